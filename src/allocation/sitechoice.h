@@ -1,0 +1,67 @@
+/*
+ * sitechoice: own site or another one, and which.  Pure.
+ *
+ *   gate = clamp((u_L - high_load) / 0.10, 0, 1); 1 if no own server is up
+ *   with probability gate, another site s by weight
+ *     w(s) = capacity(s) * max(0, 0.90 - u(s)) * fresh(s) * slow_start(s) * near(s)
+ *     u(s) = reported load + (our connections there now - those in its report) / capacity(s)
+ *     0 unless u(s) < u_L - 0.10, or no own server is up
+ *
+ * A ramp, no step, and own transfers counted since the report: that is what stops swinging.
+ */
+#ifndef WLAD_ALLOCATION_SITECHOICE_H
+#define WLAD_ALLOCATION_SITECHOICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/random.h"
+#include "load/table.h"
+
+#define SITECHOICE_MAX 256 /* sites considered */
+
+/* Why a site is no candidate. */
+#define SITECHOICE_REASONS(X) \
+	X(candidate, "candidate") \
+	X(no_session, "no session") \
+	X(no_keys, "no keys") \
+	X(no_service, "does not offer the service") \
+	X(no_report, "has not reported") \
+	X(stale, "report too old") \
+	X(prohibited, "transfer prohibited") \
+	X(no_server, "no server up") \
+	X(full, "as good as full") \
+	X(not_better, "not better than here") \
+	X(family, "no address of the client's family")
+
+enum sitechoice_reason {
+#define X(name, text) SITECHOICE_##name,
+	SITECHOICE_REASONS(X)
+#undef X
+	SITECHOICE_REASON_COUNT
+};
+
+struct sitechoice_site {
+	uint32_t site, site_service; /* numbers: of the site, of the service in its list */
+	enum sitechoice_reason reason;
+	double capacity, load, fresh, slow_start, near, weight;
+};
+
+struct sitechoice {
+	double own_load, gate;
+	uint32_t own_up;
+	size_t count;
+	double total;
+	struct sitechoice_site sites[SITECHOICE_MAX];
+};
+
+/* Fills in every input of the decision.  interval: load.interval in seconds. */
+void sitechoice_evaluate(struct sitechoice *choice, struct load_table *table, uint32_t service,
+    bool v4, double interval, uint64_t now);
+
+/* Draws: an index into choice->sites, or -1 for the own site. */
+int sitechoice_draw(const struct sitechoice *choice, struct random *random);
+
+const char *sitechoice_reason_text(enum sitechoice_reason reason);
+
+#endif

@@ -1,0 +1,138 @@
+/*
+ * config: /etc/wlad.conf as an immutable struct.
+ *
+ * config_load() is the only door; config.c the only file that knows libconfig.  What it
+ * returns is complete: every default filled in, every address parsed, every reference
+ * checked.  Owned by the caller, freed by config_free(), never changed in between.
+ * The keys are described in wlad.conf(5).
+ */
+#ifndef WLAD_CONFIG_CONFIG_H
+#define WLAD_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/log.h"
+
+#define CONFIG_NAME_MAX 63 /* octets of a site, service or server name; a DNS label's characters and '.', '_' */
+
+enum config_role { CONFIG_ROLE_SITE };
+enum config_scheduler { CONFIG_TWOS, CONFIG_RR, CONFIG_WRR, CONFIG_SCHEDULERS };
+enum config_prefer { CONFIG_PREFER_LOCAL, CONFIG_PREFER_REMOTE };
+enum config_unknown { CONFIG_UNKNOWN_RESET, CONFIG_UNKNOWN_DROP };
+enum config_check_type { CONFIG_CHECK_NONE, CONFIG_CHECK_TCP };
+
+struct config_check {
+	enum config_check_type type;
+	double interval, timeout; /* seconds, 0.05 to 3600 */
+	unsigned rise, fall;      /* checks in a row, 1 to 100 */
+};
+
+struct config_server {
+	char *name;
+	struct ip v4, v6;         /* zero where the server has none; at least one is set */
+	uint16_t port;            /* 0: the port that the client asked for */
+	uint32_t weight;          /* 0 to 65535 */
+	uint32_t max_connections; /* 0: as many as there are self ports */
+	unsigned line;            /* in the file, for messages */
+};
+
+struct config_service {
+	char *name;
+	struct ip v4, v6;  /* service addresses, zero where there is none */
+	uint8_t protocol;  /* IPPROTO_TCP or IPPROTO_UDP */
+	uint16_t *ports;   /* 1 to 65535, sorted, no two equal */
+	size_t ports_count;
+	enum config_scheduler scheduler;
+	enum config_prefer prefer;
+	enum config_unknown on_unknown;
+	bool transfer_permitted; /* transfer = "permit": other sites may send us connections */
+	double high_load;        /* 0.05 to 1 */
+	struct config_check check;
+	struct config_server *servers;
+	size_t servers_count;
+	unsigned line;
+};
+
+struct config_peer {
+	char *site;
+	struct addr load;     /* its load exchange */
+	struct addr transfer; /* its transfer socket */
+	char *fingerprint;    /* SHA-256 of its certificate, 64 lower-case hexadecimal digits; NULL: chain decides */
+	unsigned line;
+};
+
+struct config {
+	char *file; /* as it was named to config_load */
+	char *site;
+	enum config_role role;
+
+	struct {
+		char *name;    /* of the TUN device, at most 15 octets */
+		uint32_t mtu;  /* 1280 to 65535 */
+		bool routes;   /* wlad sets the routes of service and self addresses */
+		bool offload;  /* ask the kernel for super-packets */
+	} device;
+
+	struct ip *self_addresses; /* none: the service address itself */
+	size_t self_addresses_count;
+
+	struct config_service *services;
+	size_t services_count;
+
+	struct {
+		struct addr listen; /* port 0: no transfer */
+		uint32_t mtu;       /* of the path between sites, outer packets, 1280 to 65535 */
+	} transfer;
+
+	struct {
+		struct addr listen; /* port 0: nobody may dial us */
+		char *certificate, *key, *ca; /* paths; NULL only without peers */
+		double interval; /* seconds, 0.1 to 60 */
+	} load;
+
+	struct config_peer *peers;
+	size_t peers_count;
+
+	struct {
+		uint32_t connections; /* 1024 to 8388608 */
+	} limits;
+
+	struct {
+		uint32_t tcp_opening, tcp_established, tcp_closing, udp, icmp; /* seconds, 1 to 1000000 */
+	} timeouts;
+
+	struct {
+		char *socket; /* path */
+		char *group;  /* who may look; "" : only root and the user */
+	} control;
+
+	char *user; /* who to become; "" if the file does not say */
+
+	enum log_level log_level;
+};
+
+/* Faults found, all of them, in the order of the file. */
+struct config_faults {
+	char **text; /* "wlad.conf:12: ..." */
+	size_t count;
+};
+
+/*
+ * Reads and checks a file.  Returns NULL if there is any fault; faults (initialised by the
+ * call) then says which, and is to be freed by config_faults_free() either way.
+ */
+struct config *config_load(const char *file, struct config_faults *faults);
+
+/* The same from a string (tests, fuzzers); name stands for the file in messages. */
+struct config *config_parse(const char *text, const char *name, struct config_faults *faults);
+
+void config_free(struct config *config);
+void config_faults_free(struct config_faults *faults);
+
+const char *config_scheduler_name(enum config_scheduler scheduler);
+const char *config_prefer_name(enum config_prefer prefer);
+
+#endif

@@ -1,0 +1,197 @@
+/*
+ * connection: the connection information table 40 with its management unit 38.
+ *
+ * A flat arena of records, allocated at start, linked by index.  Each record is found from both directions by one
+ * keyed hash: as the client's packet (C > L, and for received connections which site it
+ * came from) and as the server's (S > A).  Records carry everything that the conversion
+ * rules need.  Time is an argument; nothing is allocated after connection_table_new().
+ *
+ * Called by the datapath (and read by control).  Does not know servers or sites other than as
+ * numbers, sends nothing, logs nothing.
+ * Seed: [0041] Fig. 5, [0052] Fig. 8, [0053] Fig. 9, claims 3, 4, 6.
+ */
+#ifndef WLAD_CONNECTION_CONNECTION_H
+#define WLAD_CONNECTION_CONNECTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/counters.h"
+#include "base/random.h"
+#include "base/siphash.h"
+
+enum connection_kind {
+	CONNECTION_LOCAL,       /* our service, our server (rule 1) */
+	CONNECTION_TRANSFERRED, /* our service, another site's server: we are X (rules 2, 3) */
+	CONNECTION_RECEIVED,    /* another site's service, our server: we are Y */
+	CONNECTION_PASSED,      /* another site's service, a third site's server (Fig. 21) */
+	CONNECTION_KINDS
+};
+
+enum connection_state {
+	CONNECTION_OPENING,     /* TCP: SYN seen, no answer acknowledged; UDP: no reply seen */
+	CONNECTION_ESTABLISHED, /* data may flow both ways */
+	CONNECTION_CLOSING,     /* a FIN seen */
+	CONNECTION_TIME_WAIT,   /* FINs of both sides acknowledged, or RST */
+	CONNECTION_STATES
+};
+
+/* Which end a packet comes from. */
+enum connection_side { CONNECTION_FROM_CLIENT, CONNECTION_FROM_SERVER };
+
+#define CONNECTION_NO_SITE   UINT16_MAX
+#define CONNECTION_NO_SERVER UINT32_MAX
+
+/* A record as the outside sees it: addresses are looked up by the functions below. */
+struct connection {
+	/* the first 64 octets are all that an established packet touches */
+	struct ip client;
+	uint16_t client_port, service_port, self_port, server_port;
+	uint32_t service_ip, self_ip, server_ip; /* handles into the table's address pool */
+	uint8_t protocol;
+	uint8_t kind;  /* enum connection_kind */
+	uint8_t state; /* enum connection_state */
+	uint8_t flags; /* private to the module */
+	uint16_t service; /* number of the service in the load table */
+	uint16_t site;    /* transferee or transferor; CONNECTION_NO_SITE if local */
+	uint32_t server;  /* number of the server in the load table; CONNECTION_NO_SERVER if transferred */
+	uint32_t next[2]; /* hash chain of each side */
+	uint32_t expires; /* ticks of the table, see connection.c */
+	uint32_t packets;
+	/* the rest: written per packet at most once, read by control */
+	uint64_t bytes;
+	uint32_t queue_prev, queue_next; /* expiry queue */
+	uint32_t client_seq, server_seq; /* next sequence number expected from each end */
+	uint32_t touched;                /* tick of the last packet */
+	uint32_t reserved;
+};
+
+/* A hash key: the packet's own addresses.  origin is 0 but for packets out of a transfer
+ * packet, where it is the transferor's site number + 1. */
+struct connection_key {
+	struct addr source, destination;
+	uint8_t protocol;
+	uint16_t origin;
+};
+
+struct connection_timeouts { /* seconds */
+	uint32_t tcp_opening, tcp_established, tcp_closing, tcp_time_wait;
+	uint32_t udp, udp_opening, icmp;
+};
+
+struct connection_settings {
+	uint32_t capacity; /* connections, 16 to 8388608 (8 Mi) */
+	struct connection_timeouts timeouts;
+	struct siphash_key hash_key; /* random per start */
+};
+
+/* What is known of a connection when it opens. */
+struct connection_new {
+	enum connection_kind kind;
+	uint8_t protocol;
+	struct addr client, service;
+	struct addr server, self; /* unused if transferred; self.port 0: choose one */
+	uint16_t service_number, site;
+	uint32_t server_number;
+};
+
+struct connection_counts {
+	uint64_t live, capacity;
+	uint64_t by_kind[CONNECTION_KINDS];
+	uint64_t by_state[CONNECTION_STATES];
+};
+
+struct connection_table;
+
+/* Allocates everything for the capacity; NULL with errno if memory is short. */
+struct connection_table *connection_table_new(const struct connection_settings *settings,
+    uint64_t now);
+void connection_table_free(struct connection_table *table);
+
+/* A reload changed the timeouts: they hold for the next packet of each connection. */
+void connection_table_set_timeouts(struct connection_table *table,
+    const struct connection_timeouts *timeouts);
+
+/* Finds the record of a packet, and which side sent it; NULL if there is none. */
+struct connection *connection_find(struct connection_table *table,
+    const struct connection_key *key, enum connection_side *side);
+
+/*
+ * Enters a connection.  A self port is chosen at random (RFC 6056) from 1024-65535, not in use
+ * towards that server from that self address, and for which port_taken() (may be NULL) says no:
+ * it names the ports on which the self address offers a service.
+ * If a record with the same client key exists, *out is that one and nothing is entered ("the
+ * insert notices"): told apart by *existed.
+ * Returns DROP_NONE, DROP_TABLE_FULL or DROP_OUT_OF_PORTS.
+ * A full table makes room by ending the oldest opening connection; on_end is called for it (see
+ * connection_table_set_end).
+ */
+enum drop connection_open(struct connection_table *table, const struct connection_new *what,
+    struct random *random, uint64_t now, struct connection **out, bool *existed);
+
+/* Says whether a self address's port must not be used. */
+typedef bool connection_port_taken(void *arg, const struct addr *self, uint8_t protocol);
+void connection_table_set_port_taken(struct connection_table *table,
+    connection_port_taken *taken, void *arg);
+
+/*
+ * Takes a packet of the connection into account: state, timeouts, counters, sequence numbers.
+ * Pure of I/O.  tcp_* are 0 for other protocols; payload is octets of TCP payload, len octets of IP packet.
+ */
+struct connection_event {
+	enum connection_side side;
+	uint8_t tcp_flags;
+	uint32_t tcp_seq, tcp_ack, payload, len;
+};
+void connection_track(struct connection_table *table, struct connection *c,
+    const struct connection_event *event, uint64_t now);
+
+/* True while the connection counts as in flight (opening or established): the "active" of the
+ * load.  Changes are told by the callback below. */
+bool connection_is_active(const struct connection *c);
+
+/*
+ * Called when a connection stops being active (ended = false) and when its record goes
+ * (ended = true; active says whether it still counted until now).  Keeps the load table's
+ * counts exact.  The record is valid during the call.
+ */
+typedef void connection_change(void *arg, const struct connection *c, bool active_before,
+    bool active_after, bool ended);
+void connection_table_set_change(struct connection_table *table, connection_change *change,
+    void *arg);
+
+/* Removes a record now. */
+void connection_end(struct connection_table *table, struct connection *c);
+
+/* Ends what has expired, at most budget records; returns how many.  Costs nothing for
+ * those that have not. */
+uint32_t connection_expire(struct connection_table *table, uint64_t now, uint32_t budget);
+
+/* When connection_expire() next has work, in ns of the clock; UINT64_MAX if the table is empty. */
+uint64_t connection_next_expiry(const struct connection_table *table);
+
+/* The addresses of a record. */
+struct addr connection_client(const struct connection_table *table, const struct connection *c);
+struct addr connection_service(const struct connection_table *table, const struct connection *c);
+struct addr connection_self(const struct connection_table *table, const struct connection *c);
+struct addr connection_server(const struct connection_table *table, const struct connection *c);
+
+/* Milliseconds since its last packet; milliseconds until it expires. */
+uint64_t connection_idle_ms(const struct connection_table *table, const struct connection *c,
+    uint64_t now);
+
+/* Walks all live records: start with *cursor = 0, NULL at the end.  Records may end between
+ * calls. */
+struct connection *connection_walk(struct connection_table *table, uint32_t *cursor);
+
+void connection_table_counts(const struct connection_table *table,
+    struct connection_counts *counts);
+
+/* Octets of memory for each connection of the capacity, all indexes included. */
+double connection_table_bytes_each(const struct connection_table *table);
+
+const char *connection_kind_name(enum connection_kind kind);
+const char *connection_state_name(enum connection_state state);
+
+#endif

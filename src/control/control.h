@@ -1,0 +1,48 @@
+/*
+ * control: the daemon's side of wladmctl, on a UNIX socket.
+ *
+ * A request is one line; the answer is "ok LENGTH\n" and that many octets of JSON, or
+ * "err CODE TEXT\n".  Members of the control group may look; root and the daemon's user may
+ * change (SO_PEERCRED); each change is logged with the caller's uid.  The grammar is the table in
+ * commands.c; requests and answers are documented in wladmctl(8).
+ */
+#ifndef WLAD_CONTROL_CONTROL_H
+#define WLAD_CONTROL_CONTROL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "allocation/allocation.h"
+#include "base/counters.h"
+#include "config/config.h"
+#include "connection/connection.h"
+#include "load/table.h"
+#include "loop.h"
+
+#define CONTROL_LINE_MAX 1024
+
+/* What commands work on; all borrowed. */
+struct control_parts {
+	struct loop *loop;
+	const struct config *config;
+	struct load_table *load;
+	struct allocation *allocation;
+	struct connection_table *connections; /* NULL at a coordinator */
+	struct counters *counters;
+	uint64_t started; /* clock.h */
+};
+
+struct control;
+
+/* Opens the socket (mode 0660, group as configured); replaces a stale one, refuses one that answers.  NULL with a sentence. */
+struct control *control_new(const struct control_parts *parts, char *error, size_t error_size);
+void control_free(struct control *control); /* removes the socket */
+
+/*
+ * One request without a socket (tests, fuzzers): line without newline; may_change as the
+ * caller's rights.  Returns the whole answer, owned by the caller.
+ */
+char *control_answer(const struct control_parts *parts, const char *line, size_t len,
+    uint32_t uid, int may_change, uint64_t now, size_t *answer_len);
+
+#endif

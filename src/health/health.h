@@ -1,0 +1,46 @@
+/*
+ * health: asks the servers whether they serve, and tells the load table.
+ *
+ * One file a kind of check; this one says when (interval, spread at start), judges (rise and
+ * fall in hysteresis.c) and reports.  Checks are chains of short continuations on the loop
+ * that end in one done().
+ */
+#ifndef WLAD_HEALTH_HEALTH_H
+#define WLAD_HEALTH_HEALTH_H
+
+#include "base/counters.h"
+#include "base/random.h"
+#include "load/table.h"
+#include "loop.h"
+
+struct health;
+
+/* Why a check failed.  One text each, shown by `show servers` and listed in wladmctl(8). */
+#define HEALTH_CAUSES(X) \
+	X(none, "no fault") \
+	X(not_checked, "not checked yet") \
+	X(refused, "connection refused") \
+	X(timeout, "no answer in time") \
+	X(unreachable, "network or host unreachable") \
+	X(reset, "connection reset") \
+	X(local, "no socket for the check") \
+	X(other, "connection failed")
+
+enum health_cause {
+#define X(name, text) HEALTH_##name,
+	HEALTH_CAUSES(X)
+#undef X
+	HEALTH_CAUSE_COUNT
+};
+
+const char *health_cause_text(enum health_cause cause);
+
+/* All borrowed; starts checking the table's servers. */
+struct health *health_new(struct loop *loop, struct load_table *table,
+    struct counters *counters, struct random *random);
+void health_free(struct health *health);
+
+/* The table's servers changed (reload): starts and stops checks. */
+void health_refresh(struct health *health);
+
+#endif

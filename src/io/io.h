@@ -1,0 +1,85 @@
+/*
+ * io: where packets come from and go to: the device and the transfer socket.
+ *
+ * One struct of functions, implemented by the TUN device with a UDP socket (tun_*.c, udp.c)
+ * and by memory queues (memory.c).  The datapath holds an io and knows no file descriptor;
+ * the loop asks for descriptors to wait on.  Nothing here looks into a packet further than offload
+ * demands.
+ */
+#ifndef WLAD_IO_IO_H
+#define WLAD_IO_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "packet/packet.h"
+
+/* Octets in front of each received packet that may be overwritten. */
+#define IO_HEADROOM 128
+
+/* A received datagram, or several of equal size in one (UDP_GRO): borrowed until the next receive. */
+struct datagram {
+	uint8_t *data;
+	uint32_t len;
+	uint32_t segment; /* octets of each; == len if it is one */
+	struct addr from;
+};
+
+#define IO_BATCH 64 /* datagrams of one receive call, and packets of one wake-up */
+
+struct io;
+
+struct io_ops {
+	/*
+	 * Reads one packet; the view's received part is set.  The buffer belongs to the io and is
+	 * valid until the next call.  1, 0 if there is none now, -1 with errno on an error other than EAGAIN/EINTR.
+	 */
+	int (*device_receive)(struct io *io, struct packet *p);
+
+	/* Writes a packet (super-packets and partial checksums as they are, as far as the device takes
+	 * them: see io_offload).  0, or -1 if the device refused it. */
+	int (*device_send)(struct io *io, const struct packet *p);
+
+	/* Up to IO_BATCH datagrams; returns how many, 0 for none now, -1 on error. */
+	int (*transfer_receive)(struct io *io, struct datagram *batch, int max);
+
+	/* Sends count datagrams of segment octets each (the last may be shorter), one after the other in data.  Returns
+	 * how many octets were taken by the socket, or -1 with errno (EMSGSIZE: path MTU). */
+	long (*transfer_send)(struct io *io, const struct addr *to, const uint8_t *data,
+	    size_t len, size_t segment);
+
+	int (*device_fd)(const struct io *io);   /* -1: none */
+	int (*transfer_fd)(const struct io *io); /* -1: none */
+	void (*close)(struct io *io);
+};
+
+struct io {
+	const struct io_ops *ops;
+	bool takes_super;   /* the device takes super-packets of TCP */
+	bool takes_uso;     /* the device takes super-packets of UDP */
+	bool takes_partial; /* the device takes partial checksums */
+};
+
+struct io_settings {
+	const char *device_name; /* "wlad0"; NULL: no device */
+	uint32_t mtu;
+	bool offload; /* ask for super-packets and partial checksums */
+	struct addr transfer_listen; /* port 0: no transfer socket */
+};
+
+/* Opens device and socket (needs CAP_NET_ADMIN).  NULL with a sentence in error. */
+struct io *io_open(const struct io_settings *settings, char *error, size_t error_size);
+
+/* The name the kernel gave the device. */
+const char *io_device_name(const struct io *io);
+
+static inline void
+io_close(struct io *io)
+{
+	if (io != NULL)
+		io->ops->close(io);
+}
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * memory: an io of queues, for unit tests, fuzzers, benchmarks and the simulator.
+ *
+ * What the test puts in is received by the datapath; what the datapath sends is kept for the
+ * test to take out, octet for octet with its offload data.
+ */
+#ifndef WLAD_IO_MEMORY_H
+#define WLAD_IO_MEMORY_H
+
+#include "io/io.h"
+
+struct memory_packet {
+	uint8_t *data;
+	size_t len;
+	uint8_t gso;
+	bool partial;
+	uint16_t gso_size;
+	struct addr peer; /* datagrams: from or to */
+};
+
+/* An io that holds up to capacity packets in each queue; more are refused as a full device would. */
+struct io *memory_new(size_t capacity);
+
+/* Puts a copy of a packet on the device, or of a datagram on the transfer socket.  0, or -1 if full. */
+int memory_put_packet(struct io *io, const void *data, size_t len, uint8_t gso,
+    uint16_t gso_size, bool partial);
+int memory_put_datagram(struct io *io, const void *data, size_t len, const struct addr *from);
+
+/* Takes the oldest packet sent to the device, or datagram sent to a peer.  false if there is none;
+ * data is valid until the next take of the same queue. */
+bool memory_take_packet(struct io *io, struct memory_packet *out);
+bool memory_take_datagram(struct io *io, struct memory_packet *out);
+
+#endif

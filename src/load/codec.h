@@ -1,0 +1,108 @@
+/*
+ * codec: the messages of the load exchange, bytes <-> struct.
+ *
+ * A message: type (1), reserved 0 (1), length of what follows (4, at most 65536); then TLVs: tag (2), length
+ * (2), value.  Big-endian.  Unknown tags are skipped, unknown types are counted by the
+ * caller.  A TLV that may repeat (services) nests TLVs.  One encode and one decode a message;
+ * every length is checked before it is read.  The tags are in wlad-protocol(7) and codec.c.
+ */
+#ifndef WLAD_LOAD_CODEC_H
+#define WLAD_LOAD_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "transfer/keys.h"
+
+#define CODEC_VERSION     1
+#define CODEC_HEADER_LEN  6
+#define CODEC_MESSAGE_MAX 65536
+#define CODEC_NAME_MAX    63
+
+enum message_type {
+	MESSAGE_HELLO = 1,
+	MESSAGE_KEY_READY,
+	MESSAGE_LOAD,
+	MESSAGE_CLOSED,
+	MESSAGE_PROBE,
+	MESSAGE_SITES,
+	MESSAGE_BYE
+};
+
+#define HELLO_SERVICES_MAX 1024
+#define HELLO_PORTS_MAX    1024 /* of one service */
+
+struct hello_service {
+	char name[CODEC_NAME_MAX + 1];
+	uint16_t number;
+	uint8_t protocol;
+	struct ip v4, v6; /* zero: none */
+	uint16_t *ports;  /* host order; owned by the hello */
+	size_t ports_count;
+};
+
+struct hello {
+	uint8_t version;
+	char site[CODEC_NAME_MAX + 1];
+	uint64_t boot_id;     /* random per start */
+	struct addr transfer; /* where this site's transfer packets come from and go to; zero ip: the session's */
+	uint32_t key_index;   /* for transfer packets to this site; 0: none offered */
+	uint8_t random[KEYS_RANDOM_LEN];
+	uint8_t cipher;       /* enum keys_cipher */
+	struct hello_service *services; /* owned */
+	size_t services_count;
+};
+
+struct load_report_service {
+	uint16_t number;
+	uint32_t servers_up, servers_not_high; /* I */
+	uint32_t transferable;                 /* II */
+	bool permitted;                        /* III */
+	uint16_t load;                         /* IV, 0 to 1000 */
+	uint32_t active;
+	uint32_t held_from_you;
+};
+
+struct load_report {
+	uint32_t sequence;
+	uint64_t sent_ms; /* sender's monotonic clock, given back by the other in echo_ms */
+	uint64_t echo_ms; /* the receiver's own sent_ms of its last report; 0: none */
+	uint32_t echo_held_ms; /* how long the sender held it: gives the round-trip time */
+	struct load_report_service *services; /* owned */
+	size_t services_count;
+};
+
+enum bye_reason { BYE_STOP = 1, BYE_RESTART, BYE_REPLACED, BYE_PROTOCOL };
+
+/* A growing output buffer. */
+struct codec_buffer {
+	uint8_t *data; /* owned; freed by codec_buffer_fini */
+	size_t len, size;
+};
+void codec_buffer_fini(struct codec_buffer *b);
+
+/* Each appends one whole message; 0, or -1 if it would exceed CODEC_MESSAGE_MAX (nothing appended). */
+int codec_encode_hello(struct codec_buffer *b, const struct hello *hello);
+int codec_encode_key_ready(struct codec_buffer *b, uint32_t key_index);
+int codec_encode_load(struct codec_buffer *b, const struct load_report *report);
+int codec_encode_bye(struct codec_buffer *b, enum bye_reason reason);
+
+/*
+ * Reads a message's header.  1: type and length of the body are known; 0: fewer than
+ * CODEC_HEADER_LEN octets; -1: reserved not 0 or too long.
+ */
+int codec_header(const uint8_t *data, size_t len, uint8_t *type, uint32_t *body_len);
+
+/* Each decodes the body of one message; 0 and the caller owns what _fini frees, or -1 if it is malformed or lacks something
+ * that must be there. */
+int codec_decode_hello(const uint8_t *body, size_t len, struct hello *hello);
+int codec_decode_key_ready(const uint8_t *body, size_t len, uint32_t *key_index);
+int codec_decode_load(const uint8_t *body, size_t len, struct load_report *report);
+int codec_decode_bye(const uint8_t *body, size_t len, enum bye_reason *reason);
+
+void hello_fini(struct hello *hello);
+void load_report_fini(struct load_report *report);
+
+#endif

@@ -1,0 +1,191 @@
+/*
+ * table: the load information table 44 with its management unit 42: what we know of our
+ * services and servers, and of the other sites.
+ *
+ * Slots keep their number as long as anything refers to them: a server that a reload took out of
+ * the file stays, "removed", until its last connection ended.  All sums that a decision
+ * needs (capacity, active, servers up, not highly loaded) are kept up to date on each
+ * change, so that a decision reads them and counts nothing.
+ *
+ * Written by: datapath (connections), health (up, down), load exchange (reports), control
+ * (administration), reload.  Time is an argument.  No I/O; state changes are told to one
+ * listener.  Seed: [0068].
+ */
+#ifndef WLAD_LOAD_TABLE_H
+#define WLAD_LOAD_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "config/config.h"
+
+#define LOAD_NONE UINT32_MAX
+
+/* Connections that a server without max_connections takes: as many as one self address has ports. */
+#define LOAD_SELF_PORTS 64512
+
+enum server_state { SERVER_DOWN, SERVER_UP };
+enum server_admin { SERVER_ENABLED, SERVER_DRAINING, SERVER_DISABLED };
+
+struct server {
+	char *name;
+	uint32_t service; /* number of its service */
+	struct ip v4, v6; /* zero: none */
+	uint16_t port;    /* 0: the client's */
+	uint32_t weight;
+	uint32_t max_connections; /* never 0: the configured one or LOAD_SELF_PORTS */
+	struct config_check check;
+
+	bool present; /* false: removed from the configuration, connections remain */
+	enum server_state state; /* measured */
+	enum server_admin admin; /* set by an administrator, kept over reload */
+	const char *why;         /* static text: cause of the last failed check, or NULL */
+	bool high;               /* highly loaded, with hysteresis */
+	uint64_t state_since;
+
+	uint64_t active, total; /* connections in flight; allocated since start */
+	uint64_t packets_in, packets_out, bytes_in, bytes_out; /* in: towards the server */
+};
+
+struct service {
+	char *name;
+	bool present;
+	struct ip v4, v6;
+	uint8_t protocol;
+	uint16_t *ports;
+	size_t ports_count;
+	enum config_scheduler scheduler;
+	enum config_prefer prefer;
+	enum config_unknown on_unknown;
+	bool transfer_permitted;
+	double high_load;
+
+	uint32_t *servers; /* numbers of the servers that are present */
+	size_t servers_count;
+
+	/* sums over the servers that are present, up and enabled */
+	uint32_t up, not_high;
+	uint64_t capacity; /* of their max_connections */
+	uint64_t active;   /* of their connections */
+	uint64_t version;  /* changes whenever the set of servers that may be chosen, or a weight, does */
+
+	uint64_t total;    /* connections allocated to own servers since start */
+	uint64_t transferred, received; /* in flight, to and from other sites */
+	uint64_t transferred_total, received_total;
+};
+
+/* One service of another site, as it told us. */
+struct site_service {
+	char *name;
+	uint32_t local;    /* number of our service of that name, or LOAD_NONE */
+	uint16_t number;   /* its number at that site: what transfer packets to it carry */
+	uint8_t protocol;
+	struct ip v4, v6;
+	uint16_t *ports;   /* on which it may send us connections */
+	size_t ports_count;
+
+	bool reported;     /* the rest is valid */
+	uint32_t sequence;
+	uint32_t servers_up, servers_not_high; /* I */
+	uint32_t transferable;                 /* II */
+	bool permitted;                        /* III */
+	uint16_t load;                         /* IV: 0 to 1000 */
+	uint32_t active;
+	uint32_t held_from_us; /* connections that it holds for us, when it reported */
+	uint64_t received_at;
+
+	uint64_t transferred; /* our connections there now */
+	uint64_t transferred_total, received, received_total;
+};
+
+enum site_session { SITE_NO_SESSION, SITE_CONNECTING, SITE_SESSION };
+
+struct site {
+	char *name;
+	bool present;            /* configured */
+	struct addr load, transfer;
+	enum site_session session;
+	bool keys;               /* transfer packets can be sealed for it */
+	uint64_t session_since;
+	uint64_t up_since;       /* for slow start: when it became usable; 0 while it is not */
+	double rtt;              /* seconds, of the session's messages; 0: unknown */
+	char *last_error;        /* owned; NULL if none */
+	struct site_service *services; /* as told by HELLO */
+	size_t services_count;
+	uint64_t transfer_packets_in, transfer_packets_out, transfer_bytes_in, transfer_bytes_out;
+	uint64_t transfer_drops;
+};
+
+struct load_table;
+
+struct load_table *load_table_new(void);
+void load_table_free(struct load_table *table);
+
+/* Enters a configuration, the first or a new one: what has the same name (services, sites) or the same name and addresses
+ * (servers) keeps its slot, state and counts. */
+void load_table_apply(struct load_table *table, const struct config *config, uint64_t now);
+
+/* Slots by number; NULL if there is none.  Numbers run from 0 to count - 1. */
+struct service *load_table_service(struct load_table *table, uint32_t number);
+struct server *load_table_server(struct load_table *table, uint32_t number);
+struct site *load_table_site(struct load_table *table, uint32_t number);
+uint32_t load_table_services(const struct load_table *table);
+uint32_t load_table_servers(const struct load_table *table);
+uint32_t load_table_sites(const struct load_table *table);
+
+/* By name; LOAD_NONE if there is none that is present. */
+uint32_t load_table_find_service(const struct load_table *table, const char *name);
+uint32_t load_table_find_server(const struct load_table *table, uint32_t service, const char *name);
+uint32_t load_table_find_site(const struct load_table *table, const char *name);
+
+/* Our service at that address, port and protocol, or LOAD_NONE.  O(1), per packet. */
+uint32_t load_table_lookup(const struct load_table *table, const struct addr *address,
+    uint8_t protocol);
+
+/* True if the address (port ignored) is one of our service addresses. */
+bool load_table_is_service_ip(const struct load_table *table, const struct ip *ip);
+
+/* Index into site->services of what that site calls its service at that address; LOAD_NONE. */
+uint32_t load_table_site_lookup(const struct load_table *table, uint32_t site,
+    const struct addr *address, uint8_t protocol);
+
+/* A connection in flight more or less at a server.  opened counts it in totals as well. */
+void load_table_server_opened(struct load_table *table, uint32_t server);
+void load_table_server_closed(struct load_table *table, uint32_t server);
+
+void load_table_server_set_state(struct load_table *table, uint32_t server,
+    enum server_state state, const char *why, uint64_t now);
+void load_table_server_set_admin(struct load_table *table, uint32_t server,
+    enum server_admin admin, uint64_t now);
+
+/* True if new connections may go to it: present, up, enabled. */
+bool server_usable(const struct server *server);
+
+/* Load of a server and of a service as a converted value, 0 idle to 1 full: active through
+ * capacity; 1 where nothing is up. */
+double server_load(const struct server *server);
+double service_load(const struct service *service);
+
+/* What HELLO says of a site's services: replaces them; connection counts stay by name.
+ * Takes ownership of services and everything in them. */
+void load_table_site_services(struct load_table *table, uint32_t site,
+    struct site_service *services, size_t count);
+
+void load_table_site_session(struct load_table *table, uint32_t site,
+    enum site_session session, uint64_t now);
+void load_table_site_keys(struct load_table *table, uint32_t site, bool keys, uint64_t now);
+void load_table_site_error(struct load_table *table, uint32_t site, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Called after a server's or site's state changed, after permission changed: what a report "at once" is due to. */
+enum load_change { LOAD_CHANGE_SERVER, LOAD_CHANGE_SERVICE, LOAD_CHANGE_SITE };
+typedef void load_table_changed(void *arg, enum load_change change, uint32_t number);
+void load_table_set_listener(struct load_table *table, load_table_changed *listener, void *arg);
+
+const char *server_state_name(enum server_state state);
+const char *server_admin_name(enum server_admin admin);
+const char *site_session_name(enum site_session session);
+
+#endif

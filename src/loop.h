@@ -1,0 +1,49 @@
+/*
+ * loop: the one event loop; the only file that talks to libevent's core.
+ *
+ * File descriptors, timers and signals with callbacks that only translate; the time of the
+ * current wake-up, read once.  The load exchange and the control server, which use
+ * libevent's buffered sockets, get the base by loop_base().
+ */
+#ifndef WLAD_LOOP_H
+#define WLAD_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct event_base;
+struct loop;
+struct loop_fd;
+struct loop_timer;
+struct loop_signal;
+
+typedef void loop_callback(void *arg, uint64_t now);
+typedef void loop_fd_callback(void *arg, int fd, bool readable, bool writable, uint64_t now);
+
+struct loop *loop_new(void); /* ends the program if libevent cannot start */
+void loop_free(struct loop *loop);
+struct event_base *loop_base(struct loop *loop);
+
+/* Monotonic nanoseconds of this wake-up (clock.h). */
+uint64_t loop_now(struct loop *loop);
+
+/* Runs until loop_stop(). */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* Calls back while the descriptor is readable (and, if asked, writable).  The descriptor stays the caller's. */
+struct loop_fd *loop_fd_add(struct loop *loop, int fd, bool read, bool write,
+    loop_fd_callback *callback, void *arg);
+void loop_fd_free(struct loop_fd *fd); /* NULL is fine; may be called from its callback */
+
+/* A timer that is armed for one time, or not at all. */
+struct loop_timer *loop_timer_new(struct loop *loop, loop_callback *callback, void *arg);
+void loop_timer_set(struct loop_timer *timer, uint64_t delay_ns); /* from now; replaces */
+void loop_timer_cancel(struct loop_timer *timer);
+void loop_timer_free(struct loop_timer *timer);
+
+struct loop_signal *loop_signal_add(struct loop *loop, int signal, loop_callback *callback,
+    void *arg);
+void loop_signal_free(struct loop_signal *signal);
+
+#endif

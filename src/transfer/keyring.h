@@ -1,0 +1,46 @@
+/*
+ * keyring: which receive key has which index, and which keys each site is sent to with.
+ *
+ * The receiver chooses an index at random so that its low bits are a free slot: finding it
+ * is an array access and a comparison.  A site holds up to two receive keys (make before break) and
+ * one transmit key.  Owns the keys entered into it.
+ * Called by the load exchange (enter, remove) and the datapath (find).
+ */
+#ifndef WLAD_TRANSFER_KEYRING_H
+#define WLAD_TRANSFER_KEYRING_H
+
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/random.h"
+#include "transfer/seal.h"
+
+#define KEYRING_SLOTS 4096 /* a power of two; receive keys of all sites together */
+
+struct keyring;
+
+struct keyring *keyring_new(struct random *random); /* random: borrowed, for indexes */
+void keyring_free(struct keyring *ring);
+
+/*
+ * Reserves an index for a key to come (HELLO offers it).  0 if there is no slot; an index is never 0.
+ */
+uint32_t keyring_reserve(struct keyring *ring);
+
+/* Enters the key for a reserved index: datagrams for it are accepted from this site's
+ * transfer address only (address and port).  Takes ownership.  Returns 0, or -1 if the index is not reserved. */
+int keyring_enter(struct keyring *ring, uint32_t index, struct transfer_rx *rx, uint16_t site,
+    const struct addr *from);
+
+/* Gives an index back, reserved or entered; the key is wiped. */
+void keyring_remove(struct keyring *ring, uint32_t index);
+
+/* The key of an index and whom it belongs to; NULL if there is none. */
+struct transfer_rx *keyring_find(struct keyring *ring, uint32_t index, uint16_t *site,
+    struct addr *from);
+
+/* The key to send to a site with; replaces and frees an older one.  tx NULL takes it away. */
+void keyring_set_tx(struct keyring *ring, uint16_t site, struct transfer_tx *tx);
+struct transfer_tx *keyring_tx(struct keyring *ring, uint16_t site);
+
+#endif
