@@ -24,11 +24,13 @@ struct loop *loop_new(void); /* ends the program if libevent cannot start */
 void loop_free(struct loop *loop);
 struct event_base *loop_base(struct loop *loop);
 
-/* Monotonic nanoseconds of this wake-up (clock.h). */
+/* Monotonic nanoseconds of this wake-up (clock.h); outside of loop_run(), of this moment. */
 uint64_t loop_now(struct loop *loop);
 
-/* Runs until loop_stop(). */
+/* Runs until loop_stop(), or until there is nothing left to wait for. */
 void loop_run(struct loop *loop);
+
+/* No callback is called any more, even one that is due; loop_run() returns.  Before loop_run() it makes that return at once. */
 void loop_stop(struct loop *loop);
 
 /* Calls back while the descriptor is readable (and, if asked, writable).  The descriptor stays the caller's. */
@@ -36,12 +38,19 @@ struct loop_fd *loop_fd_add(struct loop *loop, int fd, bool read, bool write,
     loop_fd_callback *callback, void *arg);
 void loop_fd_free(struct loop_fd *fd); /* NULL is fine; may be called from its callback */
 
-/* A timer that is armed for one time, or not at all. */
+/* The longest delay of a timer, 100 days: more is cut to that. */
+#define LOOP_TIMER_MAX (UINT64_C(8640000) * UINT64_C(1000000000))
+
+/*
+ * A timer that is armed for one time, or not at all.  It is never early; late by a millisecond
+ * or so, and by what else the wake-up has to do.
+ */
 struct loop_timer *loop_timer_new(struct loop *loop, loop_callback *callback, void *arg);
 void loop_timer_set(struct loop_timer *timer, uint64_t delay_ns); /* from now; replaces */
 void loop_timer_cancel(struct loop_timer *timer);
-void loop_timer_free(struct loop_timer *timer);
+void loop_timer_free(struct loop_timer *timer); /* NULL is fine; may be called from its callback */
 
+/* Calls back on each delivery of the signal (several before a wake-up are one). */
 struct loop_signal *loop_signal_add(struct loop *loop, int signal, loop_callback *callback,
     void *arg);
 void loop_signal_free(struct loop_signal *signal);

@@ -38,7 +38,10 @@ uint32_t allocation_decide_received(struct allocation *a, uint32_t service, bool
     struct random *random);
 
 /* The inputs of a decision, without deciding (no state changes, no turn is taken). */
-const struct sitechoice *allocation_explain(struct allocation *a, uint32_t service, bool v4,
+const struct sitechoice *allocation_explain(struct allocation *a, uint32_t service,
     uint64_t now);
+
+/* The servers that may be chosen for a family, as the scheduler's list has them. */
+const struct scheduler *allocation_candidates(struct allocation *a, uint32_t service, bool v4);
 
 #endif

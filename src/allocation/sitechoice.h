@@ -1,11 +1,14 @@
 /*
  * sitechoice: own site or another one, and which.  Pure.
  *
- *   gate = clamp((u_L - high_load) / 0.10, 0, 1); 1 if no own server is up
+ *   gate = clamp((u_L - high_load) / 0.10, 0, 1); 1 if no own server is up or prefer = "remote"
  *   with probability gate, another site s by weight
  *     w(s) = capacity(s) * max(0, 0.90 - u(s)) * fresh(s) * slow_start(s) * near(s)
  *     u(s) = reported load + (our connections there now - those in its report) / capacity(s)
  *     0 unless u(s) < u_L - 0.10, or no own server is up
+ *
+ *   fresh: 1 up to an age of 2 intervals, 0 at 5;  slow_start: 0.1 to 1 in 10 s;
+ *   near = 0.1 s / (0.1 s + round-trip time)
  *
  * A ramp, no step, and own transfers counted since the report: that is what stops swinging.
  */
@@ -31,8 +34,7 @@
 	X(prohibited, "transfer prohibited") \
 	X(no_server, "no server up") \
 	X(full, "as good as full") \
-	X(not_better, "not better than here") \
-	X(family, "no address of the client's family")
+	X(not_better, "not better than here")
 
 enum sitechoice_reason {
 #define X(name, text) SITECHOICE_##name,
@@ -49,15 +51,17 @@ struct sitechoice_site {
 
 struct sitechoice {
 	double own_load, gate;
+	bool forced;
 	uint32_t own_up;
 	size_t count;
 	double total;
 	struct sitechoice_site sites[SITECHOICE_MAX];
 };
 
-/* Fills in every input of the decision.  interval: load.interval in seconds. */
+/* Fills in every input of the decision.  interval: load.interval in seconds.  forced: no own
+ * server can take the connection, whatever the load says. */
 void sitechoice_evaluate(struct sitechoice *choice, struct load_table *table, uint32_t service,
-    bool v4, double interval, uint64_t now);
+    bool forced, double interval, uint64_t now);
 
 /* Draws: an index into choice->sites, or -1 for the own site. */
 int sitechoice_draw(const struct sitechoice *choice, struct random *random);

@@ -70,7 +70,6 @@
 	X(transfer_tag, "a transfer packet that was not sealed by that peer") \
 	X(transfer_inner, "a sealed packet that is no client packet") \
 	X(transfer_service, "a sealed packet for a service that its sender may not use") \
-	X(transfer_hops, "a transfer packet that was passed on too often") \
 	X(internal, "wlad could not: see the log")
 
 enum counter {

@@ -18,6 +18,9 @@
 
 #define CONFIG_NAME_MAX 63 /* octets of a site, service or server name; a DNS label's characters and '.', '_' */
 
+#define CONFIG_SERVICES_MAX 65535 /* their numbers have 16 bits in transfer packets */
+#define CONFIG_PEERS_MAX    256
+
 enum config_role { CONFIG_ROLE_SITE };
 enum config_scheduler { CONFIG_TWOS, CONFIG_RR, CONFIG_WRR, CONFIG_SCHEDULERS };
 enum config_prefer { CONFIG_PREFER_LOCAL, CONFIG_PREFER_REMOTE };
@@ -131,6 +134,13 @@ struct config *config_parse(const char *text, const char *name, struct config_fa
 
 void config_free(struct config *config);
 void config_faults_free(struct config_faults *faults);
+
+/*
+ * The path of each setting in turn ("services", "services.name", "services.check.rise"): 0, 1, ...
+ * NULL behind the last.  For the test that holds the manual to the tables.
+ */
+#define CONFIG_KEY_TEXT 64 /* octets that hold any path with its NUL */
+const char *config_key(size_t number, char buf[CONFIG_KEY_TEXT]);
 
 const char *config_scheduler_name(enum config_scheduler scheduler);
 const char *config_prefer_name(enum config_prefer prefer);

@@ -43,7 +43,8 @@ enum connection_side { CONNECTION_FROM_CLIENT, CONNECTION_FROM_SERVER };
 #define CONNECTION_NO_SITE   UINT16_MAX
 #define CONNECTION_NO_SERVER UINT32_MAX
 
-/* A record as the outside sees it: addresses are looked up by the functions below. */
+/* A record as the outside sees it: addresses are looked up by the functions below.
+ * Read-only outside of this folder. */
 struct connection {
 	/* the first 64 octets are all that an established packet touches */
 	struct ip client;
@@ -54,18 +55,20 @@ struct connection {
 	uint8_t state; /* enum connection_state */
 	uint8_t flags; /* private to the module */
 	uint16_t service; /* number of the service in the load table */
-	uint16_t site;    /* transferee or transferor; CONNECTION_NO_SITE if local */
+	uint16_t site;    /* transferee; the transferor if received or passed on; CONNECTION_NO_SITE if local */
 	uint32_t server;  /* number of the server in the load table; CONNECTION_NO_SERVER if transferred */
 	uint32_t next[2]; /* hash chain of each side */
-	uint32_t expires; /* ticks of the table, see connection.c */
-	uint32_t packets;
+	uint32_t expires; /* in ticks, see expiry.c */
+	uint32_t packets; /* stays at its largest value */
 	/* the rest: written per packet at most once, read by control */
 	uint64_t bytes;
 	uint32_t queue_prev, queue_next; /* expiry queue */
 	uint32_t client_seq, server_seq; /* next sequence number expected from each end */
 	uint32_t touched;                /* tick of the last packet */
-	uint32_t reserved;
+	uint32_t opened;                 /* tick of its opening */
 };
+
+_Static_assert(sizeof(struct connection) == 96, "a record has grown");
 
 /* A hash key: the packet's own addresses.  origin is 0 but for packets out of a transfer
  * packet, where it is the transferor's site number + 1. */
@@ -104,12 +107,14 @@ struct connection_counts {
 
 struct connection_table;
 
-/* Allocates everything for the capacity; NULL with errno if memory is short. */
+/* Allocates everything for the capacity, and touches it, so that no packet waits for a page.
+ * NULL with errno: ENOMEM, or EINVAL for a capacity out of range. */
 struct connection_table *connection_table_new(const struct connection_settings *settings,
     uint64_t now);
 void connection_table_free(struct connection_table *table);
 
-/* A reload changed the timeouts: they hold for the next packet of each connection. */
+/* A reload changed the timeouts: they hold for the next packet of each connection; for those
+ * that are opening, at once. */
 void connection_table_set_timeouts(struct connection_table *table,
     const struct connection_timeouts *timeouts);
 
@@ -120,12 +125,16 @@ struct connection *connection_find(struct connection_table *table,
 /*
  * Enters a connection.  A self port is chosen at random (RFC 6056) from 1024-65535, not in use
  * towards that server from that self address, and for which port_taken() (may be NULL) says no:
- * it names the ports on which the self address offers a service.
+ * it names the ports on which the self address offers a service.  A port that was in use
+ * towards that server less than two minutes ago is taken only if no other is found.
  * If a record with the same client key exists, *out is that one and nothing is entered ("the
  * insert notices"): told apart by *existed.
- * Returns DROP_NONE, DROP_TABLE_FULL or DROP_OUT_OF_PORTS.
- * A full table makes room by ending the oldest opening connection; on_end is called for it (see
- * connection_table_set_end).
+ * Returns DROP_none, DROP_table_full or DROP_out_of_ports.
+ * A full table makes room by ending the oldest unanswered connection (TCP or UDP, of whichever
+ * there are more), and no more than a quarter of the table are half-open TCP connections: the
+ * change callback is called for the one that is ended.
+ * The new record is opening and has seen no packet yet: hand its first one to
+ * connection_track().  The caller counts it as active.
  */
 enum drop connection_open(struct connection_table *table, const struct connection_new *what,
     struct random *random, uint64_t now, struct connection **out, bool *existed);
@@ -147,6 +156,14 @@ struct connection_event {
 void connection_track(struct connection_table *table, struct connection *c,
     const struct connection_event *event, uint64_t now);
 
+/*
+ * True if the packet is the SYN of a new connection although the record of an old one between
+ * the same ends is still here (RFC 1122, 4.2.2.13): the record is to be ended and a new one
+ * opened.  Never for a connection that may still carry data from its server.  To be asked
+ * before connection_track().
+ */
+bool connection_may_reopen(const struct connection *c, const struct connection_event *event);
+
 /* True while the connection counts as in flight (opening or established): the "active" of the
  * load.  Changes are told by the callback below. */
 bool connection_is_active(const struct connection *c);
@@ -154,7 +171,8 @@ bool connection_is_active(const struct connection *c);
 /*
  * Called when a connection stops being active (ended = false) and when its record goes
  * (ended = true; active says whether it still counted until now).  Keeps the load table's
- * counts exact.  The record is valid during the call.
+ * counts exact: told once for each connection that stops being active, and once for each end.
+ * The record is valid during the call, which must not change the table.
  */
 typedef void connection_change(void *arg, const struct connection *c, bool active_before,
     bool active_after, bool ended);
@@ -164,11 +182,15 @@ void connection_table_set_change(struct connection_table *table, connection_chan
 /* Removes a record now. */
 void connection_end(struct connection_table *table, struct connection *c);
 
-/* Ends what has expired, at most budget records; returns how many.  Costs nothing for
- * those that have not. */
+/*
+ * Ends what has expired; returns how many.  Looks at no more than budget records: those that
+ * have expired, and those whose turn it was but which have seen packets since (each of
+ * these every 8 minutes).  There is more to do while connection_next_expiry() is not after now.
+ */
 uint32_t connection_expire(struct connection_table *table, uint64_t now, uint32_t budget);
 
-/* When connection_expire() next has work, in ns of the clock; UINT64_MAX if the table is empty. */
+/* When connection_expire() next has work, in ns of the clock, possibly in the past; UINT64_MAX
+ * if the table is empty.  Cheap: asked after each burst of packets. */
 uint64_t connection_next_expiry(const struct connection_table *table);
 
 /* The addresses of a record. */
@@ -180,6 +202,8 @@ struct addr connection_server(const struct connection_table *table, const struct
 /* Milliseconds since its last packet; milliseconds until it expires. */
 uint64_t connection_idle_ms(const struct connection_table *table, const struct connection *c,
     uint64_t now);
+uint64_t connection_remaining_ms(const struct connection_table *table,
+    const struct connection *c, uint64_t now);
 
 /* Walks all live records: start with *cursor = 0, NULL at the end.  Records may end between
  * calls. */

@@ -4,7 +4,7 @@
  * A request is one line; the answer is "ok LENGTH\n" and that many octets of JSON, or
  * "err CODE TEXT\n".  Members of the control group may look; root and the daemon's user may
  * change (SO_PEERCRED); each change is logged with the caller's uid.  The grammar is the table in
- * commands.c; requests and answers are documented in wladmctl(8).
+ * grammar.c; requests and answers are documented in wladmctl(8).
  */
 #ifndef WLAD_CONTROL_CONTROL_H
 #define WLAD_CONTROL_CONTROL_H
@@ -19,7 +19,17 @@
 #include "load/table.h"
 #include "loop.h"
 
-#define CONTROL_LINE_MAX 1024
+#define CONTROL_LINE_MAX 1024 /* octets of a request, without its newline */
+
+/* What CODE of an error answer says. */
+enum control_error {
+	CONTROL_REFUSED = 1, /* the caller may not */
+	CONTROL_BAD,         /* the request is not understood */
+	CONTROL_NOT_FOUND,   /* there is no service, server ... of that name */
+	CONTROL_FAILED       /* the daemon could not */
+};
+
+struct sampler;
 
 /* What commands work on; all borrowed. */
 struct control_parts {
@@ -30,6 +40,7 @@ struct control_parts {
 	struct connection_table *connections; /* NULL at a coordinator */
 	struct counters *counters;
 	uint64_t started; /* clock.h */
+	const struct sampler *sampler; /* rates; NULL: all 0.  control_new() puts in its own */
 };
 
 struct control;
@@ -37,6 +48,12 @@ struct control;
 /* Opens the socket (mode 0660, group as configured); replaces a stale one, refuses one that answers.  NULL with a sentence. */
 struct control *control_new(const struct control_parts *parts, char *error, size_t error_size);
 void control_free(struct control *control); /* removes the socket */
+
+/* A reload brought a new configuration; the socket stays where it is.  Borrowed. */
+void control_set_config(struct control *control, const struct config *config);
+
+/* After how many seconds without traffic a client is let go; 30 unless told (tests). */
+void control_set_idle(struct control *control, double seconds);
 
 /*
  * One request without a socket (tests, fuzzers): line without newline; may_change as the

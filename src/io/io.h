@@ -33,20 +33,24 @@ struct io;
 
 struct io_ops {
 	/*
-	 * Reads one packet; the view's received part is set.  The buffer belongs to the io and is
-	 * valid until the next call.  1, 0 if there is none now, -1 with errno on an error other than EAGAIN/EINTR.
+	 * Reads one packet; the view's received part is set, the rest is zero.  The buffer belongs to
+	 * the io and is valid until the next call.  1, 0 if there is none now, -1 with errno on an
+	 * error other than EAGAIN/EINTR (EBADFD on Linux: somebody removed the device).
 	 */
 	int (*device_receive)(struct io *io, struct packet *p);
 
-	/* Writes a packet (super-packets and partial checksums as they are, as far as the device takes
-	 * them: see io_offload).  0, or -1 if the device refused it. */
+	/* Writes a parsed packet; what the device does not take as it is (takes_* below) is
+	 * segmented or completed here.  May overwrite the headroom.  0, or -1 with errno if the
+	 * device refused it. */
 	int (*device_send)(struct io *io, const struct packet *p);
 
 	/* Up to IO_BATCH datagrams; returns how many, 0 for none now, -1 on error. */
 	int (*transfer_receive)(struct io *io, struct datagram *batch, int max);
 
-	/* Sends count datagrams of segment octets each (the last may be shorter), one after the other in data.  Returns
-	 * how many octets were taken by the socket, or -1 with errno (EMSGSIZE: path MTU). */
+	/* Sends the datagrams of segment octets each (the last may be shorter) that lie one after
+	 * the other in data.  Returns how many octets the socket took, which are fewer than len
+	 * if it refused a datagram, or -1 with errno if it refused the first (EMSGSIZE: path MTU,
+	 * EAGAIN: full). */
 	long (*transfer_send)(struct io *io, const struct addr *to, const uint8_t *data,
 	    size_t len, size_t segment);
 
@@ -57,14 +61,14 @@ struct io_ops {
 
 struct io {
 	const struct io_ops *ops;
-	bool takes_super;   /* the device takes super-packets of TCP */
-	bool takes_uso;     /* the device takes super-packets of UDP */
+	bool takes_super;   /* the device takes super-packets of TCP whose checksum is partial */
+	bool takes_uso;     /* the device takes super-packets of UDP, likewise */
 	bool takes_partial; /* the device takes partial checksums */
 };
 
 struct io_settings {
 	const char *device_name; /* "wlad0"; NULL: no device */
-	uint32_t mtu;
+	uint32_t mtu;            /* of the device; 0: as the OS makes it */
 	bool offload; /* ask for super-packets and partial checksums */
 	struct addr transfer_listen; /* port 0: no transfer socket */
 };
@@ -72,7 +76,7 @@ struct io_settings {
 /* Opens device and socket (needs CAP_NET_ADMIN).  NULL with a sentence in error. */
 struct io *io_open(const struct io_settings *settings, char *error, size_t error_size);
 
-/* The name the kernel gave the device. */
+/* The name the kernel gave the device; "" if there is none. */
 const char *io_device_name(const struct io *io);
 
 static inline void

@@ -14,6 +14,7 @@ struct memory_packet {
 	size_t len;
 	uint8_t gso;
 	bool partial;
+	bool gso_ecn;
 	uint16_t gso_size;
 	struct addr peer; /* datagrams: from or to */
 };
@@ -25,6 +26,9 @@ struct io *memory_new(size_t capacity);
 int memory_put_packet(struct io *io, const void *data, size_t len, uint8_t gso,
     uint16_t gso_size, bool partial);
 int memory_put_datagram(struct io *io, const void *data, size_t len, const struct addr *from);
+
+/* From now on datagrams of more octets are refused with EMSGSIZE, as by a path MTU; 0: none. */
+void memory_set_datagram_max(struct io *io, size_t octets);
 
 /* Takes the oldest packet sent to the device, or datagram sent to a peer.  false if there is none;
  * data is valid until the next take of the same queue. */

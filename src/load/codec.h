@@ -51,6 +51,7 @@ struct hello {
 	uint32_t key_index;   /* for transfer packets to this site; 0: none offered */
 	uint8_t random[KEYS_RANDOM_LEN];
 	uint8_t cipher;       /* enum keys_cipher */
+	uint32_t interval_ms; /* between two reports of the sender; 0: not said */
 	struct hello_service *services; /* owned */
 	size_t services_count;
 };
@@ -83,7 +84,10 @@ struct codec_buffer {
 };
 void codec_buffer_fini(struct codec_buffer *b);
 
-/* Each appends one whole message; 0, or -1 if it would exceed CODEC_MESSAGE_MAX (nothing appended). */
+/*
+ * Each appends one whole message; 0, or -1 if its body would exceed CODEC_MESSAGE_MAX, or
+ * services or ports their limit (nothing appended).
+ */
 int codec_encode_hello(struct codec_buffer *b, const struct hello *hello);
 int codec_encode_key_ready(struct codec_buffer *b, uint32_t key_index);
 int codec_encode_load(struct codec_buffer *b, const struct load_report *report);

@@ -2,8 +2,9 @@
  * table: the load information table 44 with its management unit 42: what we know of our
  * services and servers, and of the other sites.
  *
- * Slots keep their number as long as anything refers to them: a server that a reload took out of
- * the file stays, "removed", until its last connection ended.  All sums that a decision
+ * Slots keep their number for the life of the process: a server that a reload took out of the
+ * file stays, not present, for the connections it still has, and is found again if it returns.
+ * All sums that a decision
  * needs (capacity, active, servers up, not highly loaded) are kept up to date on each
  * change, so that a decision reads them and counts nothing.
  *
@@ -114,10 +115,14 @@ struct site {
 	char *last_error;        /* owned; NULL if none */
 	struct site_service *services; /* as told by HELLO */
 	size_t services_count;
+	uint32_t *by_local;      /* index into services by the number of our service */
+	size_t by_local_count;
+	struct endpoints *endpoints; /* index into services by address, port, protocol */
 	uint64_t transfer_packets_in, transfer_packets_out, transfer_bytes_in, transfer_bytes_out;
 	uint64_t transfer_drops;
 };
 
+struct endpoints;
 struct load_table;
 
 struct load_table *load_table_new(void);
@@ -147,6 +152,10 @@ uint32_t load_table_lookup(const struct load_table *table, const struct addr *ad
 /* True if the address (port ignored) is one of our service addresses. */
 bool load_table_is_service_ip(const struct load_table *table, const struct ip *ip);
 
+/* Index into site->services of that site's service with the name of our service; LOAD_NONE. */
+uint32_t load_table_site_service(const struct load_table *table, uint32_t site,
+    uint32_t service);
+
 /* Index into site->services of what that site calls its service at that address; LOAD_NONE. */
 uint32_t load_table_site_lookup(const struct load_table *table, uint32_t site,
     const struct addr *address, uint8_t protocol);
@@ -154,6 +163,13 @@ uint32_t load_table_site_lookup(const struct load_table *table, uint32_t site,
 /* A connection in flight more or less at a server.  opened counts it in totals as well. */
 void load_table_server_opened(struct load_table *table, uint32_t server);
 void load_table_server_closed(struct load_table *table, uint32_t server);
+
+/* The same for a connection of our service at another site, and for one that another
+ * site sent us (whose server is counted besides). */
+void load_table_transferred_opened(struct load_table *table, uint32_t site, uint32_t service);
+void load_table_transferred_closed(struct load_table *table, uint32_t site, uint32_t service);
+void load_table_received_opened(struct load_table *table, uint32_t site, uint32_t service);
+void load_table_received_closed(struct load_table *table, uint32_t site, uint32_t service);
 
 void load_table_server_set_state(struct load_table *table, uint32_t server,
     enum server_state state, const char *why, uint64_t now);

@@ -36,6 +36,7 @@ struct packet {
 	uint32_t headroom; /* octets in front of data that may be overwritten */
 	uint8_t gso;       /* enum packet_gso */
 	bool partial;      /* the TCP/UDP checksum field holds the sum of the pseudo-header only */
+	bool gso_ecn;      /* TCP super-packet whose first segment alone carries CWR (VIRTIO_NET_HDR_GSO_ECN) */
 	uint16_t gso_size; /* payload octets of each segment; 0 if gso is NONE */
 
 	/* set by packet_parse */
@@ -48,6 +49,11 @@ struct packet {
 	struct addr source; /* ports 0 where the protocol has none or the fragment is a later one */
 	struct addr destination;
 	uint32_t tcp_seq, tcp_ack; /* host order; 0 if not TCP */
+	/* of a fragment (RFC 791, 3.2; RFC 8200, 4.5), for virtual reassembly; 0 if whole */
+	uint32_t fragment_id;
+	uint16_t fragment_offset; /* where its data belong in the datagram, octets */
+	uint16_t fragment_len;    /* octets of data, from the end of the unfragmentable part on */
+	bool fragment_more;       /* not the last */
 };
 
 #define TCP_FIN 0x01
@@ -60,9 +66,12 @@ struct packet {
  * Reads and checks all headers (RFC 791, 8200, 9293, 768, 792, 4443) and fills the view.
  * Octets behind the IP length (link padding) are cut off p->len; on a super-packet too
  * large for the length field (IPv6 jumbo without option: length 0 or wrapped is refused).
+ * Refused too: an IPv6 packet with IPv4-mapped addresses, which struct ip could not tell from
+ * IPv4; a later fragment whose first header is none of ours; one of TCP that would overwrite
+ * the header the first must hold whole (RFC 3128, 7112); a routing header with segments left.
  * The header checksum of IPv4 is verified; TCP and UDP checksums are not: what is wrong
  * stays wrong.  A packet with partial set must be a whole TCP or UDP packet.
- * Returns DROP_NONE, or why the packet is none: too_short, bad_version, bad_header,
+ * Returns DROP_none, or why the packet is none: too_short, bad_version, bad_header,
  * routing_header, too_many_headers, bad_protocol, bad_offload.
  */
 enum drop packet_parse(struct packet *p);

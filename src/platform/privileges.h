@@ -7,8 +7,9 @@
 #include <stddef.h>
 
 /*
- * Becomes the user (name; "" for wlad if it exists, else nobody) with its groups, and gives up every capability.  No
- * effect if not root.  0, or -1 with a sentence in error; verified afterwards.
+ * Becomes the user (name; "" for wlad if it exists, else nobody) with its groups, and gives up
+ * every capability.  Who is not root stays who he is, but the capabilities go.  0, or -1 with a
+ * sentence in error; verified afterwards.
  */
 int privileges_drop(const char *user, char *error, size_t error_size);
 

@@ -66,12 +66,13 @@ struct transfer_info {
 
 void transfer_header_encode(const struct transfer_header *h, uint8_t out[TRANSFER_HEADER_LEN]);
 
-/* DROP_NONE, DROP_TRANSFER_SHORT, DROP_TRANSFER_VERSION (also: unknown type, flags or reserved not 0). */
+/* DROP_none, DROP_transfer_short (not even room for an empty packet's tag), or DROP_transfer_version
+ * (also: unknown type, flags or reserved not 0). */
 enum drop transfer_header_decode(const uint8_t *data, size_t len, struct transfer_header *h);
 
 void transfer_info_encode(const struct transfer_info *info, uint8_t out[TRANSFER_INFO_LEN]);
 
-/* DROP_NONE, DROP_TRANSFER_SHORT, or DROP_TRANSFER_INNER for an unknown flag.  Reserved bits are ignored. */
+/* DROP_none, DROP_transfer_short, or DROP_transfer_inner for an unknown flag.  Reserved bits are ignored. */
 enum drop transfer_info_decode(const uint8_t *data, size_t len, struct transfer_info *info);
 
 #endif

@@ -28,19 +28,25 @@ void keyring_free(struct keyring *ring);
 uint32_t keyring_reserve(struct keyring *ring);
 
 /* Enters the key for a reserved index: datagrams for it are accepted from this site's
- * transfer address only (address and port).  Takes ownership.  Returns 0, or -1 if the index is not reserved. */
+ * transfer address only (address and port).  Takes ownership, also on failure (the key is freed
+ * then).  Returns 0, or -1 if the index is not reserved, has its key already, or rx is NULL. */
 int keyring_enter(struct keyring *ring, uint32_t index, struct transfer_rx *rx, uint16_t site,
     const struct addr *from);
 
 /* Gives an index back, reserved or entered; the key is wiped. */
 void keyring_remove(struct keyring *ring, uint32_t index);
 
-/* The key of an index and whom it belongs to; NULL if there is none. */
+/* The key of an index and whom it belongs to; NULL if there is none (site and from unchanged). */
 struct transfer_rx *keyring_find(struct keyring *ring, uint32_t index, uint16_t *site,
     struct addr *from);
 
 /* The key to send to a site with; replaces and frees an older one.  tx NULL takes it away. */
 void keyring_set_tx(struct keyring *ring, uint16_t site, struct transfer_tx *tx);
 struct transfer_tx *keyring_tx(struct keyring *ring, uint16_t site);
+
+/* For the loop's timers: transfer_tx_next_epoch() on every transmit key (each 10 minutes), and
+ * transfer_rx_expire() on every receive key (each few seconds). */
+void keyring_next_epoch(struct keyring *ring);
+void keyring_expire(struct keyring *ring, uint64_t now);
 
 #endif

@@ -9,8 +9,8 @@
  *
  * Expand-Label is HKDF-Expand-Label of RFC 8446, 7.1, with SHA-256 and the prefix "wlad1 ".  The TLS 1.3 exporter does
  * not cover the client's certificate and does not change with KeyUpdate, so the context
- * names both ends.  The only file of the transfer path that knows OpenSSL, together with
- * seal.c.  Keys are wiped when freed, and never written anywhere.
+ * names both ends.  With cipher.c and seal.c the only file of the transfer path that knows OpenSSL.
+ * Keys are wiped when freed, and never written anywhere.
  */
 #ifndef WLAD_TRANSFER_KEYS_H
 #define WLAD_TRANSFER_KEYS_H
@@ -44,7 +44,8 @@ struct keys_context {
  */
 size_t keys_context_encode(const struct keys_context *context, uint8_t out[KEYS_CONTEXT_MAX]);
 
-/* RFC 8446 HKDF-Expand-Label with our prefix, empty context.  Returns 0, or -1 with the OpenSSL error queue set. */
+/* RFC 8446 HKDF-Expand-Label with our prefix, empty context.  The label has 1 to 249 octets, len is 1 to 8160.
+ * Returns 0, or -1 for others or if OpenSSL failed (its error queue says why); out is wiped then. */
 int keys_expand_label(const uint8_t secret[KEYS_SECRET_LEN], const char *label, uint8_t *out,
     size_t len);
 

@@ -1,0 +1,176 @@
+#include "config/keys.h"
+
+#include <netinet/in.h>
+
+#include <string.h>
+
+#include "config/config.h"
+
+#define AT(type, member)         offsetof(struct type, member)
+#define SIZE(type, member)       sizeof(((struct type *)0)->member)
+#define FIELD(type, member)      .offset = AT(type, member), .size = SIZE(type, member)
+#define PAIR(type, one, another) FIELD(type, one), .second = AT(type, another)
+
+#define SOCKET_PATH_MAX 107 /* sun_path of Linux without its NUL; the BSDs have 103 */
+
+static const struct key_choice roles[] = {{"site", CONFIG_ROLE_SITE}, {NULL, 0}};
+
+static const struct key_choice protocols[] = {
+    {"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}, {NULL, 0}};
+
+static const struct key_choice schedulers[] = {
+    {"twos", CONFIG_TWOS}, {"rr", CONFIG_RR}, {"wrr", CONFIG_WRR}, {NULL, 0}};
+
+static const struct key_choice prefers[] = {
+    {"local", CONFIG_PREFER_LOCAL}, {"remote", CONFIG_PREFER_REMOTE}, {NULL, 0}};
+
+static const struct key_choice unknowns[] = {
+    {"reset", CONFIG_UNKNOWN_RESET}, {"drop", CONFIG_UNKNOWN_DROP}, {NULL, 0}};
+
+static const struct key_choice permissions[] = {{"permit", true}, {"prohibit", false}, {NULL, 0}};
+
+static const struct key_choice check_types[] = {
+    {"tcp", CONFIG_CHECK_TCP}, {"none", CONFIG_CHECK_NONE}, {NULL, 0}};
+
+static const struct key_choice log_levels[] = {{"error", LOG_LEVEL_ERROR},
+    {"warn", LOG_LEVEL_WARN}, {"info", LOG_LEVEL_INFO}, {"debug", LOG_LEVEL_DEBUG}, {NULL, 0}};
+
+static const struct key device_keys[] = {
+    {"name", KEY_DEVICE, FIELD(config, device.name), .length = 15, .preset_text = "wlad0"},
+    {"mtu", KEY_INTEGER, FIELD(config, device.mtu), .min = 1280, .max = 65535, .preset = 1500},
+    {"routes", KEY_BOOL, FIELD(config, device.routes), .preset = true},
+    {"offload", KEY_BOOL, FIELD(config, device.offload), .preset = true},
+    {0},
+};
+
+static const struct key check_keys[] = {
+    {"type", KEY_CHOICE, FIELD(config_service, check.type), .choices = check_types,
+        .preset = CONFIG_CHECK_TCP},
+    {"interval", KEY_REAL, FIELD(config_service, check.interval), .min = 0.05, .max = 3600,
+        .preset = 1},
+    {"timeout", KEY_REAL, FIELD(config_service, check.timeout), .min = 0.05, .max = 3600,
+        .preset = 1},
+    {"rise", KEY_INTEGER, FIELD(config_service, check.rise), .min = 1, .max = 100, .preset = 2},
+    {"fall", KEY_INTEGER, FIELD(config_service, check.fall), .min = 1, .max = 100, .preset = 3},
+    {0},
+};
+
+static const struct key server_keys[] = {
+    {"name", KEY_NAME, FIELD(config_server, name), .length = CONFIG_NAME_MAX, .required = true},
+    {"address", KEY_IP_PAIR, PAIR(config_server, v4, v6), .required = true},
+    {"port", KEY_INTEGER, FIELD(config_server, port), .min = 1, .max = 65535},
+    {"weight", KEY_INTEGER, FIELD(config_server, weight), .min = 0, .max = 65535, .preset = 1},
+    {"max_connections", KEY_INTEGER, FIELD(config_server, max_connections), .min = 0,
+        .max = UINT32_MAX},
+    {0},
+};
+
+static const struct key service_keys[] = {
+    {"name", KEY_NAME, FIELD(config_service, name), .length = CONFIG_NAME_MAX,
+        .required = true},
+    {"address", KEY_IP_PAIR, PAIR(config_service, v4, v6), .required = true},
+    {"protocol", KEY_CHOICE, FIELD(config_service, protocol), .choices = protocols,
+        .preset = IPPROTO_TCP},
+    {"ports", KEY_PORTS, PAIR(config_service, ports, ports_count), .required = true},
+    {"scheduler", KEY_CHOICE, FIELD(config_service, scheduler), .choices = schedulers,
+        .preset = CONFIG_TWOS},
+    {"prefer", KEY_CHOICE, FIELD(config_service, prefer), .choices = prefers,
+        .preset = CONFIG_PREFER_LOCAL},
+    {"on_unknown", KEY_CHOICE, FIELD(config_service, on_unknown), .choices = unknowns,
+        .preset = CONFIG_UNKNOWN_RESET},
+    {"transfer", KEY_CHOICE, FIELD(config_service, transfer_permitted), .choices = permissions,
+        .preset = true},
+    {"high_load", KEY_REAL, FIELD(config_service, high_load), .min = 0.05, .max = 1,
+        .preset = 0.75},
+    {"check", KEY_GROUP, .keys = check_keys},
+    {"servers", KEY_GROUPS, PAIR(config_service, servers, servers_count), .keys = server_keys,
+        .element = sizeof(struct config_server), .line = AT(config_server, line)},
+    {0},
+};
+
+static const struct key transfer_keys[] = {
+    {"listen", KEY_ADDR, FIELD(config, transfer.listen)},
+    {"mtu", KEY_INTEGER, FIELD(config, transfer.mtu), .min = 1280, .max = 65535,
+        .preset = 1500},
+    {0},
+};
+
+static const struct key load_keys[] = {
+    {"listen", KEY_ADDR, FIELD(config, load.listen)},
+    {"certificate", KEY_PATH, FIELD(config, load.certificate), .length = 1023},
+    {"key", KEY_PATH, FIELD(config, load.key), .length = 1023},
+    {"ca", KEY_PATH, FIELD(config, load.ca), .length = 1023},
+    {"interval", KEY_REAL, FIELD(config, load.interval), .min = 0.1, .max = 60, .preset = 1},
+    {0},
+};
+
+static const struct key peer_keys[] = {
+    {"site", KEY_NAME, FIELD(config_peer, site), .length = CONFIG_NAME_MAX, .required = true},
+    {"load", KEY_ADDR, FIELD(config_peer, load), .required = true},
+    {"transfer", KEY_ADDR, FIELD(config_peer, transfer), .required = true},
+    {"fingerprint", KEY_FINGERPRINT, FIELD(config_peer, fingerprint)},
+    {0},
+};
+
+static const struct key limits_keys[] = {
+    {"connections", KEY_INTEGER, FIELD(config, limits.connections), .min = 1024,
+        .max = 8388608, .preset = 1048576},
+    {0},
+};
+
+#define TIMEOUT(key_name, member, seconds) \
+	{ \
+		key_name, KEY_INTEGER, FIELD(config, timeouts.member), .min = 1, .max = 1000000, \
+		    .preset = seconds \
+	}
+
+static const struct key timeouts_keys[] = {
+    TIMEOUT("tcp_opening", tcp_opening, 60),
+    TIMEOUT("tcp_established", tcp_established, 7440),
+    TIMEOUT("tcp_closing", tcp_closing, 240),
+    TIMEOUT("udp", udp, 300),
+    TIMEOUT("icmp", icmp, 60),
+    {0},
+};
+
+static const struct key control_keys[] = {
+    {"socket", KEY_PATH, FIELD(config, control.socket), .length = SOCKET_PATH_MAX,
+        .preset_text = "/run/wlad/wlad.sock"},
+    {"group", KEY_ACCOUNT, FIELD(config, control.group), .length = 32, .preset_text = "wlad"},
+    {0},
+};
+
+static const struct key log_keys[] = {
+    {"level", KEY_CHOICE, FIELD(config, log_level), .choices = log_levels,
+        .preset = LOG_LEVEL_INFO},
+    {0},
+};
+
+const struct key keys_root[] = {
+    {"site", KEY_NAME, FIELD(config, site), .length = CONFIG_NAME_MAX, .required = true},
+    {"role", KEY_CHOICE, FIELD(config, role), .choices = roles, .preset = CONFIG_ROLE_SITE},
+    {"device", KEY_GROUP, .keys = device_keys},
+    {"self_addresses", KEY_IPS, PAIR(config, self_addresses, self_addresses_count)},
+    {"services", KEY_GROUPS, PAIR(config, services, services_count), .required = true,
+        .keys = service_keys, .element = sizeof(struct config_service),
+        .line = AT(config_service, line)},
+    {"transfer", KEY_GROUP, .keys = transfer_keys},
+    {"load", KEY_GROUP, .keys = load_keys},
+    {"peers", KEY_GROUPS, PAIR(config, peers, peers_count), .keys = peer_keys,
+        .element = sizeof(struct config_peer), .line = AT(config_peer, line)},
+    {"limits", KEY_GROUP, .keys = limits_keys},
+    {"timeouts", KEY_GROUP, .keys = timeouts_keys},
+    {"control", KEY_GROUP, .keys = control_keys},
+    {"user", KEY_ACCOUNT, FIELD(config, user), .length = 32, .preset_text = ""},
+    {"log", KEY_GROUP, .keys = log_keys},
+    {0},
+};
+
+const struct key *
+keys_find(const struct key *keys, const char *name)
+{
+	for (; keys->name != NULL; keys++)
+		if (strcmp(keys->name, name) == 0)
+			return keys;
+	return NULL;
+}

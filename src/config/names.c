@@ -1,0 +1,74 @@
+#include "config/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/keys.h"
+
+void
+config_free(struct config *config)
+{
+	if (config == NULL)
+		return;
+	keys_fini(keys_root, config);
+	free(config->file);
+	free(config);
+}
+
+void
+config_faults_free(struct config_faults *faults)
+{
+	for (size_t i = 0; i < faults->count; i++)
+		free(faults->text[i]);
+	free(faults->text);
+	memset(faults, 0, sizeof(*faults));
+}
+
+/* Counts down to the wanted key and writes its path on the way back up. */
+static bool
+nth_key(const struct key *keys, size_t *number, const char *path, char buf[CONFIG_KEY_TEXT])
+{
+	char here[CONFIG_KEY_TEXT];
+
+	for (; keys->name != NULL; keys++) {
+		snprintf(here, sizeof(here), "%s%s%s", path, *path != '\0' ? "." : "",
+		    keys->name);
+		if ((*number)-- == 0) {
+			memcpy(buf, here, sizeof(here));
+			return true;
+		}
+		if (keys->keys != NULL && nth_key(keys->keys, number, here, buf))
+			return true;
+	}
+	return false;
+}
+
+const char *
+config_key(size_t number, char buf[CONFIG_KEY_TEXT])
+{
+	return nth_key(keys_root, &number, "", buf) ? buf : NULL;
+}
+
+static const char *
+choice_name(const struct key *keys, const char *name, unsigned value)
+{
+	const struct key_choice *choice = keys_find(keys, name)->choices;
+
+	for (; choice->name != NULL; choice++)
+		if (choice->value == value)
+			return choice->name;
+	return "unknown";
+}
+
+const char *
+config_scheduler_name(enum config_scheduler scheduler)
+{
+	return choice_name(keys_find(keys_root, "services")->keys, "scheduler", scheduler);
+}
+
+const char *
+config_prefer_name(enum config_prefer prefer)
+{
+	return choice_name(keys_find(keys_root, "services")->keys, "prefer", prefer);
+}

@@ -1,0 +1,315 @@
+#include "connection/connection.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#include "connection/internal.h"
+
+#define CAPACITY_MIN 16
+#define CAPACITY_MAX (UINT32_C(1) << 23)
+#define POOL_MIN     256
+#define POOL_MAX     65536
+#define CACHE_LINE   64
+
+/* Not longer than 388 days, so that ticks can be added without a thought. */
+static uint32_t
+to_ticks(uint32_t seconds)
+{
+	const uint32_t longest = UINT32_C(1) << 28;
+
+	return seconds < longest / TICKS_PER_SECOND ? seconds * TICKS_PER_SECOND : longest;
+}
+
+void
+connection_table_set_timeouts(struct connection_table *table,
+    const struct connection_timeouts *timeouts)
+{
+	table->ticks = (struct connection_timeouts){
+		.tcp_opening = to_ticks(timeouts->tcp_opening),
+		.tcp_established = to_ticks(timeouts->tcp_established),
+		.tcp_closing = to_ticks(timeouts->tcp_closing),
+		.tcp_time_wait = to_ticks(timeouts->tcp_time_wait),
+		.udp = to_ticks(timeouts->udp),
+		.udp_opening = to_ticks(timeouts->udp_opening),
+		.icmp = to_ticks(timeouts->icmp),
+	};
+}
+
+/* Memory that is there: written once, so that the kernel has found every page of it. */
+static void *
+allocate(struct connection_table *table, size_t count, size_t size, int fill)
+{
+	size_t octets = (count * size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+	void *memory = aligned_alloc(CACHE_LINE, octets);
+
+	if (memory != NULL) {
+		memset(memory, fill, octets);
+		table->octets += octets;
+	}
+	return memory;
+}
+
+static uint32_t
+power_of_two(uint32_t at_least)
+{
+	uint32_t n = 1;
+
+	while (n < at_least)
+		n <<= 1;
+	return n;
+}
+
+static uint32_t
+pool_size(uint32_t capacity)
+{
+	uint32_t size = capacity / 4;
+
+	return size < POOL_MIN ? POOL_MIN : size > POOL_MAX ? POOL_MAX : size;
+}
+
+struct connection_table *
+connection_table_new(const struct connection_settings *settings, uint64_t now)
+{
+	uint32_t capacity = settings->capacity;
+	uint32_t buckets, freed;
+	struct connection_table *table;
+
+	if (capacity < CAPACITY_MIN || capacity > CAPACITY_MAX) {
+		errno = EINVAL;
+		return NULL;
+	}
+	table = calloc(1, sizeof(*table));
+	if (table == NULL)
+		return NULL;
+	buckets = power_of_two(capacity * 2);
+	freed = power_of_two(capacity / 4);
+	table->octets = sizeof(*table) + pool_octets(pool_size(capacity));
+	table->capacity = capacity;
+	table->bucket_mask = buckets - 1;
+	table->freed_mask = freed - 1;
+	table->key = settings->hash_key;
+	table->free = NIL;
+	table->start = now;
+	connection_queues_init(&table->queues);
+	connection_table_set_timeouts(table, &settings->timeouts);
+	table->records = allocate(table, capacity, sizeof(*table->records), 0);
+	table->buckets = allocate(table, buckets, sizeof(*table->buckets), 0xff);
+	table->freed = allocate(table, freed, sizeof(*table->freed), 0);
+	if (table->records == NULL || table->buckets == NULL || table->freed == NULL ||
+	    pool_init(&table->pool, pool_size(capacity), &table->key) == -1) {
+		connection_table_free(table);
+		errno = ENOMEM;
+		return NULL;
+	}
+	return table;
+}
+
+void
+connection_table_free(struct connection_table *table)
+{
+	if (table == NULL)
+		return;
+	pool_fini(&table->pool);
+	free(table->freed);
+	free(table->buckets);
+	free(table->records);
+	free(table);
+}
+
+void
+connection_table_set_port_taken(struct connection_table *table, connection_port_taken *taken,
+    void *arg)
+{
+	table->port_taken = taken;
+	table->port_taken_arg = arg;
+}
+
+void
+connection_table_set_change(struct connection_table *table, connection_change *change,
+    void *arg)
+{
+	table->change = change;
+	table->change_arg = arg;
+}
+
+static struct connection *
+take_record(struct connection_table *table)
+{
+	struct connection *c;
+
+	if (table->free != NIL) {
+		c = &table->records[table->free];
+		table->free = c->queue_next;
+	} else {
+		c = &table->records[table->fresh++];
+	}
+	table->live++;
+	return c;
+}
+
+static void
+give_back_record(struct connection_table *table, struct connection *c)
+{
+	c->flags = 0;
+	c->queue_next = table->free;
+	table->free = connection_index(table, c);
+	table->live--;
+}
+
+static void
+put_addresses(struct connection_table *table, const struct connection *c)
+{
+	pool_put(&table->pool, c->service_ip);
+	pool_put(&table->pool, c->server_ip);
+	pool_put(&table->pool, c->self_ip);
+}
+
+/* The three addresses of a record, or none of them. */
+static bool
+get_addresses(struct connection_table *table, const struct connection_new *what,
+    struct connection *c)
+{
+	static const struct ip zero;
+	bool has_server = !connection_is_one_sided(c);
+
+	c->service_ip = pool_get(&table->pool, &what->service.ip);
+	c->server_ip = pool_get(&table->pool, has_server ? &what->server.ip : &zero);
+	c->self_ip = pool_get(&table->pool, has_server ? &what->self.ip : &zero);
+	if (c->service_ip != POOL_NONE && c->server_ip != POOL_NONE && c->self_ip != POOL_NONE)
+		return true;
+	if (c->service_ip != POOL_NONE)
+		pool_put(&table->pool, c->service_ip);
+	if (c->server_ip != POOL_NONE)
+		pool_put(&table->pool, c->server_ip);
+	if (c->self_ip != POOL_NONE)
+		pool_put(&table->pool, c->self_ip);
+	return false;
+}
+
+/* Fills in a record; the queue and the index are not told yet. */
+static bool
+fill_record(struct connection_table *table, const struct connection_new *what, uint16_t port,
+    struct connection *c)
+{
+	*c = (struct connection){
+		.client = what->client.ip,
+		.client_port = what->client.port,
+		.service_port = what->service.port,
+		.protocol = what->protocol,
+		.kind = (uint8_t)what->kind,
+		.state = CONNECTION_OPENING,
+		.flags = FLAG_LIVE,
+		.service = what->service_number,
+		.site = what->site,
+		.server = what->server_number,
+		.next = { NIL, NIL },
+		.touched = table->tick,
+		.opened = table->tick,
+	};
+	if (!connection_is_one_sided(c)) {
+		c->server_port = what->server.port;
+		c->self_port = port;
+	}
+	if (c->protocol == IPPROTO_TCP || c->protocol == IPPROTO_UDP)
+		c->flags |= FLAG_OPENING;
+	c->expires = table->tick + connection_timeout(table, c);
+	return get_addresses(table, what, c);
+}
+
+static void
+enter_record(struct connection_table *table, const struct connection *filled, uint64_t hash,
+    struct connection **out)
+{
+	struct connection *c = take_record(table);
+	struct connection_tuple tuple;
+
+	*c = *filled;
+	connection_index_insert(table, c, CONNECTION_FROM_CLIENT, hash);
+	if (!connection_is_one_sided(c)) {
+		tuple = connection_index_tuple(table, c, CONNECTION_FROM_SERVER);
+		connection_index_insert(table, c, CONNECTION_FROM_SERVER,
+		    connection_index_hash(table, &tuple));
+	}
+	connection_queue_link(table, c);
+	table->by_kind[c->kind]++;
+	table->by_state[c->state]++;
+	*out = c;
+}
+
+/* The record that goes when this one comes: NULL if there is room. */
+static struct connection *
+find_victim(struct connection_table *table, const struct connection_new *what)
+{
+	struct connection *c = NULL;
+
+	if (what->protocol == IPPROTO_TCP)
+		c = connection_queue_excess(table);
+	if (c == NULL && table->live == table->capacity)
+		c = connection_queue_victim(table);
+	return c;
+}
+
+enum drop
+connection_open(struct connection_table *table, const struct connection_new *what,
+    struct random *random, uint64_t now, struct connection **out, bool *existed)
+{
+	bool received = what->kind == CONNECTION_RECEIVED || what->kind == CONNECTION_PASSED;
+	struct connection_tuple tuple = {
+		.source = what->client.ip,
+		.destination = what->service.ip,
+		.source_port = what->client.port,
+		.destination_port = what->service.port,
+		.protocol = what->protocol,
+		.origin = received ? (uint16_t)(what->site + 1) : 0,
+	};
+	struct connection filled = { .kind = (uint8_t)what->kind };
+	uint64_t hash = connection_index_hash(table, &tuple);
+	enum connection_side side;
+	struct connection *victim;
+	uint16_t port = 0;
+
+	connection_clock(table, now);
+	*out = connection_index_find(table, &tuple, hash, &side);
+	*existed = *out != NULL;
+	if (*existed)
+		return DROP_none;
+	victim = find_victim(table, what);
+	if (victim == NULL && table->live == table->capacity)
+		return DROP_table_full;
+	if (!connection_is_one_sided(&filled)) {
+		port = connection_port_choose(table, what, random);
+		if (port == 0)
+			return DROP_out_of_ports;
+	}
+	if (!fill_record(table, what, port, &filled))
+		return DROP_table_full;
+	if (victim != NULL)
+		connection_end(table, victim);
+	enter_record(table, &filled, hash, out);
+	return DROP_none;
+}
+
+void
+connection_end(struct connection_table *table, struct connection *c)
+{
+	struct connection_tuple tuple;
+	uint64_t hash;
+
+	if (table->change != NULL)
+		table->change(table->change_arg, c, connection_is_active(c), false, true);
+	tuple = connection_index_tuple(table, c, CONNECTION_FROM_CLIENT);
+	hash = connection_index_hash(table, &tuple);
+	connection_index_remove(table, c, CONNECTION_FROM_CLIENT, hash);
+	if (!connection_is_one_sided(c)) {
+		tuple = connection_index_tuple(table, c, CONNECTION_FROM_SERVER);
+		hash = connection_index_hash(table, &tuple);
+		connection_index_remove(table, c, CONNECTION_FROM_SERVER, hash);
+		connection_port_freed(table, hash);
+	}
+	connection_queue_unlink(table, c);
+	table->by_kind[c->kind]--;
+	table->by_state[c->state]--;
+	put_addresses(table, c);
+	give_back_record(table, c);
+}

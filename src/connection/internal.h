@@ -1,0 +1,168 @@
+/*
+ * internal: what the files of this folder share.  Nobody else includes this.
+ *
+ *   connection.c  the table, and the life of a record: opened, ended
+ *   index.c       the hash index of both directions
+ *   ports.c       the choice of a self port
+ *   expiry.c      who expires when: the timer wheel and the queues of opening connections
+ *   track.c       what a packet does to a record
+ *   tcp.c         the same for TCP's states
+ *   view.c        what control sees
+ *   pool.c        addresses, each held once
+ */
+#ifndef WLAD_CONNECTION_INTERNAL_H
+#define WLAD_CONNECTION_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "connection/connection.h"
+#include "connection/pool.h"
+
+#define NIL UINT32_MAX
+
+/* struct connection, flags */
+#define FLAG_LIVE             0x01 /* in use */
+#define FLAG_OPENING          0x02 /* in a queue of opening connections, not in the wheel */
+#define FLAG_CLIENT_SEQ       0x04 /* client_seq is known */
+#define FLAG_SERVER_SEQ       0x08 /* server_seq is known: the server's SYN was seen */
+#define FLAG_CLIENT_FIN       0x10
+#define FLAG_SERVER_FIN       0x20
+#define FLAG_CLIENT_FIN_ACKED 0x40
+#define FLAG_SERVER_FIN_ACKED 0x80
+
+/* Time is counted in ticks since the table was made; 32 bits last for 17 years. */
+#define TICKS_PER_SECOND 8
+#define TICK             (CLOCK_SECOND / TICKS_PER_SECOND)
+
+/* The wheel: one list for each tick ahead, up to 512 s.  64 * 64, for its bitmap. */
+#define WHEEL_SLOTS 4096
+#define WHEEL_WORDS (WHEEL_SLOTS / 64)
+
+/* Numbers of the lists: first the wheel's, then the queues of opening connections. */
+enum {
+	QUEUE_TCP = WHEEL_SLOTS, /* by time of opening */
+	QUEUE_UDP,               /* by time of the last packet */
+	QUEUE_LISTS
+};
+
+struct connection_queues {
+	uint32_t first[QUEUE_LISTS];
+	uint32_t last[QUEUE_LISTS - WHEEL_SLOTS];
+	uint32_t count[QUEUE_LISTS - WHEEL_SLOTS];
+	uint64_t used[WHEEL_WORDS]; /* a bit for each slot that is not empty */
+	uint64_t summary;           /* a bit for each word of used that is not 0 */
+	uint32_t cursor;            /* the tick whose slot is next to be looked at */
+};
+
+struct connection_table {
+	struct connection *records;
+	uint32_t *buckets; /* of entries: record * 2 + side */
+	uint32_t bucket_mask;
+	uint32_t capacity;
+	struct siphash_key key;
+	struct pool pool;
+
+	uint32_t live;
+	uint32_t fresh; /* records from here on were never used */
+	uint32_t free;  /* first record that was given back, linked by queue_next */
+
+	uint64_t start; /* of tick 0, ns of the clock */
+	uint32_t tick;  /* the latest that was seen */
+	struct connection_timeouts ticks; /* the timeouts */
+	struct connection_queues queues;
+
+	uint32_t *freed; /* ports freed lately, see ports.c */
+	uint32_t freed_mask;
+
+	connection_port_taken *port_taken;
+	void *port_taken_arg;
+	connection_change *change;
+	void *change_arg;
+
+	uint32_t by_kind[CONNECTION_KINDS];
+	uint32_t by_state[CONNECTION_STATES];
+	size_t octets; /* of memory, all in all */
+};
+
+/* index.c.  What is hashed: the addresses of a packet as they stand in it. */
+struct connection_tuple {
+	struct ip source, destination;
+	uint16_t source_port, destination_port;
+	uint8_t protocol, zero;
+	uint16_t origin;
+};
+
+uint64_t connection_index_hash(const struct connection_table *table,
+    const struct connection_tuple *tuple);
+
+/* The record of a packet, NULL if there is none. */
+struct connection *connection_index_find(struct connection_table *table,
+    const struct connection_tuple *tuple, uint64_t hash, enum connection_side *side);
+
+/* What packets of that side look like. */
+struct connection_tuple connection_index_tuple(const struct connection_table *table,
+    const struct connection *c, enum connection_side side);
+
+/* Enters and removes a side of a record; hash is that of its tuple. */
+void connection_index_insert(struct connection_table *table, struct connection *c,
+    enum connection_side side, uint64_t hash);
+void connection_index_remove(struct connection_table *table, struct connection *c,
+    enum connection_side side, uint64_t hash);
+
+/* ports.c.  Chooses a port if what->self.port is 0, else sees whether that one is free.
+ * Returns the port, 0 if there is none. */
+uint16_t connection_port_choose(struct connection_table *table,
+    const struct connection_new *what, struct random *random);
+
+/* A port whose server side had that hash is free from now on. */
+void connection_port_freed(struct connection_table *table, uint64_t hash);
+
+/* expiry.c */
+void connection_queues_init(struct connection_queues *queues);
+
+/* Enters a record by its flags, protocol and expires; takes it out again. */
+void connection_queue_link(struct connection_table *table, struct connection *c);
+void connection_queue_unlink(struct connection_table *table, struct connection *c);
+
+/* The tick at whose end the record goes if nothing more is seen of it. */
+uint32_t connection_queue_deadline(const struct connection_table *table,
+    const struct connection *c);
+
+/* The opening record that goes first when room is needed, NULL if there is none. */
+struct connection *connection_queue_victim(struct connection_table *table);
+
+/* The oldest half-open TCP record if there are too many to add one, else NULL. */
+struct connection *connection_queue_excess(struct connection_table *table);
+
+/* Brings table->tick up to the time. */
+void connection_clock(struct connection_table *table, uint64_t now);
+
+/* track.c.  The timeout of its state, in ticks. */
+uint32_t connection_timeout(const struct connection_table *table, const struct connection *c);
+
+/* Changes the state, tells the listener, moves a record that has been answered to the wheel. */
+void connection_set_state(struct connection_table *table, struct connection *c,
+    enum connection_state state);
+
+/* tcp.c.  Returns whether the packet keeps the connection alive. */
+bool connection_tcp_track(struct connection_table *table, struct connection *c,
+    const struct connection_event *event);
+
+static inline uint32_t
+connection_index(const struct connection_table *table, const struct connection *c)
+{
+	return (uint32_t)(c - table->records);
+}
+
+/* Packets of the server do not pass here (by rule 2; by rule 3 some do). */
+static inline bool
+connection_is_one_sided(const struct connection *c)
+{
+	return c->kind == CONNECTION_TRANSFERRED || c->kind == CONNECTION_PASSED;
+}
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * What a packet does to the record of its connection.
+ */
+#include <netinet/in.h>
+
+#include "connection/internal.h"
+
+#define PORT_DNS 53
+
+uint32_t
+connection_timeout(const struct connection_table *table, const struct connection *c)
+{
+	const struct connection_timeouts *t = &table->ticks;
+
+	switch (c->protocol) {
+	case IPPROTO_TCP:
+		if (c->state == CONNECTION_OPENING || c->flags & FLAG_OPENING)
+			return t->tcp_opening;
+		if (c->state == CONNECTION_ESTABLISHED)
+			return t->tcp_established;
+		return c->state == CONNECTION_CLOSING ? t->tcp_closing : t->tcp_time_wait;
+	case IPPROTO_UDP:
+		if (c->state == CONNECTION_OPENING || c->service_port == PORT_DNS)
+			return t->udp_opening;
+		return t->udp;
+	default:
+		return t->icmp;
+	}
+}
+
+bool
+connection_is_active(const struct connection *c)
+{
+	return c->state == CONNECTION_OPENING || c->state == CONNECTION_ESTABLISHED;
+}
+
+void
+connection_set_state(struct connection_table *table, struct connection *c,
+    enum connection_state state)
+{
+	bool before = connection_is_active(c);
+
+	table->by_state[c->state]--;
+	table->by_state[state]++;
+	c->state = (uint8_t)state;
+	if (c->flags & FLAG_OPENING && state == CONNECTION_ESTABLISHED) {
+		connection_queue_unlink(table, c);
+		c->flags &= (uint8_t)~FLAG_OPENING;
+		c->expires = table->tick + connection_timeout(table, c);
+		connection_queue_link(table, c);
+	}
+	if (before && !connection_is_active(c) && table->change != NULL)
+		table->change(table->change_arg, c, true, false, false);
+}
+
+/* UDP and ICMP: a reply of the server shows that somebody is there.  Where replies do not pass
+ * here, a client that goes on sending does. */
+static void
+track_datagram(struct connection_table *table, struct connection *c,
+    const struct connection_event *event)
+{
+	if (c->state != CONNECTION_OPENING)
+		return;
+	if (event->side == CONNECTION_FROM_SERVER ||
+	    (connection_is_one_sided(c) && c->packets >= 2))
+		connection_set_state(table, c, CONNECTION_ESTABLISHED);
+}
+
+/* Gives the record its time, from now on. */
+static void
+refresh(struct connection_table *table, struct connection *c)
+{
+	bool moves = c->flags & FLAG_OPENING ?
+	    c->protocol == IPPROTO_UDP && c->touched != table->tick :
+	    table->tick + connection_timeout(table, c) < c->expires;
+
+	if (moves)
+		connection_queue_unlink(table, c);
+	c->touched = table->tick;
+	c->expires = table->tick + connection_timeout(table, c);
+	if (moves)
+		connection_queue_link(table, c);
+}
+
+void
+connection_track(struct connection_table *table, struct connection *c,
+    const struct connection_event *event, uint64_t now)
+{
+	bool alive = true;
+
+	connection_clock(table, now);
+	if (c->packets != UINT32_MAX)
+		c->packets++;
+	c->bytes += event->len;
+	if (c->protocol == IPPROTO_TCP)
+		alive = connection_tcp_track(table, c, event);
+	else
+		track_datagram(table, c, event);
+	if (alive)
+		refresh(table, c);
+}

@@ -1,0 +1,173 @@
+#include "control/commands.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xalloc.h"
+#include "control/views.h"
+
+/* What each command does, and how its answer is named. */
+static const struct {
+	void (*run)(struct request *request);
+	const char *view;
+} actions[GRAMMAR_COUNT] = {
+	[GRAMMAR_SHOW_SUMMARY] = {view_summary, "summary"},
+	[GRAMMAR_SHOW_SERVICES] = {view_services, "services"},
+	[GRAMMAR_SHOW_SERVERS] = {view_servers, "servers"},
+	[GRAMMAR_SHOW_SITES] = {view_sites, "sites"},
+	[GRAMMAR_SHOW_CONNECTIONS] = {view_connections, "connections"},
+	[GRAMMAR_SHOW_COUNTERS] = {view_counters, "counters"},
+	[GRAMMAR_EXPLAIN] = {view_explain, "explain"},
+	[GRAMMAR_SERVER] = {command_server, "server"},
+	[GRAMMAR_LOG] = {command_log, "log"},
+	[GRAMMAR_VERSION] = {view_version, "version"},
+	[GRAMMAR_HELP] = {view_help, "help"},
+};
+
+void
+request_fail(struct request *request, enum control_error error, const char *format, ...)
+{
+	va_list ap;
+
+	if (request->error != 0)
+		return;
+	request->error = error;
+	va_start(ap, format);
+	vsnprintf(request->error_text, sizeof(request->error_text), format, ap);
+	va_end(ap);
+}
+
+uint32_t
+request_service(struct request *request, const char *name)
+{
+	uint32_t service = load_table_find_service(request->parts->load, name);
+
+	if (service == LOAD_NONE)
+		request_fail(request, CONTROL_NOT_FOUND, "no service \"%.64s\"", name);
+	return service;
+}
+
+/* Printable ASCII and tabs: whatever else a request held could not be quoted in an answer or the log. */
+static bool
+line_is_text(const char *line, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((line[i] < 0x20 || line[i] > 0x7e) && line[i] != '\t')
+			return false;
+	return true;
+}
+
+/* From words to a command with its arguments, within the caller's rights. */
+static void
+request_parse(struct request *request)
+{
+	char *words[GRAMMAR_WORDS_MAX], error[400];
+	enum grammar_id id;
+	int count, used;
+
+	count = grammar_split(request->line, words, error, sizeof(error));
+	used = count < 0 ? -1 : grammar_find(words, count, &id, error, sizeof(error));
+	if (used < 0) {
+		request_fail(request, CONTROL_BAD, "%s", error);
+		return;
+	}
+	if (grammar_command(id)->right == GRAMMAR_CHANGE && !request->may_change) {
+		request_fail(request, CONTROL_REFUSED, "%s is for root and the daemon's user",
+		    grammar_command(id)->words);
+		return;
+	}
+	if (grammar_arguments(id, words + used, count - used, &request->match, error,
+	        sizeof(error)) < 0)
+		request_fail(request, CONTROL_BAD, "%s", error);
+}
+
+struct request *
+request_new(const struct control_parts *parts, const char *line, size_t len, uint32_t uid,
+    bool may_change)
+{
+	struct request *request = xcalloc(1, sizeof(*request));
+
+	request->parts = parts;
+	request->uid = uid;
+	request->may_change = may_change;
+	json_init(&request->json);
+	if (len > CONTROL_LINE_MAX) {
+		request_fail(request, CONTROL_BAD, "request longer than %d octets", CONTROL_LINE_MAX);
+	} else if (!line_is_text(line, len)) {
+		request_fail(request, CONTROL_BAD, "request holds octets that are not text");
+	} else {
+		memcpy(request->line, line, len);
+		request_parse(request);
+	}
+	return request;
+}
+
+void
+request_free(struct request *request)
+{
+	if (request == NULL)
+		return;
+	json_fini(&request->json);
+	free(request);
+}
+
+bool
+request_run(struct request *request, uint64_t now)
+{
+	enum grammar_id id = request->match.id;
+	bool first = request->json.len == 0;
+
+	if (request->error != 0)
+		return true;
+	request->now = now;
+	request->again = false;
+	if (first) {
+		json_begin_object(&request->json, NULL);
+		json_uint(&request->json, "schema", COMMANDS_SCHEMA);
+		json_string(&request->json, "view", actions[id].view);
+	}
+	actions[id].run(request);
+	if (request->error != 0)
+		return true;
+	if (request->again)
+		return false;
+	json_end_object(&request->json);
+	json_newline(&request->json);
+	return true;
+}
+
+char *
+request_answer(const struct request *request, size_t *len)
+{
+	char head[sizeof(request->error_text) + 32], *answer;
+	size_t head_len, body_len = request->error != 0 ? 0 : request->json.len;
+
+	if (request->error != 0)
+		snprintf(head, sizeof(head), "err %d %s\n", (int)request->error, request->error_text);
+	else
+		snprintf(head, sizeof(head), "ok %zu\n", body_len);
+	head_len = strlen(head);
+	answer = xmalloc(head_len + body_len + 1);
+	memcpy(answer, head, head_len);
+	if (body_len > 0)
+		memcpy(answer + head_len, request->json.data, body_len);
+	answer[head_len + body_len] = '\0';
+	*len = head_len + body_len;
+	return answer;
+}
+
+char *
+control_answer(const struct control_parts *parts, const char *line, size_t len, uint32_t uid,
+    int may_change, uint64_t now, size_t *answer_len)
+{
+	struct request *request = request_new(parts, line, len, uid, may_change != 0);
+	char *answer;
+
+	while (!request_run(request, now))
+		;
+	answer = request_answer(request, answer_len);
+	request_free(request);
+	return answer;
+}

@@ -1,0 +1,332 @@
+/*
+ * server: the control socket's clients.
+ *
+ * One request of a client at a time, in order; the next one starts when the answer of the
+ * last is written, so that a client that does not read costs one answer of memory and no
+ * time.  Requests that take long run in slices, one a turn of the loop.
+ */
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "control/commands.h"
+#include "control/control.h"
+#include "control/listener.h"
+#include "control/peer.h"
+#include "control/sampler.h"
+
+#define CLIENTS_MAX  64
+#define INPUT_MAX    (4 * CONTROL_LINE_MAX) /* octets read ahead */
+#define IDLE_SECONDS 30.0
+#define TOO_MANY     "err 4 too many clients\n"
+
+struct client {
+	TAILQ_ENTRY(client) entry;
+	struct control *control;
+	struct bufferevent *bev;
+	struct request *request; /* under way, or NULL */
+	uint32_t uid;
+	bool may_change;
+	bool no_more; /* it will send nothing more, or nothing more is taken from it */
+};
+
+struct control {
+	struct control_parts parts;
+	struct sampler sampler;
+	struct listener listener;
+	struct evconnlistener *accepting;
+	struct loop_timer *tick; /* each second: rates, and accepting again */
+	struct loop_timer *work; /* at once: the next slice of a long request */
+	TAILQ_HEAD(, client) clients;
+	unsigned clients_count;
+	double idle;
+};
+
+static void
+client_free(struct client *client)
+{
+	TAILQ_REMOVE(&client->control->clients, client, entry);
+	client->control->clients_count--;
+	request_free(client->request);
+	bufferevent_free(client->bev);
+	free(client);
+}
+
+static void
+free_answer(const void *data, size_t len, void *arg)
+{
+	(void)data;
+	(void)len;
+	free(arg);
+}
+
+/* Hands the answer of the finished request over to the socket. */
+static void
+client_answer(struct client *client)
+{
+	size_t len;
+	char *answer = request_answer(client->request, &len);
+
+	request_free(client->request);
+	client->request = NULL;
+	if (evbuffer_add_reference(bufferevent_get_output(client->bev), answer, len, free_answer,
+	        answer) < 0)
+		free(answer);
+}
+
+/* What stands after a line that is too long cannot be told from requests: nothing more is taken. */
+static void
+client_refuse_rest(struct client *client)
+{
+	struct evbuffer *input = bufferevent_get_input(client->bev);
+
+	client->no_more = true;
+	bufferevent_disable(client->bev, EV_READ);
+	evbuffer_drain(input, evbuffer_get_length(input));
+}
+
+/* Takes the next whole line as a request.  Returns false if there is none. */
+static bool
+client_next(struct client *client)
+{
+	struct control *control = client->control;
+	struct evbuffer *input = bufferevent_get_input(client->bev);
+	size_t len;
+	char *line = evbuffer_readln(input, &len, EVBUFFER_EOL_LF);
+
+	if (line == NULL && evbuffer_get_length(input) <= CONTROL_LINE_MAX)
+		return false;
+	if (line == NULL)
+		len = evbuffer_get_length(input);
+	client->request =
+	    request_new(&control->parts, line, len, client->uid, client->may_change);
+	free(line);
+	if (len > CONTROL_LINE_MAX)
+		client_refuse_rest(client);
+	return true;
+}
+
+/* Goes on with a client as far as it gets without waiting; may free it. */
+static void
+client_advance(struct client *client)
+{
+	struct control *control = client->control;
+
+	if (evbuffer_get_length(bufferevent_get_output(client->bev)) > 0)
+		return; /* on_written() comes back */
+	if (client->request == NULL && !client_next(client)) {
+		if (client->no_more)
+			client_free(client);
+		return;
+	}
+	if (request_run(client->request, loop_now(control->parts.loop)))
+		client_answer(client);
+	else
+		loop_timer_set(control->work, 0);
+}
+
+/* One slice of one request; whoever had its turn goes to the end. */
+static void
+on_work(void *arg, uint64_t now)
+{
+	struct control *control = arg;
+	struct client *client;
+
+	(void)now;
+	TAILQ_FOREACH(client, &control->clients, entry) {
+		if (client->request == NULL)
+			continue;
+		TAILQ_REMOVE(&control->clients, client, entry);
+		TAILQ_INSERT_TAIL(&control->clients, client, entry);
+		client_advance(client);
+		break;
+	}
+	TAILQ_FOREACH(client, &control->clients, entry) {
+		if (client->request != NULL) {
+			loop_timer_set(control->work, 0);
+			break;
+		}
+	}
+}
+
+static void
+on_readable(struct bufferevent *bev, void *arg)
+{
+	struct client *client = arg;
+
+	(void)bev;
+	if (client->request == NULL)
+		client_advance(client);
+}
+
+static void
+on_written(struct bufferevent *bev, void *arg)
+{
+	(void)bev;
+	client_advance(arg);
+}
+
+static void
+on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct client *client = arg;
+	bool busy =
+	    client->request != NULL || evbuffer_get_length(bufferevent_get_output(bev)) > 0;
+
+	if ((what & BEV_EVENT_EOF) != 0) {
+		/* it may have shut down its side only: what it asked is still answered */
+		client->no_more = true;
+		if (!busy)
+			client_advance(client);
+	} else if ((what & BEV_EVENT_TIMEOUT) != 0 && (what & BEV_EVENT_READING) != 0 && busy) {
+		/* it waits for us, not we for it */
+		bufferevent_enable(bev, EV_READ);
+	} else {
+		client_free(client);
+	}
+}
+
+static void
+client_timeouts(struct client *client)
+{
+	double idle = client->control->idle;
+	struct timeval tv = {.tv_sec = (time_t)idle};
+
+	tv.tv_usec = (suseconds_t)((idle - (double)tv.tv_sec) * 1e6);
+	bufferevent_set_timeouts(client->bev, &tv, &tv);
+}
+
+static void
+client_new(struct control *control, evutil_socket_t fd, uint32_t uid)
+{
+	struct client *client = xcalloc(1, sizeof(*client));
+
+	client->control = control;
+	client->uid = uid;
+	client->may_change = uid == 0 || uid == (uint32_t)geteuid();
+	client->bev =
+	    bufferevent_socket_new(loop_base(control->parts.loop), fd, BEV_OPT_CLOSE_ON_FREE);
+	if (client->bev == NULL) {
+		close(fd);
+		free(client);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&control->clients, client, entry);
+	control->clients_count++;
+	bufferevent_setcb(client->bev, on_readable, on_written, on_event, client);
+	bufferevent_setwatermark(client->bev, EV_READ, 0, INPUT_MAX);
+	client_timeouts(client);
+	bufferevent_enable(client->bev, EV_READ | EV_WRITE);
+}
+
+static void
+on_accept(struct evconnlistener *accepting, evutil_socket_t fd, struct sockaddr *from, int len,
+    void *arg)
+{
+	struct control *control = arg;
+	uint32_t uid;
+
+	(void)accepting;
+	(void)from;
+	(void)len;
+	if (peer_uid(fd, &uid) < 0) {
+		log_warn("control client without identity refused");
+		close(fd);
+	} else if (control->clients_count >= CLIENTS_MAX) {
+		send(fd, TOO_MANY, strlen(TOO_MANY), MSG_DONTWAIT | MSG_NOSIGNAL);
+		close(fd);
+	} else {
+		client_new(control, fd, uid);
+	}
+}
+
+/* Out of descriptors, most likely: accepting goes on at the next tick. */
+static void
+on_accept_error(struct evconnlistener *accepting, void *arg)
+{
+	(void)arg;
+	log_warn("control socket pauses");
+	evconnlistener_disable(accepting);
+}
+
+static void
+on_tick(void *arg, uint64_t now)
+{
+	struct control *control = arg;
+
+	sampler_read(&control->sampler, control->parts.counters, now);
+	evconnlistener_enable(control->accepting);
+	loop_timer_set(control->tick, CLOCK_SECOND);
+}
+
+struct control *
+control_new(const struct control_parts *parts, char *error, size_t error_size)
+{
+	struct control *control = xcalloc(1, sizeof(*control));
+	const struct config *config = parts->config;
+
+	control->parts = *parts;
+	control->parts.sampler = &control->sampler;
+	control->idle = IDLE_SECONDS;
+	TAILQ_INIT(&control->clients);
+	if (listener_open(&control->listener, config->control.socket, config->control.group, error,
+	        error_size) < 0) {
+		free(control);
+		return NULL;
+	}
+	control->accepting = evconnlistener_new(loop_base(parts->loop), on_accept, control,
+	    LEV_OPT_CLOSE_ON_EXEC, 0, control->listener.fd);
+	if (control->accepting == NULL) {
+		snprintf(error, error_size, "control socket: out of memory");
+		listener_close(&control->listener);
+		free(control);
+		return NULL;
+	}
+	evconnlistener_set_error_cb(control->accepting, on_accept_error);
+	signal(SIGPIPE, SIG_IGN); /* a client that left is an error of write(2), not a signal */
+	control->work = loop_timer_new(parts->loop, on_work, control);
+	control->tick = loop_timer_new(parts->loop, on_tick, control);
+	sampler_read(&control->sampler, parts->counters, loop_now(parts->loop));
+	loop_timer_set(control->tick, CLOCK_SECOND);
+	return control;
+}
+
+void
+control_free(struct control *control)
+{
+	if (control == NULL)
+		return;
+	while (!TAILQ_EMPTY(&control->clients))
+		client_free(TAILQ_FIRST(&control->clients));
+	evconnlistener_free(control->accepting);
+	loop_timer_free(control->tick);
+	loop_timer_free(control->work);
+	listener_close(&control->listener);
+	free(control);
+}
+
+void
+control_set_config(struct control *control, const struct config *config)
+{
+	control->parts.config = config;
+}
+
+void
+control_set_idle(struct control *control, double seconds)
+{
+	control->idle = seconds;
+}

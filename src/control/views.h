@@ -1,0 +1,47 @@
+/*
+ * views: one function a command, each of which writes one JSON object's members.
+ *
+ * The object is begun and ended by commands.c, which also writes "schema" and "view".  The keys are
+ * documented in wladmctl(8).  Only command_* change anything.
+ */
+#ifndef WLAD_CONTROL_VIEWS_H
+#define WLAD_CONTROL_VIEWS_H
+
+#include "control/commands.h"
+
+void view_summary(struct request *request);
+void view_services(struct request *request);
+void view_servers(struct request *request);
+void view_sites(struct request *request);
+void view_connections(struct request *request);
+void view_counters(struct request *request);
+void view_explain(struct request *request);
+void view_version(struct request *request);
+void view_help(struct request *request);
+void command_server(struct request *request);
+void command_log(struct request *request);
+
+/* Members that several views have. */
+
+/* "tcp", "udp", "icmp", "icmpv6", or the number. */
+void view_protocol(struct json *json, const char *key, uint8_t protocol);
+
+/* An address as text; null if it is zero.  Port 0 is left out. */
+void view_addr(struct json *json, const char *key, const struct addr *addr);
+
+/* Both families: the first that there is as key "address", all as array "addresses". */
+void view_addresses(struct json *json, const struct ip *v4, const struct ip *v6, uint16_t port);
+
+/* "up" once transfer packets may go there, else "down". */
+const char *view_site_state(const struct site *site);
+
+/* Sums over the site's services. */
+struct view_site_sums {
+	uint64_t transferred, transferred_total, received, received_total;
+};
+struct view_site_sums view_site_sums(const struct site *site);
+
+/* One connection as an object. */
+void view_connection(struct request *request, const struct connection *c);
+
+#endif

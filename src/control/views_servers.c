@@ -1,0 +1,136 @@
+/*
+ * views_servers: services, and their servers.
+ */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "control/views.h"
+
+#define PORTS_TEXT 1024 /* octets of a list of ports that are shown */
+
+/* "80,443,8000-8099": ports are sorted; a list that does not fit ends in "...". */
+static const char *
+ports_format(const struct service *s, char buf[PORTS_TEXT])
+{
+	size_t len = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0, last; i < s->ports_count; i = last + 1) {
+		if (len > PORTS_TEXT - 16) {
+			snprintf(buf + len, PORTS_TEXT - len, ",...");
+			break;
+		}
+		for (last = i; last + 1 < s->ports_count; last++)
+			if (s->ports[last + 1] != s->ports[last] + 1)
+				break;
+		len += (size_t)snprintf(buf + len, PORTS_TEXT - len, "%s%u", i > 0 ? "," : "",
+		    s->ports[i]);
+		if (last > i)
+			len += (size_t)snprintf(buf + len, PORTS_TEXT - len, "-%u", s->ports[last]);
+	}
+	return buf;
+}
+
+static void
+service_object(struct json *json, const struct service *s)
+{
+	char ports[PORTS_TEXT];
+
+	json_begin_object(json, NULL);
+	json_string(json, "service", s->name);
+	view_protocol(json, "protocol", s->protocol);
+	view_addresses(json, &s->v4, &s->v6, 0);
+	json_string(json, "ports", ports_format(s, ports));
+	json_string(json, "scheduler", config_scheduler_name(s->scheduler));
+	json_string(json, "prefer", config_prefer_name(s->prefer));
+	json_bool(json, "permitted", s->transfer_permitted);
+	json_uint(json, "servers", s->servers_count);
+	json_uint(json, "servers_up", s->up);
+	json_uint(json, "servers_not_high", s->not_high);
+	json_real(json, "high_load", s->high_load, 4);
+	json_real(json, "load", service_load(s), 4);
+	json_uint(json, "capacity", s->capacity);
+	json_uint(json, "active", s->active);
+	json_uint(json, "total", s->total);
+	json_uint(json, "transferred_active", s->transferred);
+	json_uint(json, "transferred_total", s->transferred_total);
+	json_uint(json, "received_active", s->received);
+	json_uint(json, "received_total", s->received_total);
+	json_end_object(json);
+}
+
+void
+view_services(struct request *request)
+{
+	struct load_table *load = request->parts->load;
+
+	json_begin_array(&request->json, "services");
+	for (uint32_t i = 0; i < load_table_services(load); i++) {
+		const struct service *s = load_table_service(load, i);
+
+		if (s->present)
+			service_object(&request->json, s);
+	}
+	json_end_array(&request->json);
+}
+
+static void
+server_object(struct request *request, const struct server *s)
+{
+	struct json *json = &request->json;
+	const struct service *service = load_table_service(request->parts->load, s->service);
+
+	json_begin_object(json, NULL);
+	json_string(json, "service", service->name);
+	json_string(json, "name", s->name);
+	view_addresses(json, &s->v4, &s->v6, s->port);
+	json_bool(json, "present", s->present);
+	json_string(json, "state", server_state_name(s->state));
+	json_string(json, "cause", s->state == SERVER_DOWN ? s->why : NULL);
+	json_string(json, "admin", server_admin_name(s->admin));
+	json_uint(json, "since_s",
+	    request->now > s->state_since ? (request->now - s->state_since) / CLOCK_SECOND : 0);
+	json_real(json, "load", server_load(s), 4);
+	json_bool(json, "high", s->high);
+	json_uint(json, "weight", s->weight);
+	json_uint(json, "active", s->active);
+	json_uint(json, "max_connections", s->max_connections);
+	json_uint(json, "total", s->total);
+	json_uint(json, "packets_in", s->packets_in);
+	json_uint(json, "packets_out", s->packets_out);
+	json_uint(json, "bytes_in", s->bytes_in);
+	json_uint(json, "bytes_out", s->bytes_out);
+	json_end_object(json);
+}
+
+/* Present ones, and those that a reload took out as long as they have connections. */
+static void
+servers_of(struct request *request, uint32_t service)
+{
+	struct load_table *load = request->parts->load;
+
+	for (uint32_t i = 0; i < load_table_servers(load); i++) {
+		const struct server *s = load_table_server(load, i);
+
+		if (s->service == service && (s->present || s->active > 0))
+			server_object(request, s);
+	}
+}
+
+void
+view_servers(struct request *request)
+{
+	const char *name = request->match.value[0];
+	uint32_t only = LOAD_NONE;
+
+	if (name != NULL) {
+		only = request_service(request, name);
+		if (only == LOAD_NONE)
+			return;
+	}
+	json_begin_array(&request->json, "servers");
+	for (uint32_t i = 0; i < load_table_services(request->parts->load); i++)
+		if (only == LOAD_NONE || only == i)
+			servers_of(request, i);
+	json_end_array(&request->json);
+}

@@ -1,0 +1,379 @@
+/*
+ * A packet's life.  Six arrivals, told in this order:
+ *
+ *   1. a client packet from the device, its connection known
+ *   2. a client packet, its connection unknown
+ *   3. a server packet
+ *   4. a transfer packet, in service
+ *   5. a transfer packet, connection demand
+ *   6. everything else
+ *
+ * A story returns DROP_none, or why the packet went no further.
+ */
+#include "datapath.h"
+
+#include <netinet/in.h>
+
+#include <stdlib.h>
+
+#include "datapath_internal.h"
+#include "packet/convert.h"
+#include "relay/relay.h"
+#include "transfer/reception.h"
+#include "transfer/transmission.h"
+
+/* IP and TCP headers without options: what an MSS leaves out of an MTU (RFC 6691). */
+#define MSS_HEADERS_V4 40
+#define MSS_HEADERS_V6 60
+
+/* ---- parts of the stories ---- */
+
+enum drop
+datapath_output(struct datapath *dp, const struct packet *p)
+{
+	if (dp->io->ops->device_send(dp->io, p) == -1)
+		return DROP_write_failed;
+	counter_add(dp->counters, COUNTER_packets_out, 1);
+	counter_add(dp->counters, COUNTER_bytes_out, p->len);
+	return DROP_none;
+}
+
+static struct connection_event
+event_of(const struct packet *p, enum connection_side side)
+{
+	return (struct connection_event){.side = side,
+	    .tcp_flags = p->tcp_flags,
+	    .tcp_seq = p->tcp_seq,
+	    .tcp_ack = p->tcp_ack,
+	    .payload = packet_payload_len(p),
+	    .len = p->len};
+}
+
+/* Finds the connection of a packet; origin 0 for the device, site + 1 for a transfer packet. */
+static struct connection *
+find(struct datapath *dp, const struct packet *p, uint16_t origin,
+    enum connection_side *side)
+{
+	struct connection_key key = {p->source, p->destination, p->protocol, origin};
+
+	return connection_find(dp->connections, &key, side);
+}
+
+/* Largest client packet that fits into a transfer packet to an address like this one. */
+static uint32_t
+inner_mtu(const struct datapath *dp, const struct ip *peer)
+{
+	return dp->config->transfer.mtu -
+	    (ip_is_v4(peer) ? TRANSFER_OVERHEAD_V4 : TRANSFER_OVERHEAD_V6);
+}
+
+/* Upper bound of a SYN-ACK's MSS option for a received connection; 0 for others. */
+static uint16_t
+mss_limit(const struct datapath *dp, const struct packet *p, const struct connection *c)
+{
+	const struct site *site;
+	uint32_t headers = p->version == 4 ? MSS_HEADERS_V4 : MSS_HEADERS_V6;
+
+	if (c->kind != CONNECTION_RECEIVED)
+		return 0;
+	site = load_table_site(dp->load, c->site);
+	return (uint16_t)(inner_mtu(dp, &site->transfer.ip) - headers);
+}
+
+/* Server transfer: rule 1 at X, rule 2 at Y. */
+static enum drop
+to_server(struct datapath *dp, struct packet *p, struct connection *c, uint64_t now)
+{
+	struct connection_event event = event_of(p, CONNECTION_FROM_CLIENT);
+	struct server *server = load_table_server(dp->load, c->server);
+
+	if (!packet_decrement_ttl(p)) {
+		datapath_answer_ttl(dp, p, now);
+		return DROP_ttl;
+	}
+	connection_track(dp->connections, c, &event, now);
+	relay_to_server(p, dp->connections, c);
+	server->packets_in++;
+	server->bytes_in += p->len;
+	return datapath_output(dp, p);
+}
+
+/* Transfer transmission: the client packet, unchanged but for its TTL, to the other site. */
+static enum drop
+send_sealed(struct datapath *dp, const struct packet *p, const struct transfer_info *info,
+    struct site *site, struct transfer_tx *tx)
+{
+	struct transmission t;
+	size_t segment;
+	long len, sent;
+
+	transmission_start(&t, p, info);
+	while ((len = transmission_next(&t, tx, dp->sealed, sizeof(dp->sealed), &segment)) > 0) {
+		sent = dp->io->ops->transfer_send(dp->io, &site->transfer, dp->sealed,
+		    (size_t)len, segment);
+		if (sent < len)
+			return DROP_send_failed;
+	}
+	if (len < 0)
+		return DROP_no_key;
+	if (t.count > 1)
+		counter_add(dp->counters, COUNTER_segments_out, t.count);
+	counter_add(dp->counters, COUNTER_transfer_packets_out, t.count);
+	counter_add(dp->counters, COUNTER_transfer_bytes_out, p->len);
+	site->transfer_packets_out += t.count;
+	site->transfer_bytes_out += p->len;
+	return DROP_none;
+}
+
+static enum drop
+to_site(struct datapath *dp, struct packet *p, struct connection *c, uint64_t now)
+{
+	struct connection_event event = event_of(p, CONNECTION_FROM_CLIENT);
+	struct site *site = load_table_site(dp->load, c->site);
+	struct transfer_tx *tx = keyring_tx(dp->keyring, c->site);
+	uint32_t index = load_table_site_service(dp->load, c->site, c->service);
+	struct transfer_info info = {.hops = 1};
+	uint32_t mtu = inner_mtu(dp, &site->transfer.ip);
+
+	if (tx == NULL || index == LOAD_NONE)
+		return DROP_no_key;
+	if (!packet_decrement_ttl(p)) {
+		datapath_answer_ttl(dp, p, now);
+		return DROP_ttl;
+	}
+	if (segment_max_len(p) > mtu) {
+		datapath_answer_too_big(dp, p, (uint16_t)mtu, now);
+		return DROP_too_big;
+	}
+	/* Until an answer was seen the transferee may not have heard of the connection: what
+	 * may open one stays a demand.  The transferee's insert notices the second one. */
+	if (c->state == CONNECTION_OPENING && datapath_may_open(p))
+		info.flags |= TRANSFER_FLAG_DEMAND;
+	info.service = site->services[index].number;
+	connection_track(dp->connections, c, &event, now);
+	return send_sealed(dp, p, &info, site, tx);
+}
+
+static enum drop
+from_client(struct datapath *dp, struct packet *p, struct connection *c, uint64_t now)
+{
+	if (c->kind == CONNECTION_TRANSFERRED)
+		return to_site(dp, p, c, now);
+	return to_server(dp, p, c, now);
+}
+
+/* ---- 1. a client packet, its connection known ---- */
+
+static enum drop
+known_client(struct datapath *dp, struct packet *p, struct connection *c, uint64_t now)
+{
+	struct connection_event event = event_of(p, CONNECTION_FROM_CLIENT);
+	uint32_t service = c->service;
+	enum drop drop;
+
+	/* the same port again after the end: a new connection, which may go elsewhere */
+	if (connection_may_reopen(c, &event)) {
+		connection_end(dp->connections, c);
+		drop = datapath_open_client(dp, p, service, now, &c);
+		if (drop != DROP_none)
+			return drop;
+	}
+	return from_client(dp, p, c, now);
+}
+
+/* ---- 2. a client packet, its connection unknown ---- */
+
+static enum drop
+new_client(struct datapath *dp, struct packet *p, uint32_t service, uint64_t now)
+{
+	struct connection *c;
+	enum drop drop;
+
+	if (datapath_is_martian(dp, &p->source.ip))
+		return DROP_martian;
+	if (!datapath_may_open(p)) {
+		datapath_answer_unknown(dp, p, service, now);
+		return DROP_no_connection;
+	}
+	drop = datapath_open_client(dp, p, service, now, &c);
+	if (drop == DROP_no_server)
+		datapath_answer_unknown(dp, p, service, now);
+	if (drop != DROP_none)
+		return drop;
+	return from_client(dp, p, c, now);
+}
+
+/* ---- 3. a server packet ---- */
+
+static enum drop
+from_server(struct datapath *dp, struct packet *p, struct connection *c, uint64_t now)
+{
+	struct connection_event event = event_of(p, CONNECTION_FROM_SERVER);
+	struct server *server = load_table_server(dp->load, c->server);
+
+	if (!packet_decrement_ttl(p)) {
+		datapath_answer_ttl(dp, p, now);
+		return DROP_ttl;
+	}
+	connection_track(dp->connections, c, &event, now);
+	if (relay_to_client(p, dp->connections, c, mss_limit(dp, p, c)))
+		counter_add(dp->counters, COUNTER_mss_clamped, 1);
+	server->packets_out++;
+	server->bytes_out += p->len;
+	return datapath_output(dp, p);
+}
+
+/* ---- 4. and 5. transfer packets ---- */
+
+/* In service: retrieve the record.  Without one, what may open a connection is allocated
+ * (claim 5: the demand was lost); anything else meets a RST, as at any closed port. */
+static enum drop
+in_service(struct datapath *dp, struct packet *p, uint32_t service, uint16_t site,
+    uint64_t now)
+{
+	enum connection_side side;
+	struct connection *c = find(dp, p, (uint16_t)(site + 1), &side);
+	enum drop drop;
+
+	if (c == NULL) {
+		if (!datapath_may_open(p)) {
+			datapath_answer_unknown(dp, p, service, now);
+			return DROP_no_connection;
+		}
+		drop = datapath_open_received(dp, p, service, site, now, &c);
+		if (drop != DROP_none)
+			return drop;
+	}
+	return to_server(dp, p, c, now);
+}
+
+/* Connection demand: allocate without retrieving (Fig. 13, claim 7); the insert notices a
+ * demand that came before. */
+static enum drop
+demand(struct datapath *dp, struct packet *p, uint32_t service, uint16_t site, uint64_t now)
+{
+	struct connection_event event = event_of(p, CONNECTION_FROM_CLIENT);
+	struct connection *c;
+	enum drop drop;
+
+	if (!datapath_may_open(p))
+		return DROP_transfer_inner;
+	drop = datapath_open_received(dp, p, service, site, now, &c);
+	if (drop == DROP_none && connection_may_reopen(c, &event)) {
+		connection_end(dp->connections, c);
+		drop = datapath_open_received(dp, p, service, site, now, &c);
+	}
+	if (drop == DROP_no_server)
+		datapath_answer_unknown(dp, p, service, now);
+	if (drop != DROP_none)
+		return drop;
+	return to_server(dp, p, c, now);
+}
+
+/* The client packet out of a transfer packet: is it for a service that this sender owns? */
+static enum drop
+client_packet(struct datapath *dp, struct transfer_opened *opened, struct packet *p,
+    uint16_t site, uint32_t *service)
+{
+	const struct service *own = load_table_service(dp->load, opened->info.service);
+	uint32_t index;
+
+	*p = (struct packet){.data = opened->inner,
+	    .len = (uint32_t)opened->inner_len,
+	    .headroom = IO_HEADROOM + TRANSFER_HEADER_LEN + TRANSFER_INFO_LEN,
+	    .partial = (opened->info.flags & TRANSFER_FLAG_PARTIAL) != 0};
+	if (packet_parse(p) != DROP_none || p->fragment != PACKET_WHOLE)
+		return DROP_transfer_inner;
+	if (own == NULL || !own->present)
+		return DROP_transfer_service;
+	index = load_table_site_lookup(dp->load, site, &p->destination, p->protocol);
+	if (index == LOAD_NONE ||
+	    load_table_site(dp->load, site)->services[index].local != opened->info.service)
+		return DROP_transfer_service;
+	if (datapath_is_martian(dp, &p->source.ip))
+		return DROP_martian;
+	*service = opened->info.service;
+	return DROP_none;
+}
+
+static enum drop
+transfer_packet(struct datapath *dp, uint8_t *data, size_t len, const struct addr *from,
+    uint64_t now, uint16_t *site)
+{
+	struct transfer_opened opened;
+	struct packet p;
+	struct site *sender;
+	uint32_t service;
+	enum drop drop;
+
+	drop = reception_open(dp->keyring, data, len, from, now, &opened, site);
+	if (drop != DROP_none)
+		return drop;
+	if (opened.type != TRANSFER_DATA)
+		return DROP_transfer_version;
+	sender = load_table_site(dp->load, *site);
+	counter_add(dp->counters, COUNTER_transfer_packets_in, 1);
+	counter_add(dp->counters, COUNTER_transfer_bytes_in, opened.inner_len);
+	sender->transfer_packets_in++;
+	sender->transfer_bytes_in += opened.inner_len;
+	drop = client_packet(dp, &opened, &p, *site, &service);
+	if (drop != DROP_none)
+		return drop;
+	if (opened.info.flags & TRANSFER_FLAG_DEMAND)
+		return demand(dp, &p, service, *site, now);
+	return in_service(dp, &p, service, *site, now);
+}
+
+void
+datapath_transfer_datagram(struct datapath *dp, uint8_t *data, size_t len,
+    const struct addr *from, uint64_t now)
+{
+	uint16_t site;
+	enum drop drop = transfer_packet(dp, data, len, from, now, &site);
+
+	if (drop == DROP_none)
+		return;
+	counter_drop(dp->counters, drop);
+	if (site != UINT16_MAX)
+		load_table_site(dp->load, site)->transfer_drops++;
+}
+
+/* ---- 6. everything else, and which story it is ---- */
+
+static enum drop
+device_packet(struct datapath *dp, struct packet *p, uint64_t now)
+{
+	enum connection_side side;
+	struct connection *c;
+	uint32_t service;
+	enum drop drop = packet_parse(p);
+
+	if (drop != DROP_none)
+		return drop;
+	if (p->fragment != PACKET_WHOLE)
+		return DROP_fragment;
+	if (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP)
+		return datapath_icmp(dp, p, now);
+	c = find(dp, p, 0, &side);
+	if (c != NULL && side == CONNECTION_FROM_CLIENT)
+		return known_client(dp, p, c, now);
+	if (c != NULL)
+		return from_server(dp, p, c, now);
+	service = load_table_lookup(dp->load, &p->destination, p->protocol);
+	if (service != LOAD_NONE)
+		return new_client(dp, p, service, now);
+	datapath_answer_unknown(dp, p, LOAD_NONE, now);
+	return DROP_not_ours;
+}
+
+void
+datapath_device_packet(struct datapath *dp, struct packet *p, uint64_t now)
+{
+	enum drop drop;
+
+	counter_add(dp->counters, COUNTER_packets_in, 1);
+	counter_add(dp->counters, COUNTER_bytes_in, p->len);
+	drop = device_packet(dp, p, now);
+	if (drop != DROP_none)
+		counter_drop(dp->counters, drop);
+}

@@ -1,0 +1,174 @@
+/*
+ * datapath_open: new connections: allocate, choose a self address, record; and how the
+ * load table hears of them.
+ */
+#include <netinet/in.h>
+
+#include "datapath_internal.h"
+
+bool
+datapath_may_open(const struct packet *p)
+{
+	if (p->protocol == IPPROTO_UDP)
+		return true;
+	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+}
+
+static bool
+is_self_address(const struct datapath *dp, const struct ip *ip)
+{
+	for (size_t i = 0; i < dp->config->self_addresses_count; i++) {
+		if (ip_equal(&dp->config->self_addresses[i], ip))
+			return true;
+	}
+	return load_table_is_service_ip(dp->load, ip);
+}
+
+bool
+datapath_is_martian(const struct datapath *dp, const struct ip *source)
+{
+	return ip_is_martian(source) || is_self_address(dp, source);
+}
+
+bool
+datapath_port_taken(void *arg, const struct addr *self, uint8_t protocol)
+{
+	const struct datapath *dp = arg;
+
+	return load_table_lookup(dp->load, self, protocol) != LOAD_NONE;
+}
+
+void
+datapath_connection_changed(void *arg, const struct connection *c, bool active_before,
+    bool active_after, bool ended)
+{
+	struct datapath *dp = arg;
+
+	(void)ended;
+	if (!active_before || active_after)
+		return;
+	if (c->kind == CONNECTION_TRANSFERRED) {
+		load_table_transferred_closed(dp->load, c->site, c->service);
+		return;
+	}
+	load_table_server_closed(dp->load, c->server);
+	if (c->kind == CONNECTION_RECEIVED)
+		load_table_received_closed(dp->load, c->site, c->service);
+}
+
+/* Enters the connection under the first self address that has a port left. */
+static enum drop
+enter_with_self(struct datapath *dp, struct connection_new *what, uint64_t now,
+    struct connection **out, bool *existed)
+{
+	const struct config *config = dp->config;
+	const struct service *service = load_table_service(dp->load, what->service_number);
+	bool v4 = ip_is_v4(&what->client.ip);
+	size_t count = config->self_addresses_count;
+	size_t start = random_below(dp->random, (uint32_t)count);
+	enum drop drop = DROP_out_of_ports;
+	bool tried = false;
+
+	for (size_t i = 0; i < count && drop == DROP_out_of_ports; i++) {
+		what->self.ip = config->self_addresses[(start + i) % count];
+		if (ip_is_v4(&what->self.ip) != v4)
+			continue;
+		tried = true;
+		drop = connection_open(dp->connections, what, dp->random, now, out, existed);
+	}
+	if (tried)
+		return drop;
+	/* none of this family is configured: the service's own address (the seed's Lx, Ly) */
+	what->self.ip = v4 ? service->v4 : service->v6;
+	if (ip_is_zero(&what->self.ip))
+		return DROP_no_server;
+	return connection_open(dp->connections, what, dp->random, now, out, existed);
+}
+
+static enum drop
+enter_at_server(struct datapath *dp, struct connection_new *what, uint32_t number,
+    uint64_t now, struct connection **out)
+{
+	const struct server *server = load_table_server(dp->load, number);
+	bool existed;
+	enum drop drop;
+
+	what->server_number = number;
+	what->server.ip = ip_is_v4(&what->client.ip) ? server->v4 : server->v6;
+	what->server.port = server->port != 0 ? server->port : what->service.port;
+	drop = enter_with_self(dp, what, now, out, &existed);
+	if (drop != DROP_none || existed)
+		return drop;
+	load_table_server_opened(dp->load, number);
+	if (what->kind == CONNECTION_RECEIVED) {
+		load_table_received_opened(dp->load, what->site, what->service_number);
+		counter_add(dp->counters, COUNTER_connections_received, 1);
+	} else {
+		counter_add(dp->counters, COUNTER_connections_local, 1);
+	}
+	return DROP_none;
+}
+
+static enum drop
+enter_transferred(struct datapath *dp, struct connection_new *what, uint32_t site,
+    uint64_t now, struct connection **out)
+{
+	bool existed;
+	enum drop drop;
+
+	what->kind = CONNECTION_TRANSFERRED;
+	what->site = (uint16_t)site;
+	what->server_number = CONNECTION_NO_SERVER;
+	drop = connection_open(dp->connections, what, dp->random, now, out, &existed);
+	if (drop != DROP_none || existed)
+		return drop;
+	load_table_transferred_opened(dp->load, site, what->service_number);
+	counter_add(dp->counters, COUNTER_connections_transferred, 1);
+	return DROP_none;
+}
+
+enum drop
+datapath_open_client(struct datapath *dp, const struct packet *p, uint32_t service,
+    uint64_t now, struct connection **out)
+{
+	struct allocation_decision decision;
+	struct connection_new what = {
+	    .kind = CONNECTION_LOCAL,
+	    .protocol = p->protocol,
+	    .client = p->source,
+	    .service = p->destination,
+	    .service_number = (uint16_t)service,
+	    .site = CONNECTION_NO_SITE,
+	};
+
+	allocation_decide(dp->allocation, service, p->version == 4, dp->random, now, &decision);
+	switch (decision.where) {
+	case ALLOCATION_SERVER:
+		return enter_at_server(dp, &what, decision.server, now, out);
+	case ALLOCATION_SITE:
+		return enter_transferred(dp, &what, decision.site, now, out);
+	case ALLOCATION_NONE:
+	default:
+		return DROP_no_server;
+	}
+}
+
+enum drop
+datapath_open_received(struct datapath *dp, const struct packet *p, uint32_t service,
+    uint16_t site, uint64_t now, struct connection **out)
+{
+	struct connection_new what = {
+	    .kind = CONNECTION_RECEIVED,
+	    .protocol = p->protocol,
+	    .client = p->source,
+	    .service = p->destination,
+	    .service_number = (uint16_t)service,
+	    .site = site,
+	};
+	uint32_t server = allocation_decide_received(dp->allocation, service, p->version == 4,
+	    dp->random);
+
+	if (server == LOAD_NONE)
+		return DROP_no_server;
+	return enter_at_server(dp, &what, server, now, out);
+}

@@ -1,0 +1,37 @@
+/*
+ * device: the TUN device of one operating system; what io.c and a device file share.
+ *
+ * One file an OS: tun_linux.c, tun_freebsd.c, tun_openbsd.c.  Nobody else includes this.
+ */
+#ifndef WLAD_IO_DEVICE_H
+#define WLAD_IO_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "packet/packet.h"
+
+struct device;
+
+/* What may be written as it is; the rest is segmented or completed by device_send(). */
+struct device_offload {
+	bool super, uso, partial;
+};
+
+/*
+ * Opens or creates the device.  offload: ask for super-packets and partial checksums.
+ * NULL with a sentence in error.
+ */
+struct device *device_open(const char *name, bool offload, char *error,
+    size_t error_size);
+void device_close(struct device *d);
+
+/* As io_ops.device_receive and device_send. */
+int device_receive(struct device *d, struct packet *p);
+int device_send(struct device *d, const struct packet *p);
+
+int device_fd(const struct device *d);
+const char *device_name(const struct device *d);
+struct device_offload device_offload(const struct device *d);
+
+#endif

@@ -1,0 +1,171 @@
+#include "io/io.h"
+
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/xalloc.h"
+#include "io/device.h"
+#include "io/udp.h"
+
+/* A device of the operating system and a UDP socket; either may be missing. */
+struct system_io {
+	struct io io; /* first: an io is cast to its system_io */
+	struct device *device;
+	struct udp *udp;
+};
+
+static int
+receive_packet(struct io *io, struct packet *p)
+{
+	struct system_io *s = (struct system_io *)io;
+
+	return s->device == NULL ? 0 : device_receive(s->device, p);
+}
+
+static int
+send_packet(struct io *io, const struct packet *p)
+{
+	struct system_io *s = (struct system_io *)io;
+
+	if (s->device == NULL) {
+		errno = ENODEV;
+		return -1;
+	}
+	return device_send(s->device, p);
+}
+
+static int
+receive_datagrams(struct io *io, struct datagram *batch, int max)
+{
+	struct system_io *s = (struct system_io *)io;
+
+	return s->udp == NULL ? 0 : udp_receive(s->udp, batch, max);
+}
+
+static long
+send_datagrams(struct io *io, const struct addr *to, const uint8_t *data,
+    size_t len, size_t segment)
+{
+	struct system_io *s = (struct system_io *)io;
+
+	if (s->udp == NULL) {
+		errno = ENODEV;
+		return -1;
+	}
+	return udp_send(s->udp, to, data, len, segment);
+}
+
+static int
+packet_fd(const struct io *io)
+{
+	const struct system_io *s = (const struct system_io *)io;
+
+	return s->device == NULL ? -1 : device_fd(s->device);
+}
+
+static int
+datagram_fd(const struct io *io)
+{
+	const struct system_io *s = (const struct system_io *)io;
+
+	return s->udp == NULL ? -1 : udp_fd(s->udp);
+}
+
+static void
+close_both(struct io *io)
+{
+	struct system_io *s = (struct system_io *)io;
+
+	device_close(s->device);
+	udp_close(s->udp);
+	free(s);
+}
+
+static const struct io_ops system_ops = {
+	.device_receive = receive_packet,
+	.device_send = send_packet,
+	.transfer_receive = receive_datagrams,
+	.transfer_send = send_datagrams,
+	.device_fd = packet_fd,
+	.transfer_fd = datagram_fd,
+	.close = close_both,
+};
+
+static int
+set_mtu(const char *device, uint32_t mtu, char *error, size_t error_size)
+{
+	struct ifreq request;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int result = -1;
+
+	memset(&request, 0, sizeof(request));
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", device);
+	request.ifr_mtu = (int)mtu;
+	if (fd != -1)
+		result = ioctl(fd, SIOCSIFMTU, &request);
+	if (result == -1)
+		snprintf(error, error_size, "device %s does not take an MTU of %u: %s",
+		    device, (unsigned)mtu, strerror(errno));
+	if (fd != -1)
+		close(fd);
+	return result;
+}
+
+static int
+open_device(struct system_io *s, const struct io_settings *settings,
+    char *error, size_t error_size)
+{
+	struct device_offload offload;
+
+	s->device = device_open(settings->device_name, settings->offload,
+	    error, error_size);
+	if (s->device == NULL)
+		return -1;
+	if (settings->mtu != 0 && set_mtu(device_name(s->device),
+	    settings->mtu, error, error_size) == -1)
+		return -1;
+	offload = device_offload(s->device);
+	s->io.takes_super = offload.super;
+	s->io.takes_uso = offload.uso;
+	s->io.takes_partial = offload.partial;
+	return 0;
+}
+
+struct io *
+io_open(const struct io_settings *settings, char *error, size_t error_size)
+{
+	struct system_io *s = xcalloc(1, sizeof(*s));
+
+	s->io.ops = &system_ops;
+	if (settings->device_name != NULL &&
+	    open_device(s, settings, error, error_size) == -1)
+		goto fail;
+	if (settings->transfer_listen.port != 0) {
+		s->udp = udp_open(&settings->transfer_listen, error,
+		    error_size);
+		if (s->udp == NULL)
+			goto fail;
+	}
+	return &s->io;
+
+fail:
+	close_both(&s->io);
+	return NULL;
+}
+
+const char *
+io_device_name(const struct io *io)
+{
+	const struct system_io *s = (const struct system_io *)io;
+
+	if (io->ops != &system_ops || s->device == NULL)
+		return "";
+	return device_name(s->device);
+}

@@ -1,0 +1,106 @@
+/*
+ * FreeBSD: tun(4) with TUNSIFHEAD.  Written from the manual; not tested on the system.
+ *
+ * Each packet has the address family in front, four octets in network order.  There are
+ * neither super-packets nor partial checksums.
+ */
+#include "io/device.h"
+
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <net/if_tun.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/xalloc.h"
+#include "io/family.h"
+#include "io/io.h"
+
+struct device {
+	int fd;
+	char name[IFNAMSIZ];
+	struct family_buffer buffer;
+};
+
+/* A device that keeps its name is a file; "tun" takes the next that is free. */
+static int
+set_up(struct device *d)
+{
+	struct ifreq request;
+	int on = 1, mode = IFF_BROADCAST | IFF_MULTICAST;
+
+	memset(&request, 0, sizeof(request));
+	if (ioctl(d->fd, TUNGIFNAME, &request) == -1)
+		return -1;
+	snprintf(d->name, sizeof(d->name), "%s", request.ifr_name);
+	if (ioctl(d->fd, TUNSIFMODE, &mode) == -1)
+		return -1;
+	return ioctl(d->fd, TUNSIFHEAD, &on);
+}
+
+struct device *
+device_open(const char *name, bool offload, char *error, size_t error_size)
+{
+	struct device *d = xcalloc(1, sizeof(*d));
+	char path[sizeof("/dev/") + IFNAMSIZ];
+
+	(void)offload;
+	snprintf(path, sizeof(path), "/dev/%s", name);
+	d->fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (d->fd != -1 && set_up(d) == 0)
+		return d;
+	snprintf(error, error_size,
+	    "device %s cannot be opened: %s (device.name is tun0, tun1 ...)",
+	    name, strerror(errno));
+	device_close(d);
+	return NULL;
+}
+
+void
+device_close(struct device *d)
+{
+	if (d == NULL)
+		return;
+	if (d->fd != -1)
+		close(d->fd);
+	free(d);
+}
+
+int
+device_fd(const struct device *d)
+{
+	return d->fd;
+}
+
+const char *
+device_name(const struct device *d)
+{
+	return d->name;
+}
+
+struct device_offload
+device_offload(const struct device *d)
+{
+	(void)d;
+	return (struct device_offload){false, false, false};
+}
+
+int
+device_receive(struct device *d, struct packet *p)
+{
+	return family_receive(d->fd, &d->buffer, p);
+}
+
+int
+device_send(struct device *d, const struct packet *p)
+{
+	return family_send(d->fd, &d->buffer, p);
+}

@@ -1,0 +1,41 @@
+/*
+ * udp: the transfer socket: datagrams in batches, never fragmented, never waiting.
+ *
+ * udp.c is the socket; udp_linux.c and udp_bsd.c what one OS can and another cannot.
+ * Used by io.c and its test.
+ */
+#ifndef WLAD_IO_UDP_H
+#define WLAD_IO_UDP_H
+
+#include "io/io.h"
+
+/* More than the octets of the largest datagram, and such that buffers in a row are aligned. */
+#define UDP_BUFFER 65536
+
+struct udp;
+
+/* Binds to the address (port 0: any).  NULL with a sentence in error. */
+struct udp *udp_open(const struct addr *listen, char *error, size_t error_size);
+void udp_close(struct udp *udp);
+
+/* As io_ops.transfer_receive and transfer_send. */
+int udp_receive(struct udp *udp, struct datagram *batch, int max);
+long udp_send(struct udp *udp, const struct addr *to, const uint8_t *data,
+    size_t len, size_t segment);
+
+int udp_fd(const struct udp *udp);
+
+/* True as long as the kernel cuts a buffer into datagrams (UDP_SEGMENT). */
+bool udp_segmentation(const struct udp *udp);
+
+/*
+ * The OS's part.  Options: don't fragment, large buffers; each is wanted, none is needed.
+ * Returns whether udp_os_send_segments() may be tried.
+ */
+bool udp_os_options(int fd, bool v6);
+
+/* One system call for the whole buffer, sendmsg(2) otherwise. */
+long udp_os_send_segments(int fd, const struct sockaddr_storage *to,
+    socklen_t to_len, const uint8_t *data, size_t len, size_t segment);
+
+#endif

@@ -1,0 +1,185 @@
+/*
+ * table_apply: from a configuration to the load table, the first time and at each reload.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xalloc.h"
+#include "load/table.h"
+#include "load/table_internal.h"
+
+/* The number of the service of that name, present or not; a new slot if there was none. */
+static uint32_t
+service_slot(struct load_table *table, const char *name)
+{
+	struct service *service;
+
+	for (uint32_t i = 0; i < table->services_count; i++) {
+		if (strcmp(table->services[i]->name, name) == 0)
+			return i;
+	}
+	service = xcalloc(1, sizeof(*service));
+	service->name = xstrdup(name);
+	table->services = xrealloc_array(table->services, table->services_count + 1,
+	    sizeof(*table->services));
+	table->services[table->services_count] = service;
+	return table->services_count++;
+}
+
+/* A server is the same if its service, name and addresses are. */
+static bool
+server_is(const struct server *s, uint32_t service, const struct config_server *c)
+{
+	return s->service == service && strcmp(s->name, c->name) == 0 &&
+	    ip_equal(&s->v4, &c->v4) && ip_equal(&s->v6, &c->v6);
+}
+
+static uint32_t
+server_slot(struct load_table *table, uint32_t service, const struct config_server *c,
+    uint64_t now)
+{
+	struct server *server;
+
+	for (uint32_t i = 0; i < table->servers_count; i++) {
+		if (server_is(table->servers[i], service, c))
+			return i;
+	}
+	server = xcalloc(1, sizeof(*server));
+	server->name = xstrdup(c->name);
+	server->service = service;
+	server->v4 = c->v4;
+	server->v6 = c->v6;
+	server->state_since = now;
+	table->servers = xrealloc_array(table->servers, table->servers_count + 1,
+	    sizeof(*table->servers));
+	table->servers[table->servers_count] = server;
+	return table->servers_count++;
+}
+
+static void
+apply_server(struct load_table *table, uint32_t service, const struct config_server *c,
+    const struct config_check *check, uint64_t now)
+{
+	struct service *owner = table->services[service];
+	uint32_t number = server_slot(table, service, c, now);
+	struct server *server = table->servers[number];
+
+	server->present = true;
+	server->port = c->port;
+	server->weight = c->weight;
+	server->max_connections =
+	    c->max_connections != 0 ? c->max_connections : LOAD_SELF_PORTS;
+	server->check = *check;
+	if (check->type == CONFIG_CHECK_NONE)
+		server->state = SERVER_UP;
+	owner->servers[owner->servers_count++] = number;
+}
+
+static void
+apply_service(struct load_table *table, const struct config_service *c, uint64_t now)
+{
+	uint32_t number = service_slot(table, c->name);
+	struct service *s = table->services[number];
+
+	s->present = true;
+	s->v4 = c->v4;
+	s->v6 = c->v6;
+	s->protocol = c->protocol;
+	free(s->ports);
+	s->ports_count = c->ports_count;
+	s->ports = xcalloc(c->ports_count, sizeof(*s->ports));
+	memcpy(s->ports, c->ports, c->ports_count * sizeof(*s->ports));
+	s->scheduler = c->scheduler;
+	s->prefer = c->prefer;
+	s->on_unknown = c->on_unknown;
+	s->transfer_permitted = c->transfer_permitted;
+	s->high_load = c->high_load;
+	free(s->servers);
+	s->servers = xcalloc(c->servers_count, sizeof(*s->servers));
+	s->servers_count = 0;
+	for (size_t i = 0; i < c->servers_count; i++)
+		apply_server(table, number, &c->servers[i], &c->check, now);
+}
+
+static void
+apply_peer(struct load_table *table, const struct config_peer *c)
+{
+	struct site *site = NULL;
+
+	for (uint32_t i = 0; i < table->sites_count; i++) {
+		if (strcmp(table->sites[i]->name, c->site) == 0)
+			site = table->sites[i];
+	}
+	if (site == NULL) {
+		site = xcalloc(1, sizeof(*site));
+		site->name = xstrdup(c->site);
+		table->sites = xrealloc_array(table->sites, table->sites_count + 1,
+		    sizeof(*table->sites));
+		table->sites[table->sites_count++] = site;
+	}
+	site->present = true;
+	site->load = c->load;
+	site->transfer = c->transfer;
+}
+
+static void
+enter_endpoints(struct load_table *table, const struct ip *ip, uint32_t number)
+{
+	const struct service *s = table->services[number];
+	struct addr addr = {*ip, 0};
+
+	if (ip_is_zero(ip))
+		return;
+	endpoints_add(table->addresses, &addr, 0, number);
+	for (size_t i = 0; i < s->ports_count; i++) {
+		addr.port = s->ports[i];
+		endpoints_add(table->endpoints, &addr, s->protocol, number);
+	}
+}
+
+static void
+index_services(struct load_table *table)
+{
+	size_t ports = 0;
+
+	for (uint32_t i = 0; i < table->services_count; i++)
+		ports += table->services[i]->ports_count;
+	endpoints_free(table->endpoints);
+	endpoints_free(table->addresses);
+	table->endpoints = endpoints_new(2 * ports);
+	table->addresses = endpoints_new((size_t)2 * table->services_count);
+	for (uint32_t i = 0; i < table->services_count; i++) {
+		if (!table->services[i]->present)
+			continue;
+		enter_endpoints(table, &table->services[i]->v4, i);
+		enter_endpoints(table, &table->services[i]->v6, i);
+	}
+}
+
+static void
+forget_presence(struct load_table *table)
+{
+	for (uint32_t i = 0; i < table->services_count; i++) {
+		table->services[i]->present = false;
+		table->services[i]->servers_count = 0;
+	}
+	for (uint32_t i = 0; i < table->servers_count; i++)
+		table->servers[i]->present = false;
+	for (uint32_t i = 0; i < table->sites_count; i++)
+		table->sites[i]->present = false;
+}
+
+void
+load_table_apply(struct load_table *table, const struct config *config, uint64_t now)
+{
+	forget_presence(table);
+	for (size_t i = 0; i < config->services_count; i++)
+		apply_service(table, &config->services[i], now);
+	for (size_t i = 0; i < config->peers_count; i++)
+		apply_peer(table, &config->peers[i]);
+	index_services(table);
+	for (uint32_t i = 0; i < table->services_count; i++)
+		table_recount(table, i);
+	for (uint32_t i = 0; i < table->sites_count; i++)
+		table_link_site(table, table->sites[i]);
+}

@@ -1,0 +1,36 @@
+/*
+ * table_internal: the load table's insides, for load/table*.c alone.
+ */
+#ifndef WLAD_LOAD_TABLE_INTERNAL_H
+#define WLAD_LOAD_TABLE_INTERNAL_H
+
+#include "load/endpoints.h"
+#include "load/table.h"
+
+/* A server is no longer highly loaded when it is this far below high_load. */
+#define HIGH_LOAD_HYSTERESIS 0.05
+
+struct load_table {
+	/* arrays of pointers: a slot's address stays the same while the table grows */
+	struct service **services;
+	struct server **servers;
+	struct site **sites;
+	uint32_t services_count, servers_count, sites_count;
+
+	struct endpoints *endpoints; /* of our services */
+	struct endpoints *addresses; /* the same with port 0 and protocol 0 */
+
+	load_table_changed *listener;
+	void *listener_arg;
+};
+
+void table_changed(struct load_table *table, enum load_change change, uint32_t number);
+
+/* Brings a service's sums up to date after its servers changed. */
+void table_recount(struct load_table *table, uint32_t service);
+
+/* Finds which of our services each of a site's services is. */
+void table_link_site(struct load_table *table, struct site *site);
+void site_services_free(struct site_service *services, size_t count);
+
+#endif

@@ -1,0 +1,403 @@
+#include "load/tls.h"
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include "base/log.h"
+#include "base/xalloc.h"
+
+#define ALPN     "\x06wlad/1"
+#define ALPN_LEN (sizeof ALPN - 1)
+
+struct tls {
+	SSL_CTX *ctx;
+	char *certificate; /* path, for messages */
+	char *ca;
+};
+
+/* Writes "what: reason of the last OpenSSL error" and returns -1. */
+static int
+fail_openssl(char *error, size_t size, const char *what)
+{
+	unsigned long code = ERR_peek_last_error();
+	const char *reason = code == 0 ? NULL : ERR_reason_error_string(code);
+
+	snprintf(error, size, "%s: %s", what, reason != NULL ? reason : "OpenSSL failed");
+	ERR_clear_error();
+	return -1;
+}
+
+/* ---- the context ---- */
+
+/* Whether a certificate will do is decided by tls_verify_peer(), after HELLO. */
+static int
+verify_later(int ok, X509_STORE_CTX *ctx)
+{
+	(void)ok;
+	(void)ctx;
+	return 1;
+}
+
+/* A key with a passphrase would ask for it on the terminal; a daemon has none. */
+static int
+no_passphrase(char *buf, int size, int writing, void *arg)
+{
+	(void)buf;
+	(void)size;
+	(void)writing;
+	(void)arg;
+	return -1;
+}
+
+static int
+select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+    const unsigned char *in, unsigned int in_len, void *arg)
+{
+	(void)ssl;
+	(void)arg;
+	if (SSL_select_next_proto((unsigned char **)(uintptr_t)out, out_len,
+	    (const unsigned char *)ALPN, ALPN_LEN, in, in_len) != OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+/* select_alpn() is not called for a client that offers no protocol at all. */
+static int
+require_alpn(SSL *ssl, int *alert, void *arg)
+{
+	const unsigned char *data;
+	size_t len;
+
+	(void)arg;
+	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation,
+	    &data, &len) == 1)
+		return SSL_CLIENT_HELLO_SUCCESS;
+	*alert = SSL_AD_NO_APPLICATION_PROTOCOL;
+	return SSL_CLIENT_HELLO_ERROR;
+}
+
+static int
+set_rules(SSL_CTX *ctx)
+{
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify_later);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
+	    SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+	SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
+	SSL_CTX_set_client_hello_cb(ctx, require_alpn, NULL);
+	return SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
+	    SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1 &&
+	    SSL_CTX_set_num_tickets(ctx, 0) == 1 && SSL_CTX_set_max_early_data(ctx, 0) == 1 &&
+	    SSL_CTX_set_alpn_protos(ctx, (const unsigned char *)ALPN, ALPN_LEN) == 0 ? 0 : -1;
+}
+
+static int
+check_readable(const char *what, const char *path, char *error, size_t size)
+{
+	if (path == NULL) {
+		snprintf(error, size, "load.%s is not set; sessions to peers need certificate, key "
+		    "and ca", what);
+		return -1;
+	}
+	if (access(path, R_OK) == 0)
+		return 0;
+	snprintf(error, size, "load.%s: %s: %s%s", what, path, strerror(errno),
+	    errno == ENOENT ? "; make it with \"wladmctl cert\"" : "");
+	return -1;
+}
+
+static void
+warn_key_mode(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+		log_warnx("private key is open to others, should have mode 0600 file=%s mode=%04o",
+		    path, (unsigned)st.st_mode & 07777);
+}
+
+static int
+load_files(SSL_CTX *ctx, const char *certificate, const char *key, const char *ca, char *error,
+    size_t size)
+{
+	if (check_readable("certificate", certificate, error, size) != 0 ||
+	    check_readable("key", key, error, size) != 0 ||
+	    check_readable("ca", ca, error, size) != 0)
+		return -1;
+	warn_key_mode(key);
+	if (SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1)
+		return fail_openssl(error, size, certificate);
+	if (SSL_CTX_load_verify_file(ctx, ca) != 1)
+		return fail_openssl(error, size, ca);
+	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+		return fail_openssl(error, size, key);
+	return 0;
+}
+
+struct tls *
+tls_new(const char *certificate, const char *key, const char *ca, char *error, size_t error_size)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+	struct tls *tls;
+
+	ERR_clear_error();
+	if (ctx == NULL || set_rules(ctx) != 0) {
+		fail_openssl(error, error_size, "TLS");
+		goto fail;
+	}
+	if (load_files(ctx, certificate, key, ca, error, error_size) != 0)
+		goto fail;
+	tls = xcalloc(1, sizeof *tls);
+	tls->ctx = ctx;
+	tls->certificate = xstrdup(certificate);
+	tls->ca = xstrdup(ca);
+	return tls;
+fail:
+	SSL_CTX_free(ctx);
+	return NULL;
+}
+
+void
+tls_free(struct tls *tls)
+{
+	if (tls == NULL)
+		return;
+	SSL_CTX_free(tls->ctx);
+	free(tls->certificate);
+	free(tls->ca);
+	free(tls);
+}
+
+/* ---- certificates ---- */
+
+/* True if the certificate carries the name as subject alternative DNS name, octet for octet. */
+static bool
+carries_name(X509 *cert, const char *name)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	size_t len = strlen(name);
+	bool found = false;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names) && !found; i++) {
+		const GENERAL_NAME *entry = sk_GENERAL_NAME_value(names, i);
+
+		found = entry->type == GEN_DNS &&
+		    (size_t)ASN1_STRING_length(entry->d.dNSName) == len &&
+		    memcmp(ASN1_STRING_get0_data(entry->d.dNSName), name, len) == 0;
+	}
+	GENERAL_NAMES_free(names);
+	return found;
+}
+
+static int
+digest_of(X509 *cert, uint8_t digest[KEYS_DIGEST_LEN])
+{
+	unsigned len = 0;
+
+	return X509_digest(cert, EVP_sha256(), digest, &len) == 1 && len == KEYS_DIGEST_LEN ? 0 : -1;
+}
+
+static bool
+matches_fingerprint(X509 *cert, const char *fingerprint)
+{
+	uint8_t digest[KEYS_DIGEST_LEN];
+	char text[2 * KEYS_DIGEST_LEN + 1];
+
+	if (digest_of(cert, digest) != 0)
+		return false;
+	for (size_t i = 0; i < KEYS_DIGEST_LEN; i++)
+		snprintf(text + 2 * i, 3, "%02x", digest[i]);
+	return strcmp(text, fingerprint) == 0;
+}
+
+int
+tls_verify_peer(struct ssl_st *ssl, const char *site, const char *fingerprint, char *error,
+    size_t error_size)
+{
+	X509 *cert = SSL_get0_peer_certificate(ssl);
+	long chain = SSL_get_verify_result(ssl);
+
+	if (cert == NULL) {
+		snprintf(error, error_size, "no certificate");
+		return -1;
+	}
+	if (!carries_name(cert, site)) {
+		snprintf(error, error_size, "its certificate is not that of site \"%s\"", site);
+		return -1;
+	}
+	if (fingerprint != NULL && !matches_fingerprint(cert, fingerprint)) {
+		snprintf(error, error_size, "its certificate does not have the fingerprint pinned for "
+		    "site \"%s\"", site);
+		return -1;
+	}
+	if (fingerprint == NULL && chain != X509_V_OK) {
+		snprintf(error, error_size, "its certificate is not good: %s",
+		    X509_verify_cert_error_string(chain));
+		return -1;
+	}
+	return 0;
+}
+
+int
+tls_peer_digest(struct ssl_st *ssl, uint8_t digest[KEYS_DIGEST_LEN])
+{
+	X509 *cert = SSL_get0_peer_certificate(ssl);
+
+	return cert == NULL ? -1 : digest_of(cert, digest);
+}
+
+void
+tls_own_digest(const struct tls *tls, uint8_t digest[KEYS_DIGEST_LEN])
+{
+	memset(digest, 0, KEYS_DIGEST_LEN);
+	digest_of(SSL_CTX_get0_certificate(tls->ctx), digest);
+}
+
+int64_t
+tls_expiry(const struct tls *tls)
+{
+	const ASN1_TIME *end = X509_get0_notAfter(SSL_CTX_get0_certificate(tls->ctx));
+	struct tm tm = { 0 };
+
+	return ASN1_TIME_to_tm(end, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
+}
+
+/* The first reason for which our certificate would be refused by a peer of the same authority. */
+static int
+verify_own(const struct tls *tls, X509 *cert, const char *purpose)
+{
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	STACK_OF(X509) *chain = NULL;
+	int result = X509_V_ERR_OUT_OF_MEM;
+
+	SSL_CTX_get0_chain_certs(tls->ctx, &chain);
+	if (ctx != NULL &&
+	    X509_STORE_CTX_init(ctx, SSL_CTX_get_cert_store(tls->ctx), cert, chain) == 1 &&
+	    X509_STORE_CTX_set_default(ctx, purpose) == 1)
+		result = X509_verify_cert(ctx) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(ctx);
+	X509_STORE_CTX_free(ctx);
+	ERR_clear_error();
+	return result;
+}
+
+int
+tls_check_own(const struct tls *tls, const char *site, char *error, size_t error_size)
+{
+	X509 *cert = SSL_CTX_get0_certificate(tls->ctx);
+	int result;
+
+	if (!carries_name(cert, site)) {
+		snprintf(error, error_size, "load.certificate: %s: does not carry the name of this "
+		    "site, \"%s\", as DNS name; make one with \"wladmctl cert site %s\"",
+		    tls->certificate, site, site);
+		return -1;
+	}
+	result = verify_own(tls, cert, "ssl_server");
+	if (result == X509_V_OK)
+		result = verify_own(tls, cert, "ssl_client");
+	if (result == X509_V_OK)
+		return 0;
+	if (result == X509_V_ERR_CERT_HAS_EXPIRED)
+		snprintf(error, error_size, "load.certificate: %s: it or its authority %s has expired; "
+		    "make a new one with \"wladmctl cert site %s\"", tls->certificate, tls->ca, site);
+	else
+		snprintf(error, error_size, "load.certificate: %s: peers that trust the authority %s "
+		    "will refuse it: %s", tls->certificate, tls->ca,
+		    X509_verify_cert_error_string(result));
+	return -1;
+}
+
+/* ---- a session ---- */
+
+struct bufferevent *
+tls_bufferevent(struct tls *tls, struct event_base *base, int fd, bool dialer)
+{
+	SSL *ssl = SSL_new(tls->ctx);
+	struct bufferevent *bev = NULL;
+
+	if (ssl != NULL)
+		bev = bufferevent_openssl_socket_new(base, fd, ssl, dialer ?
+		    BUFFEREVENT_SSL_CONNECTING : BUFFEREVENT_SSL_ACCEPTING,
+		    BEV_OPT_CLOSE_ON_FREE);
+	if (bev == NULL) {
+		SSL_free(ssl);
+		close(fd);
+		return NULL;
+	}
+	/* BYE tells that a session ends; a peer that just closes did not truncate anything */
+	bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+	return bev;
+}
+
+struct ssl_st *
+tls_of(struct bufferevent *bev)
+{
+	return bufferevent_openssl_get_ssl(bev);
+}
+
+void
+tls_error_text(struct bufferevent *bev, char *text, size_t size)
+{
+	int saved = errno;
+	unsigned long code, first = 0;
+	const char *reason;
+
+	while ((code = bufferevent_get_openssl_error(bev)) != 0)
+		if (first == 0)
+			first = code;
+	reason = first == 0 ? NULL : ERR_reason_error_string(first);
+	if (reason != NULL)
+		snprintf(text, size, "TLS: %s", reason);
+	else if (saved != 0)
+		snprintf(text, size, "%s", strerror(saved));
+	else
+		snprintf(text, size, "closed by the peer during the handshake");
+	ERR_clear_error();
+}
+
+int
+tls_check_handshake(struct ssl_st *ssl, char *error, size_t error_size)
+{
+	const unsigned char *alpn;
+	unsigned len;
+
+	SSL_get0_alpn_selected(ssl, &alpn, &len);
+	if (SSL_version(ssl) != TLS1_3_VERSION)
+		snprintf(error, error_size, "TLS: not version 1.3");
+	else if (len != ALPN_LEN - 1 || memcmp(alpn, &ALPN[1], len) != 0)
+		snprintf(error, error_size, "TLS: the peer does not speak wlad/1");
+	else if (SSL_get0_peer_certificate(ssl) == NULL)
+		snprintf(error, error_size, "TLS: no certificate");
+	else
+		return 0;
+	return -1;
+}
+
+int
+tls_export(struct ssl_st *ssl, const struct keys_context *context,
+    uint8_t secret[KEYS_SECRET_LEN])
+{
+	uint8_t encoded[KEYS_CONTEXT_MAX];
+	size_t len = keys_context_encode(context, encoded);
+
+	if (len == 0 || SSL_export_keying_material(ssl, secret, KEYS_SECRET_LEN, KEYS_LABEL,
+	    strlen(KEYS_LABEL), encoded, len, 1) != 1) {
+		ERR_clear_error();
+		return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,349 @@
+#include "platform/routes.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+
+/* The kernel's default of 500 packets drops bursts. */
+#define TRANSMIT_QUEUE 4096
+
+/* What the kernel's answer says. */
+struct answer {
+	int error;         /* errno, 0: done */
+	char text[160];    /* its own words (NETLINK_EXT_ACK), or "" */
+	uint32_t oif;      /* of a route, 0: none */
+	unsigned char type; /* RTN_* of a route */
+};
+
+struct request {
+	char buf[512];
+	struct nlmsghdr *header;
+};
+
+static void
+take_words(const struct nlmsghdr *nlh, struct answer *answer)
+{
+	const struct nlmsgerr *e = mnl_nlmsg_get_payload(nlh);
+	size_t offset = sizeof(*e);
+	const struct nlattr *attr;
+
+	if ((nlh->nlmsg_flags & NLM_F_ACK_TLVS) == 0)
+		return;
+	if ((nlh->nlmsg_flags & NLM_F_CAPPED) == 0)
+		offset += mnl_nlmsg_get_payload_len(nlh) < offset ? 0 :
+		    MNL_ALIGN(e->msg.nlmsg_len - sizeof(e->msg));
+	if (offset > mnl_nlmsg_get_payload_len(nlh))
+		return;
+	mnl_attr_for_each(attr, nlh, offset)
+		if (mnl_attr_get_type(attr) == NLMSGERR_ATTR_MSG &&
+		    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0)
+			snprintf(answer->text, sizeof(answer->text), "%s",
+			    mnl_attr_get_str(attr));
+}
+
+static void
+take_route(const struct nlmsghdr *nlh, struct answer *answer)
+{
+	const struct rtmsg *route = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *attr;
+
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*route))
+		return;
+	answer->type = route->rtm_type;
+	mnl_attr_for_each(attr, nlh, sizeof(*route))
+		if (mnl_attr_get_type(attr) == RTA_OIF &&
+		    mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
+			answer->oif = mnl_attr_get_u32(attr);
+}
+
+/* Reads until the acknowledgement, which comes last.  0, or -1 with errno. */
+static int
+receive_answer(struct mnl_socket *socket, uint32_t seq, struct answer *answer)
+{
+	char buf[8192] __attribute__((aligned(NLMSG_ALIGNTO)));
+	const struct nlmsghdr *nlh;
+	int n;
+
+	for (;;) {
+		n = (int)mnl_socket_recvfrom(socket, buf, sizeof(buf));
+		if (n == -1)
+			return -1;
+		for (nlh = (struct nlmsghdr *)buf; mnl_nlmsg_ok(nlh, n);
+		    nlh = mnl_nlmsg_next(nlh, &n)) {
+			if (nlh->nlmsg_seq != seq)
+				continue;
+			if (nlh->nlmsg_type == RTM_NEWROUTE)
+				take_route(nlh, answer);
+			if (nlh->nlmsg_type != NLMSG_ERROR)
+				continue;
+			answer->error = -((struct nlmsgerr *)
+			    mnl_nlmsg_get_payload(nlh))->error;
+			take_words(nlh, answer);
+			return 0;
+		}
+	}
+}
+
+/* Asks the kernel.  Returns 0 if it did as told, else -1 with errno and its words. */
+static int
+talk(struct request *request, struct answer *answer)
+{
+	struct mnl_socket *socket;
+	uint32_t seq = (uint32_t)time(NULL);
+	int on = 1, result = -1;
+
+	memset(answer, 0, sizeof(*answer));
+	request->header->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+	request->header->nlmsg_seq = seq;
+	socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (socket == NULL)
+		return -1;
+	mnl_socket_setsockopt(socket, NETLINK_EXT_ACK, &on, sizeof(on));
+	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 &&
+	    mnl_socket_sendto(socket, request->header,
+		request->header->nlmsg_len) != -1 &&
+	    receive_answer(socket, seq, answer) == 0) {
+		errno = answer->error;
+		result = errno == 0 ? 0 : -1;
+	}
+	on = errno;
+	mnl_socket_close(socket);
+	errno = on;
+	return result;
+}
+
+static const char *
+hint(int error)
+{
+	return error == EPERM ? " (needs CAP_NET_ADMIN)" : "";
+}
+
+/* ": reason" of a request that failed: errno, and what the kernel said. */
+static const char *
+reason(const struct answer *answer, char *buf, size_t size)
+{
+	const char *separator = answer->text[0] == '\0' ? "" : ", ";
+
+	snprintf(buf, size, ": %s%s%s%s", strerror(errno), separator,
+	    answer->text, hint(errno));
+	return buf;
+}
+
+static void
+start_link(struct request *request, unsigned index)
+{
+	struct ifinfomsg *link;
+
+	request->header = mnl_nlmsg_put_header(request->buf);
+	request->header->nlmsg_type = RTM_NEWLINK;
+	link = mnl_nlmsg_put_extra_header(request->header, sizeof(*link));
+	link->ifi_family = AF_UNSPEC;
+	link->ifi_index = (int)index;
+}
+
+/*
+ * No link-local address: no router solicitations or listener reports come out of the
+ * device.  A kernel without IPv6 refuses, and sends none either.
+ */
+static void
+silence_ipv6(unsigned index)
+{
+	struct request request;
+	struct answer answer;
+	struct nlattr *spec, *inet6;
+
+	start_link(&request, index);
+	spec = mnl_attr_nest_start(request.header, IFLA_AF_SPEC);
+	inet6 = mnl_attr_nest_start(request.header, AF_INET6);
+	mnl_attr_put_u8(request.header, IFLA_INET6_ADDR_GEN_MODE,
+	    IN6_ADDR_GEN_MODE_NONE);
+	mnl_attr_nest_end(request.header, inet6);
+	mnl_attr_nest_end(request.header, spec);
+	if (talk(&request, &answer) == -1)
+		log_debug("device keeps its link-local address index=%u", index);
+}
+
+int
+routes_device_up(const char *device, uint32_t mtu, char *error,
+    size_t error_size)
+{
+	unsigned index = if_nametoindex(device);
+	struct request request;
+	struct answer answer;
+	struct ifinfomsg *link;
+	char text[300];
+
+	if (index == 0) {
+		snprintf(error, error_size, "there is no device %s", device);
+		return -1;
+	}
+	silence_ipv6(index);
+	start_link(&request, index);
+	link = mnl_nlmsg_get_payload(request.header);
+	link->ifi_flags = IFF_UP;
+	link->ifi_change = IFF_UP | IFF_MULTICAST;
+	mnl_attr_put_u32(request.header, IFLA_MTU, mtu);
+	mnl_attr_put_u32(request.header, IFLA_TXQLEN, TRANSMIT_QUEUE);
+	if (talk(&request, &answer) == 0)
+		return 0;
+	snprintf(error, error_size, "device %s cannot be set up with an MTU of %u%s",
+	    device, (unsigned)mtu, reason(&answer, text, sizeof(text)));
+	return -1;
+}
+
+static void
+start_route(struct request *request, uint16_t type, const struct ip *ip)
+{
+	bool v4 = ip_is_v4(ip);
+	struct rtmsg *route;
+
+	request->header = mnl_nlmsg_put_header(request->buf);
+	request->header->nlmsg_type = type;
+	route = mnl_nlmsg_put_extra_header(request->header, sizeof(*route));
+	route->rtm_family = v4 ? AF_INET : AF_INET6;
+	route->rtm_dst_len = v4 ? 32 : 128;
+	mnl_attr_put(request->header, RTA_DST, v4 ? 4 : 16,
+	    v4 ? ip_v4(ip) : ip->octet);
+}
+
+static int
+add(unsigned index, const struct ip *ip, struct answer *answer)
+{
+	struct request request;
+	struct rtmsg *route;
+
+	start_route(&request, RTM_NEWROUTE, ip);
+	route = mnl_nlmsg_get_payload(request.header);
+	route->rtm_table = RT_TABLE_MAIN;
+	route->rtm_protocol = RTPROT_STATIC;
+	route->rtm_scope = ip_is_v4(ip) ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+	route->rtm_type = RTN_UNICAST;
+	mnl_attr_put_u32(request.header, RTA_OIF, index);
+	/* Not REPLACE: a route that the operator made is not ours to take. */
+	request.header->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
+	return talk(&request, answer);
+}
+
+/* Says in error why the address leads elsewhere, if it does. */
+static int
+verify(const char *device, unsigned index, const struct ip *ip, bool existed,
+    char *error, size_t error_size)
+{
+	struct request request;
+	struct answer answer;
+	char text[IP_TEXT], other[IF_NAMESIZE] = "?";
+
+	start_route(&request, RTM_GETROUTE, ip);
+	if (talk(&request, &answer) == -1 || answer.oif == index)
+		return 0;
+	if_indextoname(answer.oif, other);
+	if (answer.type == RTN_LOCAL)
+		snprintf(error, error_size,
+		    "%s is an address of this machine: it has to be removed "
+		    "from its interface, so that packets reach %s",
+		    ip_format(ip, text), device);
+	else if (existed)
+		snprintf(error, error_size,
+		    "there is another route to %s, through %s: it has to be removed, "
+		    "so that packets reach %s", ip_format(ip, text), other, device);
+	else
+		return 0; /* a policy routing rule: the operator's decision */
+	return -1;
+}
+
+int
+routes_add(const char *device, const struct ip *ip, char *error,
+    size_t error_size)
+{
+	unsigned index = if_nametoindex(device);
+	struct answer answer;
+	char address[IP_TEXT], text[300];
+	bool existed = false;
+
+	ip_format(ip, address);
+	if (index == 0) {
+		snprintf(error, error_size,
+		    "no route to %s: there is no device %s", address, device);
+		return -1;
+	}
+	if (add(index, ip, &answer) == -1) {
+		if (errno != EEXIST) {
+			snprintf(error, error_size, "no route to %s through %s%s",
+			    address, device, reason(&answer, text, sizeof(text)));
+			return -1;
+		}
+		existed = true;
+	}
+	return verify(device, index, ip, existed, error, error_size);
+}
+
+/* A number under /proc/sys, or fallback if the kernel has no such setting. */
+static int
+read_setting(const char *path, const char *device, int fallback)
+{
+	char name[128];
+	int value = fallback;
+	FILE *file;
+
+	snprintf(name, sizeof(name), path, device);
+	file = fopen(name, "re");
+	if (file == NULL)
+		return fallback;
+	if (fscanf(file, "%d", &value) != 1)
+		value = fallback;
+	fclose(file);
+	return value;
+}
+
+static void
+warn_v4(const char *device)
+{
+	int all, own;
+
+	if (read_setting("/proc/sys/net/ipv4/ip_forward%.0s", device, 1) == 0)
+		log_warnx("IPv4 packets are not forwarded "
+		    "remedy=\"sysctl -w net.ipv4.ip_forward=1\"");
+	else if (read_setting("/proc/sys/net/ipv4/conf/%s/forwarding", device,
+	    1) == 0)
+		log_warnx("IPv4 packets from the device are not forwarded "
+		    "remedy=\"sysctl -w net.ipv4.conf.%s.forwarding=1\"", device);
+	/* The larger of the two counts; 1 is strict, 2 is loose. */
+	all = read_setting("/proc/sys/net/ipv4/conf/all/rp_filter%.0s", device, 0);
+	own = read_setting("/proc/sys/net/ipv4/conf/%s/rp_filter", device, 0);
+	if ((all > own ? all : own) == 1)
+		log_warnx("strict reverse path filter drops packets of the device "
+		    "remedy=\"sysctl -w net.ipv4.conf.%s.rp_filter=2\"", device);
+}
+
+static void
+warn_v6(const char *device)
+{
+	if (read_setting("/proc/sys/net/ipv6/conf/%s/disable_ipv6", device, 0) != 0)
+		log_warnx("IPv6 is disabled on the device "
+		    "remedy=\"sysctl -w net.ipv6.conf.%s.disable_ipv6=0\"", device);
+	if (read_setting("/proc/sys/net/ipv6/conf/all/forwarding%.0s", device,
+	    1) == 0)
+		log_warnx("IPv6 packets are not forwarded "
+		    "remedy=\"sysctl -w net.ipv6.conf.all.forwarding=1\"");
+}
+
+void
+routes_warn(const char *device, int v4, int v6)
+{
+	if (v4)
+		warn_v4(device);
+	if (v6)
+		warn_v6(device);
+}

@@ -1,0 +1,402 @@
+/*
+ * wlad: start, run and stop, in the order in which it happens.
+ */
+#include "wlad.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "allocation/allocation.h"
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "config/config.h"
+#include "control/control.h"
+#include "datapath.h"
+#include "health/health.h"
+#include "io/io.h"
+#include "load/exchange.h"
+#include "load/table.h"
+#include "loop.h"
+#include "options.h"
+#include "platform/privileges.h"
+#include "platform/routes.h"
+#include "transfer/keyring.h"
+#include "version.h"
+
+#define ERROR_TEXT 512
+
+/* The apparatus: everything that lives as long as the process. */
+struct wlad {
+	struct config *config;
+	struct loop *loop;
+	struct counters counters;
+	struct random random;
+	struct io *io;
+	struct load_table *load;
+	struct allocation *allocation;
+	struct keyring *keyring;
+	struct datapath *datapath;
+	struct health *health;
+	struct exchange *exchange;
+	struct control *control;
+	struct loop_fd *device_fd, *transfer_fd;
+	struct loop_timer *expiry;
+	struct loop_signal *signals[3];
+	bool stopping;
+	char error[ERROR_TEXT];
+};
+
+/* ---- what the loop calls ---- */
+
+static void
+arm_expiry(struct wlad *w, uint64_t next, uint64_t now)
+{
+	uint64_t delay = next > now ? next - now : 0;
+
+	if (delay > CLOCK_SECOND)
+		delay = CLOCK_SECOND; /* connections opened meanwhile may expire earlier */
+	loop_timer_set(w->expiry, delay);
+}
+
+static void
+on_expiry(void *arg, uint64_t now)
+{
+	struct wlad *w = arg;
+
+	arm_expiry(w, datapath_expire(w->datapath, now), now);
+}
+
+static void
+on_device(void *arg, int fd, bool readable, bool writable, uint64_t now)
+{
+	struct wlad *w = arg;
+
+	(void)fd;
+	(void)writable;
+	if (readable)
+		datapath_run_device(w->datapath, now);
+}
+
+static void
+on_transfer(void *arg, int fd, bool readable, bool writable, uint64_t now)
+{
+	struct wlad *w = arg;
+
+	(void)fd;
+	(void)writable;
+	if (readable)
+		datapath_run_transfer(w->datapath, now);
+}
+
+static void
+on_load_changed(void *arg, enum load_change change, uint32_t number)
+{
+	struct wlad *w = arg;
+	const struct server *server;
+
+	if (change == LOAD_CHANGE_SERVER) {
+		server = load_table_server(w->load, number);
+		if (server->state == SERVER_DOWN) {
+			datapath_server_down(w->datapath, number, loop_now(w->loop));
+			loop_timer_set(w->expiry, 0);
+		}
+	}
+	if (change != LOAD_CHANGE_SITE && w->exchange != NULL)
+		exchange_changed(w->exchange);
+}
+
+static void
+on_stopped(void *arg)
+{
+	struct wlad *w = arg;
+
+	loop_stop(w->loop);
+}
+
+static void
+on_terminate(void *arg, uint64_t now)
+{
+	struct wlad *w = arg;
+
+	(void)now;
+	if (w->stopping)
+		return;
+	w->stopping = true;
+	log_info("stopping");
+	if (w->exchange != NULL)
+		exchange_stop(w->exchange, on_stopped, w);
+	else
+		loop_stop(w->loop);
+}
+
+static void
+on_hangup(void *arg, uint64_t now)
+{
+	(void)arg;
+	(void)now;
+	log_warnx("reload is not supported in this version remedy=\"restart wlad\"");
+}
+
+/* ---- start, in order; each step returns 0 or -1 with a sentence in w->error ---- */
+
+static int
+open_io(struct wlad *w)
+{
+	const struct config *c = w->config;
+	struct io_settings settings = {
+	    .device_name = c->device.name,
+	    .mtu = c->device.mtu,
+	    .offload = c->device.offload,
+	    .transfer_listen = c->transfer.listen,
+	};
+
+	w->io = io_open(&settings, w->error, sizeof(w->error));
+	if (w->io == NULL)
+		return -1;
+	return routes_device_up(io_device_name(w->io), c->device.mtu, w->error,
+	    sizeof(w->error));
+}
+
+static int
+add_route(struct wlad *w, const struct ip *ip, int families[2])
+{
+	if (ip_is_zero(ip))
+		return 0;
+	families[ip_is_v4(ip) ? 0 : 1] = 1;
+	if (!w->config->device.routes)
+		return 0;
+	return routes_add(io_device_name(w->io), ip, w->error, sizeof(w->error));
+}
+
+/* Service and self addresses lead to the device. */
+static int
+add_routes(struct wlad *w)
+{
+	const struct config *c = w->config;
+	int families[2] = {0, 0};
+
+	for (size_t i = 0; i < c->services_count; i++) {
+		if (add_route(w, &c->services[i].v4, families) == -1 ||
+		    add_route(w, &c->services[i].v6, families) == -1)
+			return -1;
+	}
+	for (size_t i = 0; i < c->self_addresses_count; i++) {
+		if (add_route(w, &c->self_addresses[i], families) == -1)
+			return -1;
+	}
+	routes_warn(io_device_name(w->io), families[0], families[1]);
+	return 0;
+}
+
+static int
+make_datapath(struct wlad *w)
+{
+	struct datapath_parts parts = {
+	    .config = w->config,
+	    .io = w->io,
+	    .load = w->load,
+	    .allocation = w->allocation,
+	    .keyring = w->keyring,
+	    .counters = &w->counters,
+	    .random = &w->random,
+	};
+
+	w->datapath = datapath_new(&parts, clock_now());
+	if (w->datapath != NULL)
+		return 0;
+	snprintf(w->error, sizeof(w->error),
+	    "no memory for %u connections: %s; lower limits.connections",
+	    w->config->limits.connections, strerror(errno));
+	return -1;
+}
+
+static int
+open_exchange(struct wlad *w)
+{
+	struct exchange_parts parts = {
+	    .loop = w->loop,
+	    .config = w->config,
+	    .table = w->load,
+	    .keyring = w->keyring,
+	    .counters = &w->counters,
+	    .random = &w->random,
+	};
+
+	if (w->config->peers_count == 0)
+		return 0;
+	w->exchange = exchange_new(&parts, w->error, sizeof(w->error));
+	return w->exchange != NULL ? 0 : -1;
+}
+
+static int
+open_control(struct wlad *w)
+{
+	struct control_parts parts = {
+	    .loop = w->loop,
+	    .config = w->config,
+	    .load = w->load,
+	    .allocation = w->allocation,
+	    .connections = datapath_connections(w->datapath),
+	    .counters = &w->counters,
+	    .started = clock_now(),
+	};
+
+	w->control = control_new(&parts, w->error, sizeof(w->error));
+	return w->control != NULL ? 0 : -1;
+}
+
+static void
+make_tables(struct wlad *w)
+{
+	uint64_t seed;
+
+	random_system(&seed, sizeof(seed));
+	random_init(&w->random, seed);
+	w->loop = loop_new();
+	w->load = load_table_new();
+	load_table_apply(w->load, w->config, clock_now());
+	w->allocation = allocation_new(w->load, w->config->load.interval);
+	w->keyring = keyring_new(&w->random);
+}
+
+static void
+connect_loop(struct wlad *w)
+{
+	int transfer = w->io->ops->transfer_fd(w->io);
+
+	w->device_fd = loop_fd_add(w->loop, w->io->ops->device_fd(w->io), true, false,
+	    on_device, w);
+	if (transfer != -1)
+		w->transfer_fd =
+		    loop_fd_add(w->loop, transfer, true, false, on_transfer, w);
+	w->expiry = loop_timer_new(w->loop, on_expiry, w);
+	loop_timer_set(w->expiry, CLOCK_SECOND);
+	w->signals[0] = loop_signal_add(w->loop, SIGTERM, on_terminate, w);
+	w->signals[1] = loop_signal_add(w->loop, SIGINT, on_terminate, w);
+	w->signals[2] = loop_signal_add(w->loop, SIGHUP, on_hangup, w);
+	load_table_set_listener(w->load, on_load_changed, w);
+}
+
+/* Everything that needs rights comes before privileges_drop(). */
+static int
+start(struct wlad *w)
+{
+	make_tables(w);
+	if (open_io(w) == -1 || add_routes(w) == -1 || make_datapath(w) == -1 ||
+	    open_exchange(w) == -1 || open_control(w) == -1)
+		return -1;
+	if (privileges_drop(w->config->user, w->error, sizeof(w->error)) == -1)
+		return -1;
+	connect_loop(w);
+	w->health = health_new(w->loop, w->load, &w->counters, &w->random);
+	return 0;
+}
+
+static void
+stop(struct wlad *w)
+{
+	load_table_set_listener(w->load, NULL, NULL);
+	control_free(w->control);
+	health_free(w->health);
+	exchange_free(w->exchange);
+	for (size_t i = 0; i < sizeof(w->signals) / sizeof(w->signals[0]); i++)
+		loop_signal_free(w->signals[i]);
+	loop_timer_free(w->expiry);
+	loop_fd_free(w->transfer_fd);
+	loop_fd_free(w->device_fd);
+	datapath_free(w->datapath);
+	keyring_free(w->keyring);
+	allocation_free(w->allocation);
+	load_table_free(w->load);
+	io_close(w->io);
+	loop_free(w->loop);
+	config_free(w->config);
+}
+
+/* ---- the story ---- */
+
+static struct config *
+load_config(const struct options *options)
+{
+	struct config_faults faults;
+	struct config *config = config_load(options->file, &faults);
+
+	for (size_t i = 0; i < faults.count; i++)
+		fprintf(stderr, "%s\n", faults.text[i]);
+	config_faults_free(&faults);
+	return config;
+}
+
+static int
+check_only(struct config *config)
+{
+	char error[ERROR_TEXT];
+	int status = 0;
+
+	if (config->peers_count > 0 &&
+	    exchange_check_files(config, error, sizeof(error)) == -1) {
+		fprintf(stderr, "%s: %s\n", config->file, error);
+		status = 1;
+	}
+	if (status == 0)
+		printf("configuration OK\n");
+	config_free(config);
+	return status;
+}
+
+static int
+run(struct wlad *w)
+{
+	signal(SIGPIPE, SIG_IGN);
+	if (start(w) == -1) {
+		log_errorx("cannot start: %s", w->error);
+		stop(w);
+		return 1;
+	}
+	log_info("started version=%s site=%s device=%s services=%zu peers=%zu",
+	    version_string(), w->config->site, io_device_name(w->io),
+	    w->config->services_count, w->config->peers_count);
+	loop_run(w->loop);
+	log_info("stopped");
+	stop(w);
+	return 0;
+}
+
+int
+wlad_main(int argc, char **argv)
+{
+	struct options options;
+	struct wlad *w;
+	int status;
+
+	if (options_parse(argc, argv, &options) == -1)
+		return 1;
+	if (options.version) {
+		options_print_version();
+		return 0;
+	}
+	w = calloc(1, sizeof(*w));
+	if (w == NULL)
+		return 1;
+	w->config = load_config(&options);
+	if (w->config == NULL || options.check) {
+		status = w->config == NULL ? 1 : check_only(w->config);
+		free(w);
+		return status;
+	}
+	if (!options.foreground && daemon(0, 0) == -1) {
+		perror("wlad: daemon");
+		return 1;
+	}
+	log_open("wlad", options.foreground);
+	log_set_level(options.verbose ? LOG_LEVEL_DEBUG : w->config->log_level);
+	status = run(w);
+	free(w);
+	return status;
+}

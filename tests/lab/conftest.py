@@ -1,0 +1,124 @@
+"""Fixtures of the lab: content, two sites, what to show when a test fails."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import daemon  # noqa: E402
+import lab as labs  # noqa: E402
+import netns  # noqa: E402
+import servers  # noqa: E402
+
+TOOLS = ["ip", "nginx", "dnsmasq", "dig", "curl", "tcpdump", "nft", "openssl", "sha256sum"]
+
+
+def first_line(*args):
+    try:
+        done = subprocess.run(args, capture_output=True, text=True, timeout=10)
+        return (done.stdout or done.stderr).splitlines()[0].strip()
+    except (OSError, IndexError, subprocess.TimeoutExpired):
+        return "not there"
+
+
+def why_not():
+    """Why the lab cannot run here, or None."""
+    missing = netns.missing_tools(TOOLS)
+    if missing:
+        return "needs " + ", ".join(missing)
+    try:
+        import scapy.all  # noqa: F401
+    except ImportError:
+        return "needs scapy"
+    return netns.unusable()
+
+
+def pytest_report_header(config):
+    lines = ["lab: Linux %s, %d processors" % (platform.release(), os.cpu_count()),
+             "lab: %s" % (first_line(daemon.WLAD, "-V") if daemon.built()
+                          else "no wlad in " + daemon.BUILDDIR)]
+    for command in (["nginx", "-v"], ["dnsmasq", "-v"], ["curl", "-V"], ["ip", "-V"]):
+        lines.append("lab: " + first_line(*command)[:70])
+    return lines
+
+
+def pytest_sessionstart(session):
+    netns.end_on_signals()
+    if netns.unusable() is None:
+        netns.sweep()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def possible():
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def wlad(possible):
+    """The daemon and its tool are built."""
+    if not daemon.built():
+        pytest.skip("no wlad and wladmctl in %s (WLAD_BUILDDIR)" % daemon.BUILDDIR)
+
+
+@pytest.fixture(scope="session")
+def content(possible):
+    directory = tempfile.mkdtemp(prefix="wl%d-" % os.getpid(),
+                                 dir=servers.content_directory(tempfile.gettempdir()))
+    yield servers.Content(directory).make()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def upload_file(content):
+    """100 MiB to be uploaded: (path, SHA-256)."""
+    path = os.path.join(content.directory, "upload")
+    with open(content.big, "rb") as source, open(path, "wb") as out:
+        source.seek(200 << 20)
+        for _ in range(100):
+            out.write(source.read(1 << 20))
+    return path, servers.sha256(path)
+
+
+@pytest.fixture(scope="module")
+def directory():
+    """Logs, configurations and captures of one test file; uploads too, so in memory if possible."""
+    path = tempfile.mkdtemp(prefix="wl%d-" % os.getpid(),
+                            dir=servers.content_directory(tempfile.gettempdir()))
+    os.chmod(path, 0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="module")
+def net(directory, content):
+    """Two sites without daemons."""
+    lab = labs.TwoSites(directory, content)
+    yield lab
+    lab.close()
+
+
+@pytest.fixture(scope="module")
+def lab(wlad, net):
+    """Two sites, servers and daemons running, each knowing the other."""
+    try:
+        return net.start()
+    except Exception:
+        print(net.report())
+        raise
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    net = item.funcargs.get("net") or item.funcargs.get("lab")
+    if report.failed and net is not None:
+        report.sections.append(("daemons", net.report()))

@@ -1,0 +1,178 @@
+"""The real servers of the lab: nginx, dnsmasq, iperf3, and what they serve."""
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+
+from netns import LabError, run, wait_for
+
+BIG = 1 << 30
+PART = 64 << 10
+HTTP_PORT = 8080
+
+NGINX = """
+daemon off;
+master_process off;
+user root;
+pid {dir}/nginx.pid;
+error_log stderr warn;
+worker_rlimit_nofile 65536;
+events {{ worker_connections 32768; }}
+http {{
+    log_format lab '$remote_addr $request_method $request_uri $status';
+    access_log {access};
+    default_type text/plain;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000;
+    keepalive_timeout 300;
+    client_max_body_size 0;
+    client_body_temp_path {dir}/body;
+    proxy_temp_path {dir}/proxy;
+    fastcgi_temp_path {dir}/fastcgi;
+    uwsgi_temp_path {dir}/uwsgi;
+    scgi_temp_path {dir}/scgi;
+    server {{
+        listen {port} backlog=8192;
+        listen [::]:{port} backlog=8192 ipv6only=on;
+        location = /who {{ return 200 "{name}\\n"; }}
+        location = /from {{ return 200 "$remote_addr\\n"; }}
+        location /upload/ {{ root {dir}; dav_methods PUT; create_full_put_path on; }}
+        location / {{ root {content}; }}
+    }}
+}}
+"""
+
+
+class Content:
+    """What all servers serve: /big (1 GiB), /part (64 KiB), not compressible, no part like another,
+    the same in every run."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        os.makedirs(directory, exist_ok=True)
+        self.big = os.path.join(directory, "big")
+        self.part = os.path.join(directory, "part")
+
+    def make(self, big=BIG):
+        self._stream(self.big, big)
+        self._stream(self.part, PART)
+        self.big_sum, self.part_sum = sha256(self.big), sha256(self.part)
+        return self
+
+    @staticmethod
+    def _stream(path, size):
+        """The key stream of AES-128-CTR for a key of zeros: deterministic, and made at memory speed."""
+        if os.path.exists(path) and os.path.getsize(path) == size:
+            return
+        with open(path, "wb") as out, open("/dev/zero", "rb") as zero:
+            cipher = subprocess.Popen(
+                ["openssl", "enc", "-aes-128-ctr", "-K", "0" * 32, "-iv", "0" * 32, "-nosalt"],
+                stdin=subprocess.PIPE, stdout=out)
+            block = bytes(1 << 20)
+            for offset in range(0, size, len(block)):
+                cipher.stdin.write(block[:min(len(block), size - offset)])
+            cipher.stdin.close()
+            if cipher.wait() != 0 or os.path.getsize(path) != size:
+                raise LabError("openssl could not make " + path)
+
+
+def sha256(path):
+    return run(["sha256sum", path]).split()[0]
+
+
+def content_directory(wanted):
+    """Memory where there is enough of it, else the disk."""
+    shm = "/dev/shm"
+    if os.path.isdir(shm) and shutil.disk_usage(shm).free > 3 * BIG:
+        return shm
+    return wanted
+
+
+class Server:
+    """A server of a site: a namespace with nginx and, if wanted, dnsmasq."""
+
+    def __init__(self, namespace, name, v4, v6, content, device="eth0", dns=True,
+                 access_log=True):
+        self.ns, self.name, self.v4, self.v6 = namespace, name, v4, v6
+        self.content, self.device, self.dns = content, device, dns
+        self.access_log = access_log
+        self.directory = namespace.net.path("server-" + name)
+        self.processes = []
+
+    def start(self):
+        os.makedirs(os.path.join(self.directory, "upload"), exist_ok=True)
+        self.access = os.path.join(self.directory, "access.log")
+        conf = os.path.join(self.directory, "nginx.conf")
+        with open(conf, "w") as f:
+            f.write(NGINX.format(dir=self.directory, name=self.name, port=HTTP_PORT,
+                                 content=self.content.directory,
+                                 access=self.access + " lab" if self.access_log else "off"))
+        self.processes = [self.ns.start("nginx", "-e", "stderr", "-p", self.directory, "-c", conf)]
+        if self.dns:
+            self.processes.append(self._start_dns())
+        return self
+
+    def _start_dns(self):
+        large = ",".join("%s-%03d-" % (self.name, i) + "x" * 200 for i in range(5))
+        return self.ns.start(
+            "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
+            "--user=root", "--pid-file=", "--local=/lab/", "--port=53", "--edns-packet-max=1400",
+            "--txt-record=who.lab,%s" % self.name, "--txt-record=large.lab,%s" % large)
+
+    def wait(self):
+        wait_for(self.listening, what="nginx of " + self.name)
+
+    def listening(self):
+        if not all(p.running() for p in self.processes):
+            raise LabError("a server of %s ended:\n%s" % (
+                self.name, "".join(p.text() for p in self.processes)))
+        ports = [HTTP_PORT] + ([53] if self.dns else [])
+        return all(self._accepts(f, a, p) for p in ports
+                   for f, a in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")))
+
+    def _accepts(self, family, address, port):
+        with self.ns.socket(family, socket.SOCK_STREAM) as s:
+            return s.connect_ex((address, port)) == 0
+
+    def kill(self):
+        """The server programs die at once; the host answers with RST from now on."""
+        for p in self.processes:
+            p.kill()
+            p.popen.wait()
+
+    def vanish(self):
+        """The host is gone: nothing answers any more."""
+        self.ns.link(self.device, False)
+
+    def reappear(self, gateway4, gateway6):
+        """Back on the network; taking a link down took its routes and IPv6 addresses too."""
+        self.ns.link(self.device, True)
+        self.ns.ip("addr replace %s/64 dev %s nodad" % (self.v6, self.device),
+                   "route replace default via " + gateway4,
+                   "route replace default via " + gateway6)
+
+    def revive(self):
+        self.start().wait()
+
+    def requests(self):
+        """The access log's lines."""
+        try:
+            with open(self.access) as f:
+                return f.read().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def uploaded(self, name):
+        """SHA-256 of an upload, or None if this server did not get it."""
+        path = os.path.join(self.directory, "upload", name)
+        if not os.path.exists(path):
+            return None
+        digest = hashlib.sha256()
+        with open(path, "rb") as f:
+            while block := f.read(1 << 20):
+                digest.update(block)
+        os.unlink(path)
+        return digest.hexdigest()

@@ -1,0 +1,341 @@
+"""What the person who runs it sees: faults with their place, tables, exit statuses."""
+
+import contextlib
+import copy
+import json
+import os
+import pwd
+import socket
+import subprocess
+
+import pytest
+
+import daemon
+from lab import CLIENT4, WEB_PORT
+from netns import wait_for
+
+XSERVERS = {"x1", "x2", "x3"}
+
+
+def check(lab, text, name="checked.conf"):
+    """(status, output) of `wlad -n` for a text."""
+    path = lab.net.path(name)
+    with open(path, "w") as f:
+        f.write(text)
+    return daemon.check(path)
+
+
+def line_of(text, part):
+    return next(i for i, line in enumerate(text.splitlines(), 1) if part in line)
+
+
+# Configuration.
+
+
+def test_good_configuration(lab):
+    status, out = daemon.check(lab.x.wlad.conf)
+    assert status == 0
+    assert "configuration OK" in out
+
+
+@pytest.mark.parametrize("old,new", [
+    ('user = "nobody";', 'user = "nobody";\nfrobnicate = 1;'),
+    ('interval = 0.3;', 'interval = "often";'),
+    ('interval = 0.3;', 'interval = 0.3;\n  intervall = 0.3;'),
+    ('"203.0.113.10"', '"203.0.113.310"'),
+    ('ports = [ 80 ];', 'ports = [ 80, 65536 ];'),
+    ('ports = [ 80 ];', 'ports = [ ];'),
+    ('name = "x2";', 'name = "x1";'),
+    ('protocol = "tcp";', 'protocol = "sctp";'),
+    ('listen = "198.51.100.2:7210";', 'listen = "198.51.100.2:72100";'),
+    ('port = 8080;', 'port = 4294967297;'),
+], ids=["unknown key", "wrong type", "misspelt key", "address", "port", "no port",
+        "name twice", "protocol", "listen", "beyond 32 bits"])
+def test_fault_says_where(lab, old, new):
+    with open(lab.x.wlad.conf) as f:
+        good = f.read()
+    assert old in good
+    bad = good.replace(old, new, 1)
+    status, out = check(lab, bad)
+    assert status == 1
+    line = line_of(bad, new.splitlines()[-1].strip())
+    near = range(line - 1, line + 2)
+    assert any("checked.conf:%d:" % n in out for n in near), out
+
+
+def test_all_faults_at_once(lab):
+    with open(lab.x.wlad.conf) as f:
+        bad = f.read()
+    bad = bad.replace('"203.0.113.10"', '"nonsense"', 1).replace("ports = [ 80 ]", "ports = [ 0 ]")
+    bad += "frobnicate = 1;\n"
+    status, out = check(lab, bad)
+    assert status == 1
+    assert out.count("checked.conf:") >= 3
+    assert "nonsense" in out and "frobnicate" in out
+
+
+@pytest.mark.parametrize("text", ["", "site = ", "site = \"a\"\nsite = \"b\"", "\0\1\2", "@include \"/nowhere\"\n"],
+                         ids=["empty", "cut off", "twice", "binary", "include"])
+def test_no_configuration_at_all(lab, text):
+    status, out = check(lab, text)
+    assert status == 1
+    assert "checked.conf" in out
+
+
+def test_missing_file(lab):
+    status, out = daemon.check("/nowhere/wlad.conf")
+    assert status == 1
+    assert "/nowhere/wlad.conf" in out and "No such file" in out
+
+
+def test_peers_need_certificates(lab):
+    settings = lab.x.settings()
+    for key in ("certificate", "key", "ca"):
+        del settings["load"][key]
+    status, out = check(lab, daemon.configuration(settings))
+    assert status == 1
+    assert "certificate" in out
+
+
+@pytest.mark.parametrize("key", ["certificate", "key", "ca"])
+def test_missing_or_wrong_certificate_files(lab, key):
+    settings = lab.x.settings()
+    settings["load"][key] = "/nowhere/file.pem"
+    status, out = check(lab, daemon.configuration(settings))
+    assert status == 1
+    assert "/nowhere/file.pem" in out
+    settings["load"][key] = lab.x.wlad.conf
+    status, out = check(lab, daemon.configuration(settings))
+    assert status == 1
+    assert lab.x.wlad.conf in out
+
+
+def test_key_of_another_site(lab):
+    settings = lab.x.settings()
+    settings["load"]["key"] = lab.authority.site("osaka")[1]
+    status, out = check(lab, daemon.configuration(settings))
+    assert status == 1
+    assert "osaka.key" in out
+
+
+def test_daemon_refuses_a_bad_configuration(lab):
+    path = lab.net.path("bad.conf")
+    with open(path, "w") as f:
+        f.write("site = \"tokyo\";\nfrobnicate = 1;\n")
+    done = subprocess.run([daemon.WLAD, "-d", "-f", path], capture_output=True, text=True,
+                          timeout=10)
+    assert done.returncode == 1
+    assert "bad.conf:2:" in done.stderr and "frobnicate" in done.stderr
+
+
+def test_usage():
+    for arguments in (["-x"], ["stray"], ["-f"]):
+        done = subprocess.run([daemon.WLAD, *arguments], capture_output=True, text=True,
+                              timeout=10)
+        assert done.returncode != 0
+        assert "usage" in done.stderr.lower()
+
+
+def test_version():
+    done = subprocess.run([daemon.WLAD, "-V"], capture_output=True, text=True, timeout=10)
+    assert done.returncode == 0
+    assert "wlad" in done.stdout and "libevent" in done.stdout.lower()
+
+
+def test_second_daemon_is_refused(lab):
+    """On the same socket: the first goes on, the second says which socket."""
+    settings = copy.deepcopy(lab.x.settings())
+    settings["device"] = {"name": "wlad1", "routes": False}
+    settings["transfer"]["listen"] = "%s:7310" % lab.x.wan4
+    settings["load"]["listen"] = "%s:7310" % lab.x.wan4
+    path = lab.net.path("second.conf")
+    with open(path, "w") as f:
+        f.write(daemon.configuration(settings))
+    done = subprocess.run(lab.x.gw.command(daemon.WLAD, "-d", "-f", path), capture_output=True,
+                          text=True, timeout=10)
+    assert done.returncode != 0
+    assert lab.x.wlad.socket in done.stderr
+    assert lab.x.wlad.up() == 3
+
+
+def test_without_root(lab):
+    """An ordinary user is told what is missing."""
+    done = subprocess.run(lab.x.gw.command("setpriv", "--reuid=nobody", "--clear-groups", daemon.WLAD,
+                                           "-d", "-f", lab.x.wlad.conf),
+                          capture_output=True, text=True, timeout=10)
+    assert done.returncode != 0
+    assert done.stderr.strip()
+
+
+# The control tool.
+
+
+def test_exit_statuses(lab):
+    wlad = lab.x.wlad
+    assert wlad.control("show", "servers")[0] == 0
+    status, out, errors = wlad.control("server", "web/nobody", "drain")
+    assert (status, out) == (1, "") and "nobody" in errors
+    for bad in (["frobnicate"], ["show", "frobnications"], ["server", "web/x1", "explode"]):
+        status, out, errors = wlad.control(*bad)
+        assert status in (1, 2) and out == "" and errors
+    done = subprocess.run([daemon.WLADMCTL, "-x"], capture_output=True, text=True, timeout=10)
+    assert done.returncode == 2 and "usage" in done.stderr
+    done = subprocess.run([daemon.WLADMCTL, "-s", "/nowhere/wlad.sock", "show", "servers"],
+                          capture_output=True, text=True, timeout=10)
+    assert done.returncode == 3 and "/nowhere/wlad.sock" in done.stderr
+
+
+def test_prefixes(lab):
+    status, out, _ = lab.x.wlad.control("sh", "servers")
+    assert status == 0 and "x1" in out
+    status, _, errors = lab.x.wlad.control("show", "s")
+    assert status != 0
+    assert all(word in errors for word in ("servers", "services", "sites", "summary"))
+
+
+@pytest.mark.parametrize("view", ["summary", "services", "servers", "sites", "connections",
+                                  "counters"])
+def test_views(lab, view):
+    """Text within 80 columns, without colour when not on a terminal; JSON with its schema."""
+    lab.who(lab.x)
+    text = lab.x.wlad.command("show", view)
+    assert text.strip()
+    assert "\033" not in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+    answer = lab.x.wlad.show(view)
+    assert answer["schema"] == 1
+
+
+def test_sites_text(lab):
+    text = lab.x.wlad.command("show", "sites")
+    assert "osaka" in text and "up" in text
+
+
+def test_servers_text_and_json_agree(lab):
+    text = lab.x.wlad.command("show", "servers", "web")
+    for name in XSERVERS:
+        assert name in text
+    assert {s["service"] for s in lab.x.wlad.show("servers", "web")["servers"]} == {"web"}
+    for s in lab.x.wlad.show("servers")["servers"]:
+        for key in ("service", "name", "address", "state", "admin", "load", "weight", "active",
+                    "total", "packets_in", "packets_out", "bytes_in", "bytes_out"):
+            assert key in s
+
+
+@contextlib.contextmanager
+def connection(lab):
+    """An open keep-alive connection of the client: (socket, its address as text, server's name)."""
+    with lab.client.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
+        s.settimeout(3)
+        s.connect((lab.x.v4, WEB_PORT))
+        yield s, "%s:%d" % s.getsockname(), ask(s)
+
+
+def ask(s):
+    s.sendall(b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n")
+    return s.recv(4096).split()[-1].decode()
+
+
+def test_connections(lab):
+    with connection(lab) as (_, client, name):
+        found = [c for c in lab.x.wlad.connections() if c["client"] == client]
+        assert len(found) == 1
+        c = found[0]
+        assert (c["protocol"], c["kind"], c["state"]) == ("tcp", "local", "established")
+        assert c["service_address"] == "%s:%d" % (lab.x.v4, WEB_PORT)
+        assert c["self"].startswith(lab.x.self4 + ":")
+        server = next(s for s in lab.x.servers if s.name == name)
+        assert c["server"] == "%s:8080" % server.v4
+        assert c["packets"] >= 4 and c["bytes"] > 100
+        assert [c["client"] for c in lab.x.wlad.connections("client", client)] == [client]
+        assert lab.x.wlad.connections("kind", "received") == []
+        assert lab.x.wlad.connections("client", "192.0.2.99") == []
+        assert CLIENT4 in lab.x.wlad.command("show", "connections")
+
+
+def test_active_counts_connections(lab):
+    wait_for(lambda: lab.x.wlad.service("web")["active"] == 0, what="no connection active")
+    with connection(lab) as (_, _, name):
+        servers = lab.x.wlad.servers("web")
+        assert {n: s["active"] for n, s in servers.items()} == \
+            {n: int(n == name) for n in XSERVERS}
+    wait_for(lambda: lab.x.wlad.service("web")["active"] == 0, what="no connection active")
+
+
+@pytest.mark.parametrize("order", ["drain", "disable"])
+def test_drain_and_disable(lab, order):
+    """No new connections; one that lives goes on under drain."""
+    with connection(lab) as (s, _, name):
+        lab.x.wlad.command("server", "web/" + name, order)
+        assert lab.x.wlad.servers("web")[name]["admin"] in ("drain", "draining", "disabled")
+        assert set(lab.who_many(lab.x, 30)) == XSERVERS - {name}
+        if order == "drain":
+            assert ask(s) == name
+        lab.x.wlad.command("server", "web/" + name, "enable")
+        assert lab.x.wlad.servers("web")[name]["admin"] == "enabled"
+    assert set(lab.who_many(lab.x, 40)) == XSERVERS
+    assert "uid=0" in lab.x.wlad.text() or "uid 0" in lab.x.wlad.text()
+
+
+def test_all_drained_goes_to_the_other_site(lab):
+    for name in XSERVERS:
+        lab.x.wlad.command("server", "web/" + name, "drain")
+    assert set(lab.who_many(lab.x, 20)) == {"y1", "y2", "y3"}
+    for name in XSERVERS:
+        lab.x.wlad.command("server", "web/" + name, "enable")
+    assert set(lab.who_many(lab.x, 30)) == XSERVERS
+
+
+def test_explain(lab):
+    text = lab.x.wlad.command("explain", CLIENT4, "web")
+    assert "osaka" in text
+    answer = subprocess.run([daemon.WLADMCTL, "-s", lab.x.wlad.socket, "-j", "explain", CLIENT4,
+                             "web"], capture_output=True, text=True, timeout=10)
+    assert json.loads(answer.stdout)["schema"] == 1
+
+
+def test_log_level(lab):
+    lab.x.wlad.command("log", "debug")
+    lab.x.wlad.command("log", "info")
+    assert lab.x.wlad.control("log", "loud")[0] in (1, 2)
+
+
+def test_strangers_may_not_even_look(lab):
+    """Without the control group only root and the daemon's user open the socket."""
+    done = subprocess.run(["setpriv", "--reuid=daemon", "--regid=daemon", "--clear-groups",
+                           daemon.WLADMCTL, "-s", lab.x.wlad.socket, "show", "servers"],
+                          capture_output=True, text=True, timeout=10)
+    assert done.returncode == 3
+    assert "ermission" in done.stderr
+
+
+def test_group_may_look_but_not_change(lab):
+    group = pwd.getpwnam("daemon").pw_gid
+    settings = copy.deepcopy(lab.x.settings())
+    settings["control"]["group"] = "daemon"
+    lab.x.wlad.stop()
+    lab.x.wlad.start(settings)
+    lab.x.wait_up()
+    tool = ["setpriv", "--reuid=65533", "--regid=65533", "--groups=%d" % group,
+            daemon.WLADMCTL, "-s", lab.x.wlad.socket]
+    assert os.stat(lab.x.wlad.socket).st_gid == group
+    look = subprocess.run(tool + ["show", "servers"], capture_output=True, text=True, timeout=10)
+    assert look.returncode == 0 and "x1" in look.stdout
+    change = subprocess.run(tool + ["server", "web/x1", "drain"], capture_output=True, text=True,
+                            timeout=10)
+    assert change.returncode == 1
+    assert lab.x.wlad.servers("web")["x1"]["admin"] == "enabled"
+
+
+def test_wrong_requests_do_no_harm(lab):
+    """What speaks on the socket but not our language gets an error or nothing."""
+    for request in (b"\n", b"show\n", b"x" * 5000 + b"\n", bytes(range(256)), b"show servers"):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(2)
+            s.connect(lab.x.wlad.socket)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                s.sendall(request)
+                s.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(TimeoutError):
+                    assert not s.recv(4096).startswith(b"ok")
+    assert lab.x.wlad.up() == 3
