@@ -42,8 +42,8 @@ is_integer(const config_setting_t *setting)
 }
 
 /*
- * libconfig 1.5 cuts an integer in another notation than decimal to 32 bits without a word
- * (0x1000000050 is 80), so only decimal ones are numbers to us; those become 64 bits wide where needed.
+ * libconfig 1.5 cuts integers to 32 bits without a word: 0x1000000050 is 80.  Decimal ones
+ * are kept from that by source.c, which makes them 64 bits wide; others are refused.
  */
 static bool
 is_decimal(const config_setting_t *setting)
@@ -82,7 +82,7 @@ found(const config_setting_t *setting, char buf[FOUND])
 	}
 	text = text_of(setting);
 	buf[n++] = '"';
-	for (; *text != '\0' && n < 64; text++)
+	for (; *text != '\0' && n <= 64; text++)
 		buf[n++] = (unsigned char)*text < ' ' || *text == 127 ? '.' : *text;
 	snprintf(buf + n, FOUND - n, "%s", *text != '\0' ? "...\"" : "\"");
 	return buf;
@@ -244,7 +244,7 @@ read_ips(const struct value *v)
 	ips = xcalloc((size_t)length, sizeof(*ips));
 	for (int i = 0; i < length; i++) {
 		const config_setting_t *e = config_setting_get_elem(v->setting, (unsigned)i);
-		char *path = xasprintf("%s[%d]", v->path, i);
+		char *path = xasprintf("%s[%d]", v->path, i), is[FOUND];
 
 		if (parse_ip(e, &ips[*count]) == 0) {
 			report_mark(v->report, &ips[*count], config_setting_source_line(e), path,
@@ -252,7 +252,7 @@ read_ips(const struct value *v)
 			(*count)++;
 		} else {
 			report_line(v->report, config_setting_source_line(e), path,
-			    "must be an IPv4 or IPv6 address");
+			    "must be an IPv4 or IPv6 address, but is %s", found(e, is));
 			good = false;
 		}
 		free(path);
@@ -312,40 +312,46 @@ read_inner_group(const struct value *v)
 	return true;
 }
 
-/* Elements that are no group leave an empty struct; the file is refused in any case. */
+/* One element of a list of groups into its struct. */
+static void
+read_element(const struct value *v, const config_setting_t *group, const char *path,
+    void *object)
+{
+	unsigned *line = (unsigned *)((char *)object + v->key->line);
+
+	keys_preset(v->key->keys, object);
+	*line = report_file_line(v->report, config_setting_source_line(group));
+	report_mark(v->report, line, config_setting_source_line(group), path, false);
+	read_group(v->report, v->key->keys, group, path, object);
+}
+
 static bool
 read_groups(const struct value *v)
 {
 	size_t *count = second_of(v);
+	int length = config_setting_length(v->setting);
 	bool good = true;
 	char *array;
 
-	if (!config_setting_is_list(v->setting)) {
-		/* [ ] is an empty list of anything */
-		if (config_setting_is_array(v->setting) && config_setting_length(v->setting) == 0)
-			return true;
+	/* [ ] is an empty list of anything */
+	if (!config_setting_is_list(v->setting) &&
+	    !(config_setting_is_array(v->setting) && length == 0)) {
 		wrong(v, v->setting, v->path);
 		return false;
 	}
-	*count = (size_t)config_setting_length(v->setting);
-	if (*count == 0)
+	if (length == 0)
 		return true;
-	array = xcalloc(*count, v->key->element);
+	array = xcalloc((size_t)length, v->key->element);
 	*(void **)field_of(v) = array;
-	for (size_t i = 0; i < *count; i++) {
+	for (int i = 0; i < length; i++) {
 		const config_setting_t *e = config_setting_get_elem(v->setting, (unsigned)i);
-		unsigned line = config_setting_source_line(e);
-		char *object = array + i * v->key->element, is[FOUND];
-		char *path = xasprintf("%s[%zu]", v->path, i);
+		char *path = xasprintf("%s[%d]", v->path, i), is[FOUND];
 
-		keys_preset(v->key->keys, object);
-		*(unsigned *)(object + v->key->line) = report_file_line(v->report, line);
-		report_mark(v->report, object + v->key->line, line, path, false);
 		if (config_setting_is_group(e))
-			read_group(v->report, v->key->keys, e, path, object);
+			read_element(v, e, path, array + (*count)++ * v->key->element);
 		else {
-			report_line(v->report, line, path, "must be a group { }, but is %s",
-			    found(e, is));
+			report_line(v->report, config_setting_source_line(e), path,
+			    "must be a group { }, but is %s", found(e, is));
 			good = false;
 		}
 		free(path);
@@ -445,17 +451,12 @@ static void
 syntax_fault(struct report *report, const config_t *tree)
 {
 	char near[64];
-	unsigned line = (unsigned)config_error_line(tree);
+	unsigned line = (unsigned)config_error_line(tree), seen = line;
 	const char *error = config_error_text(tree);
 
-	source_quote(report->source, line, near, sizeof(near));
-	if (error == NULL)
-		error = "syntax error";
-	if (*near == '\0')
-		report_line(report, line, NULL, "%s at the end of the line before or of the file",
-		    error);
-	else
-		report_line(report, line, NULL, "%s at or just before '%s'", error, near);
+	source_quote(report->source, &line, near, sizeof(near));
+	report_line(report, line, NULL, "%s %s '%s'", error != NULL ? error : "syntax error",
+	    line == seen ? "at or just before" : "after", near);
 }
 
 static struct config *

@@ -13,6 +13,9 @@
 #include "base/xalloc.h"
 #include "config/report.h"
 
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ*"
+#define WORD    LETTERS "0123456789-_" /* in the name of a setting, true, false */
+
 /* A place in one file while it is read. */
 struct cursor {
 	struct source *source;
@@ -48,12 +51,14 @@ begin_part(struct source *source, size_t file, unsigned file_line)
 	    .line = source->line, .file = file, .file_line = file_line};
 }
 
+/* Takes the text over; NULL if there is none to quote. */
 static size_t
-add_file(struct source *source, const char *name)
+add_file(struct source *source, const char *name, char *text)
 {
 	source->files = xrealloc_array(source->files, source->files_count + 1,
 	    sizeof(*source->files));
-	source->files[source->files_count] = xstrdup(name);
+	source->files[source->files_count] =
+	    (struct source_file){.name = xstrdup(name), .text = text};
 	return source->files_count++;
 }
 
@@ -97,6 +102,55 @@ copy_code(struct cursor *c, char octet)
 	put(c->source, octet);
 	release_newlines(c);
 	c->line_start = false;
+}
+
+static size_t
+span(const struct cursor *c, size_t from, const char *set)
+{
+	while (c->at + from < c->end && c->at[from] != '\0' && strchr(set, c->at[from]) != NULL)
+		from++;
+	return from;
+}
+
+/*
+ * A number without its sign.  libconfig 1.5 reads a decimal integer without the suffix L by
+ * atoi(3), so that 4294967376 is 80; therefore each one gets it.
+ */
+static void
+copy_number(struct cursor *c)
+{
+	static const char digits[] = "0123456789";
+	size_t len = span(c, 0, digits), exponent;
+	bool integer = true, zero = len == 1 && *c->at == '0';
+
+	if (c->at + len < c->end && c->at[len] == '.') {
+		integer = false;
+		len = span(c, len + 1, digits);
+	}
+	if (c->at + len < c->end && strchr("eE", c->at[len]) != NULL) {
+		exponent = span(c, len + 1, "+-");
+		if (exponent <= len + 2 && span(c, exponent, digits) > exponent) {
+			integer = false;
+			len = span(c, exponent, digits);
+		}
+	}
+	/* long already, or of another base, which the walk refuses */
+	if (integer && c->at + len < c->end &&
+	    strchr(zero ? "LxXbBoOqQ" : "L", c->at[len]) != NULL) {
+		integer = false;
+		len = span(c, len + 1, WORD);
+	}
+	for (; len > 0; len--)
+		copy_code(c, *c->at++);
+	if (integer)
+		put(c->source, 'L');
+}
+
+static void
+copy_word(struct cursor *c)
+{
+	for (size_t len = span(c, 0, WORD); len > 0; len--)
+		copy_code(c, *c->at++);
 }
 
 static void
@@ -184,7 +238,7 @@ read_whole(const char *file, size_t limit, size_t *len)
 		return NULL;
 	}
 	data[*len] = '\0';
-	return data;
+	return xrealloc_array(data, *len + 1, 1);
 }
 
 static const char *
@@ -193,11 +247,11 @@ read_error(int error)
 	return error == EINVAL ? "it is not a regular file" : strerror(error);
 }
 
-/* Takes octets of a file in, where the text has got to. */
+/* Takes a file in, where the text has got to. */
 static int
-take(struct source *source, struct report *report, size_t file, const char *data, size_t len,
-    unsigned depth)
+take(struct source *source, struct report *report, size_t file, size_t len, unsigned depth)
 {
+	const char *data = source->files[file].text;
 	struct cursor c = {.source = source, .report = report, .at = data, .end = data + len,
 	    .file = file, .depth = depth, .line_start = true};
 
@@ -248,17 +302,16 @@ include(struct cursor *c, const char *name, unsigned line)
 		    SOURCE_DEPTH);
 		return -1;
 	}
-	path = resolve(source->files[c->file], name);
+	path = resolve(source->files[c->file].name, name);
 	data = read_whole(path, room, &len);
 	if (data == NULL)
 		report_line(c->report, line, NULL, "@include \"%s\": cannot read %s: %s", name,
 		    path, read_error(errno));
 	else {
-		result = take(source, c->report, add_file(source, path), data, len, c->depth + 1);
+		result = take(source, c->report, add_file(source, path, data), len, c->depth + 1);
 		put(source, '\n');
 		begin_part(source, c->file, file_line);
 	}
-	free(data);
 	free(path);
 	return result;
 }
@@ -330,6 +383,10 @@ expand(struct cursor *c)
 			skip_line_comment(c);
 		else if (left > 1 && memcmp(c->at, "/*", 2) == 0)
 			result = skip_block_comment(c);
+		else if (strchr(".0123456789", *c->at) != NULL)
+			copy_number(c);
+		else if (strchr(LETTERS, *c->at) != NULL)
+			copy_word(c);
 		else
 			copy_code(c, *c->at++);
 		if (result == -1)
@@ -343,21 +400,19 @@ int
 source_read_file(struct source *source, const char *file, struct report *report)
 {
 	size_t len;
-	char *data;
-	int result;
+	char *data = read_whole(file, SOURCE_MAX + 1, &len);
+	int error = errno, result;
 
 	source->line = 1;
 	source->includes = true;
-	add_file(source, file);
-	data = read_whole(file, SOURCE_MAX + 1, &len);
+	add_file(source, file, data);
 	if (data == NULL) {
 		report_line(report, 0, NULL, "cannot read the configuration: %s",
-		    read_error(errno));
+		    read_error(error));
 		return -1;
 	}
-	result = take(source, report, 0, data, len, 0);
+	result = take(source, report, 0, len, 0);
 	put(source, '\n');
-	free(data);
 	return result;
 }
 
@@ -368,7 +423,7 @@ source_read_text(struct source *source, const char *text, const char *name,
 	int result;
 
 	source->line = 1;
-	result = take(source, report, add_file(source, name), text, strlen(text), 0);
+	result = take(source, report, add_file(source, name, xstrdup(text)), strlen(text), 0);
 	put(source, '\n');
 	return result;
 }
@@ -378,44 +433,66 @@ source_fini(struct source *source)
 {
 	free(source->text);
 	free(source->parts);
-	for (size_t i = 0; i < source->files_count; i++)
-		free(source->files[i]);
+	for (size_t i = 0; i < source->files_count; i++) {
+		free(source->files[i].name);
+		free(source->files[i].text);
+	}
 	free(source->files);
 	memset(source, 0, sizeof(*source));
+}
+
+/* The file (its index) and the line there of a line of the text. */
+static size_t
+locate(const struct source *source, unsigned line, unsigned *file_line)
+{
+	size_t i = source->parts_count;
+
+	*file_line = line;
+	while (i-- > 0)
+		if (source->parts[i].line <= line) {
+			*file_line = source->parts[i].file_line + line - source->parts[i].line;
+			return source->parts[i].file;
+		}
+	return 0;
 }
 
 void
 source_locate(const struct source *source, unsigned line, const char **file, unsigned *file_line)
 {
-	size_t i = source->parts_count;
+	*file = source->files[locate(source, line, file_line)].name;
+}
 
-	*file = source->files[0];
-	*file_line = line;
-	while (i-- > 0)
-		if (source->parts[i].line <= line) {
-			*file = source->files[source->parts[i].file];
-			*file_line = source->parts[i].file_line + line - source->parts[i].line;
-			return;
-		}
+static bool
+is_blank_line(const char *p)
+{
+	return p[strspn(p, " \t\r")] == '\n' || p[strspn(p, " \t\r")] == '\0';
 }
 
 const char *
-source_quote(const struct source *source, unsigned line, char *buf, size_t size)
+source_quote(const struct source *source, unsigned *line, char *buf, size_t size)
 {
-	const char *p = source->text;
+	unsigned file_line;
+	const char *text = source->files[locate(source, *line, &file_line)].text, *p = text;
 	size_t len, n = 0;
 
-	for (unsigned at = 1; at < line && p != NULL && *p != '\0'; at++)
-		if ((p = strchr(p, '\n')) != NULL)
-			p++;
-	if (p == NULL)
-		p = "";
+	for (unsigned left = file_line; left > 1; left--) {
+		const char *lf = strchr(p, '\n');
+
+		if (lf == NULL) {
+			*line -= left - 1; /* the newline at the end is ours */
+			break;
+		}
+		p = lf + 1;
+	}
+	while (p > text && is_blank_line(p)) {
+		for (p--; p > text && p[-1] != '\n'; p--)
+			;
+		(*line)--;
+	}
 	p += strspn(p, " \t\r");
-	len = strcspn(p, "\n");
+	len = strcspn(p, "\r\n");
 	for (; n < len && n + 4 < size; n++)
 		buf[n] = (unsigned char)p[n] < ' ' || p[n] == 127 ? '.' : p[n];
-	while (n > 0 && buf[n - 1] == ' ')
-		n--;
-	snprintf(buf + n, size - n, "%s", n + 4 >= size ? "..." : "");
+	snprintf(buf + n, size - n, "%s", n < len ? "..." : "");
 	return buf;
 }

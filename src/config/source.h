@@ -3,8 +3,9 @@
  *
  * @include is expanded here and not by libconfig, which ends the program when it is pointed
  * at a directory, waits on a FIFO, and knows neither the including file's folder nor a
- * limit.  Comments are taken out on the way, and a comment or string that is never closed
- * is a fault here (libconfig takes the end of the file for its end).
+ * limit.  On the way comments are taken out, integers are marked as 64 bits wide (libconfig
+ * cuts others to 32 bits without a word), and a comment or string that is never closed
+ * is a fault (libconfig takes the end of the file for its end).
  * Each line of the text can be traced to its file and line.
  */
 #ifndef WLAD_CONFIG_SOURCE_H
@@ -25,13 +26,17 @@ struct source_part {
 	unsigned file_line; /* of the file */
 };
 
+struct source_file {
+	char *name, *text; /* as read, to be quoted in faults */
+};
+
 struct source {
 	char *text; /* ends with a newline and NUL */
 	size_t len, size;
 	unsigned line; /* the one that is being written */
 	struct source_part *parts;
 	size_t parts_count;
-	char **files; /* names, the first is the configuration file itself */
+	struct source_file *files; /* the first is the configuration file itself */
 	size_t files_count;
 	bool includes; /* whether @include may open files */
 	size_t read;   /* octets so far, of all files */
@@ -50,7 +55,10 @@ void source_fini(struct source *source);
 void source_locate(const struct source *source, unsigned line, const char **file,
     unsigned *file_line);
 
-/* A line of the text without the white space around it, shortened; returns buf. */
-const char *source_quote(const struct source *source, unsigned line, char *buf, size_t size);
+/*
+ * A line of the text as its file has it, without white space before it, shortened; of a blank
+ * line the last one before that is none, and *line is then that one's.  Returns buf.
+ */
+const char *source_quote(const struct source *source, unsigned *line, char *buf, size_t size);
 
 #endif

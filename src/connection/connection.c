@@ -18,21 +18,22 @@ to_ticks(uint32_t seconds)
 {
 	const uint32_t longest = UINT32_C(1) << 28;
 
-	return seconds < longest / TICKS_PER_SECOND ? seconds * TICKS_PER_SECOND : longest;
+	return seconds < longest / TICKS_PER_SECOND ? seconds * TICKS_PER_SECOND
+						    : longest;
 }
 
 void
-connection_table_set_timeouts(struct connection_table *table,
-    const struct connection_timeouts *timeouts)
+connection_table_set_timeouts(
+    struct connection_table *table, const struct connection_timeouts *timeouts)
 {
 	table->ticks = (struct connection_timeouts){
-		.tcp_opening = to_ticks(timeouts->tcp_opening),
-		.tcp_established = to_ticks(timeouts->tcp_established),
-		.tcp_closing = to_ticks(timeouts->tcp_closing),
-		.tcp_time_wait = to_ticks(timeouts->tcp_time_wait),
-		.udp = to_ticks(timeouts->udp),
-		.udp_opening = to_ticks(timeouts->udp_opening),
-		.icmp = to_ticks(timeouts->icmp),
+	    .tcp_opening = to_ticks(timeouts->tcp_opening),
+	    .tcp_established = to_ticks(timeouts->tcp_established),
+	    .tcp_closing = to_ticks(timeouts->tcp_closing),
+	    .tcp_time_wait = to_ticks(timeouts->tcp_time_wait),
+	    .udp = to_ticks(timeouts->udp),
+	    .udp_opening = to_ticks(timeouts->udp_opening),
+	    .icmp = to_ticks(timeouts->icmp),
 	};
 }
 
@@ -96,7 +97,8 @@ connection_table_new(const struct connection_settings *settings, uint64_t now)
 	table->records = allocate(table, capacity, sizeof(*table->records), 0);
 	table->buckets = allocate(table, buckets, sizeof(*table->buckets), 0xff);
 	table->freed = allocate(table, freed, sizeof(*table->freed), 0);
-	if (table->records == NULL || table->buckets == NULL || table->freed == NULL ||
+	if (table->records == NULL || table->buckets == NULL ||
+	    table->freed == NULL ||
 	    pool_init(&table->pool, pool_size(capacity), &table->key) == -1) {
 		connection_table_free(table);
 		errno = ENOMEM;
@@ -118,16 +120,16 @@ connection_table_free(struct connection_table *table)
 }
 
 void
-connection_table_set_port_taken(struct connection_table *table, connection_port_taken *taken,
-    void *arg)
+connection_table_set_port_taken(
+    struct connection_table *table, connection_port_taken *taken, void *arg)
 {
 	table->port_taken = taken;
 	table->port_taken_arg = arg;
 }
 
 void
-connection_table_set_change(struct connection_table *table, connection_change *change,
-    void *arg)
+connection_table_set_change(
+    struct connection_table *table, connection_change *change, void *arg)
 {
 	table->change = change;
 	table->change_arg = arg;
@@ -174,9 +176,11 @@ get_addresses(struct connection_table *table, const struct connection_new *what,
 	bool has_server = !connection_is_one_sided(c);
 
 	c->service_ip = pool_get(&table->pool, &what->service.ip);
-	c->server_ip = pool_get(&table->pool, has_server ? &what->server.ip : &zero);
+	c->server_ip =
+	    pool_get(&table->pool, has_server ? &what->server.ip : &zero);
 	c->self_ip = pool_get(&table->pool, has_server ? &what->self.ip : &zero);
-	if (c->service_ip != POOL_NONE && c->server_ip != POOL_NONE && c->self_ip != POOL_NONE)
+	if (c->service_ip != POOL_NONE && c->server_ip != POOL_NONE &&
+	    c->self_ip != POOL_NONE)
 		return true;
 	if (c->service_ip != POOL_NONE)
 		pool_put(&table->pool, c->service_ip);
@@ -189,23 +193,23 @@ get_addresses(struct connection_table *table, const struct connection_new *what,
 
 /* Fills in a record; the queue and the index are not told yet. */
 static bool
-fill_record(struct connection_table *table, const struct connection_new *what, uint16_t port,
-    struct connection *c)
+fill_record(struct connection_table *table, const struct connection_new *what,
+    uint16_t port, struct connection *c)
 {
 	*c = (struct connection){
-		.client = what->client.ip,
-		.client_port = what->client.port,
-		.service_port = what->service.port,
-		.protocol = what->protocol,
-		.kind = (uint8_t)what->kind,
-		.state = CONNECTION_OPENING,
-		.flags = FLAG_LIVE,
-		.service = what->service_number,
-		.site = what->site,
-		.server = what->server_number,
-		.next = { NIL, NIL },
-		.touched = table->tick,
-		.opened = table->tick,
+	    .client = what->client.ip,
+	    .client_port = what->client.port,
+	    .service_port = what->service.port,
+	    .protocol = what->protocol,
+	    .kind = (uint8_t)what->kind,
+	    .state = CONNECTION_OPENING,
+	    .flags = FLAG_LIVE,
+	    .service = what->service_number,
+	    .site = what->site,
+	    .server = what->server_number,
+	    .next = {NIL, NIL},
+	    .touched = table->tick,
+	    .opened = table->tick,
 	};
 	if (!connection_is_one_sided(c)) {
 		c->server_port = what->server.port;
@@ -218,8 +222,8 @@ fill_record(struct connection_table *table, const struct connection_new *what, u
 }
 
 static void
-enter_record(struct connection_table *table, const struct connection *filled, uint64_t hash,
-    struct connection **out)
+enter_record(struct connection_table *table, const struct connection *filled,
+    uint64_t hash, struct connection **out)
 {
 	struct connection *c = take_record(table);
 	struct connection_tuple tuple;
@@ -254,16 +258,17 @@ enum drop
 connection_open(struct connection_table *table, const struct connection_new *what,
     struct random *random, uint64_t now, struct connection **out, bool *existed)
 {
-	bool received = what->kind == CONNECTION_RECEIVED || what->kind == CONNECTION_PASSED;
+	bool received = what->kind == CONNECTION_RECEIVED ||
+	    what->kind == CONNECTION_PASSED;
 	struct connection_tuple tuple = {
-		.source = what->client.ip,
-		.destination = what->service.ip,
-		.source_port = what->client.port,
-		.destination_port = what->service.port,
-		.protocol = what->protocol,
-		.origin = received ? (uint16_t)(what->site + 1) : 0,
+	    .source = what->client.ip,
+	    .destination = what->service.ip,
+	    .source_port = what->client.port,
+	    .destination_port = what->service.port,
+	    .protocol = what->protocol,
+	    .origin = received ? (uint16_t)(what->site + 1) : 0,
 	};
-	struct connection filled = { .kind = (uint8_t)what->kind };
+	struct connection filled = {.kind = (uint8_t)what->kind};
 	uint64_t hash = connection_index_hash(table, &tuple);
 	enum connection_side side;
 	struct connection *victim;
@@ -297,7 +302,8 @@ connection_end(struct connection_table *table, struct connection *c)
 	uint64_t hash;
 
 	if (table->change != NULL)
-		table->change(table->change_arg, c, connection_is_active(c), false, true);
+		table->change(
+		    table->change_arg, c, connection_is_active(c), false, true);
 	tuple = connection_index_tuple(table, c, CONNECTION_FROM_CLIENT);
 	hash = connection_index_hash(table, &tuple);
 	connection_index_remove(table, c, CONNECTION_FROM_CLIENT, hash);

@@ -1,10 +1,11 @@
 /*
  * connection: the connection information table 40 with its management unit 38.
  *
- * A flat arena of records, allocated at start, linked by index.  Each record is found from both directions by one
- * keyed hash: as the client's packet (C > L, and for received connections which site it
- * came from) and as the server's (S > A).  Records carry everything that the conversion
- * rules need.  Time is an argument; nothing is allocated after connection_table_new().
+ * A flat arena of records, allocated at start, linked by index.  Each record is found from
+ * both directions by one keyed hash: as the client's packet (C > L, and for received
+ * connections which site it came from) and as the server's (S > A).  Records carry everything
+ * that the conversion rules need.  Time is an argument; nothing is allocated after
+ * connection_table_new().
  *
  * Called by the datapath (and read by control).  Does not know servers or sites other than as
  * numbers, sends nothing, logs nothing.
@@ -22,15 +23,15 @@
 #include "base/siphash.h"
 
 enum connection_kind {
-	CONNECTION_LOCAL,       /* our service, our server (rule 1) */
+	CONNECTION_LOCAL, /* our service, our server (rule 1) */
 	CONNECTION_TRANSFERRED, /* our service, another site's server: we are X (rules 2, 3) */
-	CONNECTION_RECEIVED,    /* another site's service, our server: we are Y */
-	CONNECTION_PASSED,      /* another site's service, a third site's server (Fig. 21) */
+	CONNECTION_RECEIVED, /* another site's service, our server: we are Y */
+	CONNECTION_PASSED, /* another site's service, a third site's server (Fig. 21) */
 	CONNECTION_KINDS
 };
 
 enum connection_state {
-	CONNECTION_OPENING,     /* TCP: SYN seen, no answer acknowledged; UDP: no reply seen */
+	CONNECTION_OPENING, /* TCP: SYN seen, no answer acknowledged; UDP: no reply seen */
 	CONNECTION_ESTABLISHED, /* data may flow both ways */
 	CONNECTION_CLOSING,     /* a FIN seen */
 	CONNECTION_TIME_WAIT,   /* FINs of both sides acknowledged, or RST */
@@ -49,23 +50,25 @@ struct connection {
 	/* the first 64 octets are all that an established packet touches */
 	struct ip client;
 	uint16_t client_port, service_port, self_port, server_port;
-	uint32_t service_ip, self_ip, server_ip; /* handles into the table's address pool */
+	uint32_t service_ip, self_ip,
+	    server_ip; /* handles into the table's address pool */
 	uint8_t protocol;
-	uint8_t kind;  /* enum connection_kind */
-	uint8_t state; /* enum connection_state */
-	uint8_t flags; /* private to the module */
+	uint8_t kind;     /* enum connection_kind */
+	uint8_t state;    /* enum connection_state */
+	uint8_t flags;    /* private to the module */
 	uint16_t service; /* number of the service in the load table */
-	uint16_t site;    /* transferee; the transferor if received or passed on; CONNECTION_NO_SITE if local */
-	uint32_t server;  /* number of the server in the load table; CONNECTION_NO_SERVER if transferred */
+	uint16_t site; /* transferee; the transferor if received or passed on */
+	uint32_t server; /* number of the server in the load table; CONNECTION_NO_SERVER */
 	uint32_t next[2]; /* hash chain of each side */
 	uint32_t expires; /* in ticks, see expiry.c */
 	uint32_t packets; /* stays at its largest value */
 	/* the rest: written per packet at most once, read by control */
 	uint64_t bytes;
 	uint32_t queue_prev, queue_next; /* expiry queue */
-	uint32_t client_seq, server_seq; /* next sequence number expected from each end */
-	uint32_t touched;                /* tick of the last packet */
-	uint32_t opened;                 /* tick of its opening */
+	uint32_t client_seq,
+	    server_seq;   /* next sequence number expected from each end */
+	uint32_t touched; /* tick of the last packet */
+	uint32_t opened;  /* tick of its opening */
 };
 
 _Static_assert(sizeof(struct connection) == 96, "a record has grown");
@@ -94,7 +97,8 @@ struct connection_new {
 	enum connection_kind kind;
 	uint8_t protocol;
 	struct addr client, service;
-	struct addr server, self; /* unused if transferred; self.port 0: choose one */
+	struct addr server,
+	    self; /* unused if transferred; self.port 0: choose one */
 	uint16_t service_number, site;
 	uint32_t server_number;
 };
@@ -109,14 +113,14 @@ struct connection_table;
 
 /* Allocates everything for the capacity, and touches it, so that no packet waits for a page.
  * NULL with errno: ENOMEM, or EINVAL for a capacity out of range. */
-struct connection_table *connection_table_new(const struct connection_settings *settings,
-    uint64_t now);
+struct connection_table *connection_table_new(
+    const struct connection_settings *settings, uint64_t now);
 void connection_table_free(struct connection_table *table);
 
 /* A reload changed the timeouts: they hold for the next packet of each connection; for those
  * that are opening, at once. */
-void connection_table_set_timeouts(struct connection_table *table,
-    const struct connection_timeouts *timeouts);
+void connection_table_set_timeouts(
+    struct connection_table *table, const struct connection_timeouts *timeouts);
 
 /* Finds the record of a packet, and which side sent it; NULL if there is none. */
 struct connection *connection_find(struct connection_table *table,
@@ -136,17 +140,20 @@ struct connection *connection_find(struct connection_table *table,
  * The new record is opening and has seen no packet yet: hand its first one to
  * connection_track().  The caller counts it as active.
  */
-enum drop connection_open(struct connection_table *table, const struct connection_new *what,
-    struct random *random, uint64_t now, struct connection **out, bool *existed);
+enum drop connection_open(struct connection_table *table,
+    const struct connection_new *what, struct random *random, uint64_t now,
+    struct connection **out, bool *existed);
 
 /* Says whether a self address's port must not be used. */
-typedef bool connection_port_taken(void *arg, const struct addr *self, uint8_t protocol);
-void connection_table_set_port_taken(struct connection_table *table,
-    connection_port_taken *taken, void *arg);
+typedef bool connection_port_taken(
+    void *arg, const struct addr *self, uint8_t protocol);
+void connection_table_set_port_taken(
+    struct connection_table *table, connection_port_taken *taken, void *arg);
 
 /*
  * Takes a packet of the connection into account: state, timeouts, counters, sequence numbers.
- * Pure of I/O.  tcp_* are 0 for other protocols; payload is octets of TCP payload, len octets of IP packet.
+ * Pure of I/O.  tcp_* are 0 for other protocols; payload is octets of TCP payload, len
+ * octets of the IP packet.
  */
 struct connection_event {
 	enum connection_side side;
@@ -162,7 +169,8 @@ void connection_track(struct connection_table *table, struct connection *c,
  * opened.  Never for a connection that may still carry data from its server.  To be asked
  * before connection_track().
  */
-bool connection_may_reopen(const struct connection *c, const struct connection_event *event);
+bool connection_may_reopen(
+    const struct connection *c, const struct connection_event *event);
 
 /* True while the connection counts as in flight (opening or established): the "active" of the
  * load.  Changes are told by the callback below. */
@@ -174,10 +182,10 @@ bool connection_is_active(const struct connection *c);
  * counts exact: told once for each connection that stops being active, and once for each end.
  * The record is valid during the call, which must not change the table.
  */
-typedef void connection_change(void *arg, const struct connection *c, bool active_before,
-    bool active_after, bool ended);
-void connection_table_set_change(struct connection_table *table, connection_change *change,
-    void *arg);
+typedef void connection_change(void *arg, const struct connection *c,
+    bool active_before, bool active_after, bool ended);
+void connection_table_set_change(
+    struct connection_table *table, connection_change *change, void *arg);
 
 /* Removes a record now. */
 void connection_end(struct connection_table *table, struct connection *c);
@@ -187,30 +195,36 @@ void connection_end(struct connection_table *table, struct connection *c);
  * have expired, and those whose turn it was but which have seen packets since (each of
  * these every 8 minutes).  There is more to do while connection_next_expiry() is not after now.
  */
-uint32_t connection_expire(struct connection_table *table, uint64_t now, uint32_t budget);
+uint32_t connection_expire(
+    struct connection_table *table, uint64_t now, uint32_t budget);
 
-/* When connection_expire() next has work, in ns of the clock, possibly in the past; UINT64_MAX
- * if the table is empty.  Cheap: asked after each burst of packets. */
+/* When connection_expire() next has work, ns of the clock, possibly in the past;
+ * UINT64_MAX if the table is empty.  Cheap: asked after each burst of packets. */
 uint64_t connection_next_expiry(const struct connection_table *table);
 
 /* The addresses of a record. */
-struct addr connection_client(const struct connection_table *table, const struct connection *c);
-struct addr connection_service(const struct connection_table *table, const struct connection *c);
-struct addr connection_self(const struct connection_table *table, const struct connection *c);
-struct addr connection_server(const struct connection_table *table, const struct connection *c);
+struct addr connection_client(
+    const struct connection_table *table, const struct connection *c);
+struct addr connection_service(
+    const struct connection_table *table, const struct connection *c);
+struct addr connection_self(
+    const struct connection_table *table, const struct connection *c);
+struct addr connection_server(
+    const struct connection_table *table, const struct connection *c);
 
 /* Milliseconds since its last packet; milliseconds until it expires. */
-uint64_t connection_idle_ms(const struct connection_table *table, const struct connection *c,
-    uint64_t now);
+uint64_t connection_idle_ms(const struct connection_table *table,
+    const struct connection *c, uint64_t now);
 uint64_t connection_remaining_ms(const struct connection_table *table,
     const struct connection *c, uint64_t now);
 
 /* Walks all live records: start with *cursor = 0, NULL at the end.  Records may end between
  * calls. */
-struct connection *connection_walk(struct connection_table *table, uint32_t *cursor);
+struct connection *connection_walk(
+    struct connection_table *table, uint32_t *cursor);
 
-void connection_table_counts(const struct connection_table *table,
-    struct connection_counts *counts);
+void connection_table_counts(
+    const struct connection_table *table, struct connection_counts *counts);
 
 /* Octets of memory for each connection of the capacity, all indexes included. */
 double connection_table_bytes_each(const struct connection_table *table);

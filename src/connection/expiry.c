@@ -1,13 +1,14 @@
 /*
  * Who expires when, without looking at anybody else.
  *
- * The wheel has a list for each tick of the next 512 s.  A packet of a connection only writes the
- * new time into the record, since mostly it is later than the old one: when the turn of its
- * list comes and the record has not expired, it is put where it belongs now.  A time
- * beyond the wheel waits in the last list.  Only a time that gets nearer moves the record at once.
+ * The wheel has a list for each tick of the next 512 s.  A packet of a connection only writes
+ * the new time into the record, since mostly it is later than the old one: when the turn of
+ * its list comes and the record has not expired, it is put where it belongs now.  A time
+ * beyond the wheel waits in the last list.  Only a time that gets nearer moves the record
+ * at once.
  *
- * Opening connections, TCP and UDP, have a queue each instead: with the same timeout for all of them
- * it is in the order of expiry, and a full table finds the oldest at its head.  A
+ * Opening connections, TCP and UDP, have a queue each instead: with the same timeout for all
+ * of them it is in the order of expiry, and a full table finds the oldest at its head.  A
  * retransmitted SYN does not move its record; a UDP record goes to the end with each packet.
  *
  * Lists are doubly linked by index; at both ends stands the number of the list.
@@ -23,7 +24,7 @@ connection_queues_init(struct connection_queues *queues)
 {
 	uint32_t i;
 
-	*queues = (struct connection_queues){ 0 };
+	*queues = (struct connection_queues){0};
 	for (i = 0; i < QUEUE_LISTS; i++)
 		queues->first[i] = LIST_MARK | i;
 	for (i = WHEEL_SLOTS; i < QUEUE_LISTS; i++)
@@ -106,7 +107,8 @@ connection_queue_link(struct connection_table *table, struct connection *c)
 	uint32_t slot;
 
 	if (c->flags & FLAG_OPENING) {
-		link_back(table, c, c->protocol == IPPROTO_TCP ? QUEUE_TCP : QUEUE_UDP);
+		link_back(table, c,
+		    c->protocol == IPPROTO_TCP ? QUEUE_TCP : QUEUE_UDP);
 		return;
 	}
 	slot = slot_for(&table->queues, c->expires);
@@ -161,7 +163,8 @@ connection_queue_excess(struct connection_table *table)
 
 /* One tick late rather than early: a record made at the end of its tick has its full time. */
 uint32_t
-connection_queue_deadline(const struct connection_table *table, const struct connection *c)
+connection_queue_deadline(
+    const struct connection_table *table, const struct connection *c)
 {
 	if (!(c->flags & FLAG_OPENING))
 		return c->expires + 1;
@@ -185,8 +188,12 @@ next_in_wheel(const struct connection_queues *q)
 		slot = at / 64 * 64 + (uint32_t)__builtin_ctzll(word);
 	} else {
 		/* the words after this one, else from the first again, this one at last */
-		later = at / 64 == 63 ? 0 : q->summary & (~UINT64_C(0) << (at / 64 + 1));
-		slot = (uint32_t)__builtin_ctzll(later != 0 ? later : q->summary) * 64;
+		later = at / 64 == 63
+		    ? 0
+		    : q->summary & (~UINT64_C(0) << (at / 64 + 1));
+		slot =
+		    (uint32_t)__builtin_ctzll(later != 0 ? later : q->summary) *
+		    64;
 		slot += (uint32_t)__builtin_ctzll(q->used[slot / 64]);
 	}
 	return q->cursor + (slot - at) % WHEEL_SLOTS;
@@ -256,7 +263,8 @@ connection_next_expiry(const struct connection_table *table)
 	for (list = QUEUE_TCP; list < QUEUE_LISTS; list++) {
 		if (is_list(q->first[list]))
 			continue;
-		deadline = connection_queue_deadline(table, &table->records[q->first[list]]);
+		deadline = connection_queue_deadline(
+		    table, &table->records[q->first[list]]);
 		if (deadline < next)
 			next = deadline;
 	}

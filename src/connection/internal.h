@@ -25,10 +25,12 @@
 #define NIL UINT32_MAX
 
 /* struct connection, flags */
-#define FLAG_LIVE             0x01 /* in use */
-#define FLAG_OPENING          0x02 /* in a queue of opening connections, not in the wheel */
-#define FLAG_CLIENT_SEQ       0x04 /* client_seq is known */
-#define FLAG_SERVER_SEQ       0x08 /* server_seq is known: the server's SYN was seen */
+#define FLAG_LIVE 0x01 /* in use */
+#define FLAG_OPENING \
+	0x02 /* in a queue of opening connections, not in the wheel */
+#define FLAG_CLIENT_SEQ 0x04 /* client_seq is known */
+#define FLAG_SERVER_SEQ \
+	0x08 /* server_seq is known: the server's SYN was seen */
 #define FLAG_CLIENT_FIN       0x10
 #define FLAG_SERVER_FIN       0x20
 #define FLAG_CLIENT_FIN_ACKED 0x40
@@ -54,8 +56,8 @@ struct connection_queues {
 	uint32_t last[QUEUE_LISTS - WHEEL_SLOTS];
 	uint32_t count[QUEUE_LISTS - WHEEL_SLOTS];
 	uint64_t used[WHEEL_WORDS]; /* a bit for each slot that is not empty */
-	uint64_t summary;           /* a bit for each word of used that is not 0 */
-	uint32_t cursor;            /* the tick whose slot is next to be looked at */
+	uint64_t summary; /* a bit for each word of used that is not 0 */
+	uint32_t cursor;  /* the tick whose slot is next to be looked at */
 };
 
 struct connection_table {
@@ -68,10 +70,10 @@ struct connection_table {
 
 	uint32_t live;
 	uint32_t fresh; /* records from here on were never used */
-	uint32_t free;  /* first record that was given back, linked by queue_next */
+	uint32_t free; /* first record that was given back, linked by queue_next */
 
-	uint64_t start; /* of tick 0, ns of the clock */
-	uint32_t tick;  /* the latest that was seen */
+	uint64_t start;                   /* of tick 0, ns of the clock */
+	uint32_t tick;                    /* the latest that was seen */
 	struct connection_timeouts ticks; /* the timeouts */
 	struct connection_queues queues;
 
@@ -96,22 +98,24 @@ struct connection_tuple {
 	uint16_t origin;
 };
 
-uint64_t connection_index_hash(const struct connection_table *table,
-    const struct connection_tuple *tuple);
+uint64_t connection_index_hash(
+    const struct connection_table *table, const struct connection_tuple *tuple);
 
 /* The record of a packet, NULL if there is none. */
 struct connection *connection_index_find(struct connection_table *table,
-    const struct connection_tuple *tuple, uint64_t hash, enum connection_side *side);
+    const struct connection_tuple *tuple, uint64_t hash,
+    enum connection_side *side);
 
 /* What packets of that side look like. */
-struct connection_tuple connection_index_tuple(const struct connection_table *table,
-    const struct connection *c, enum connection_side side);
+struct connection_tuple connection_index_tuple(
+    const struct connection_table *table, const struct connection *c,
+    enum connection_side side);
 
 /* Enters and removes a side of a record; hash is that of its tuple. */
-void connection_index_insert(struct connection_table *table, struct connection *c,
-    enum connection_side side, uint64_t hash);
-void connection_index_remove(struct connection_table *table, struct connection *c,
-    enum connection_side side, uint64_t hash);
+void connection_index_insert(struct connection_table *table,
+    struct connection *c, enum connection_side side, uint64_t hash);
+void connection_index_remove(struct connection_table *table,
+    struct connection *c, enum connection_side side, uint64_t hash);
 
 /* ports.c.  Chooses a port if what->self.port is 0, else sees whether that one is free.
  * Returns the port, 0 if there is none. */
@@ -126,11 +130,12 @@ void connection_queues_init(struct connection_queues *queues);
 
 /* Enters a record by its flags, protocol and expires; takes it out again. */
 void connection_queue_link(struct connection_table *table, struct connection *c);
-void connection_queue_unlink(struct connection_table *table, struct connection *c);
+void connection_queue_unlink(
+    struct connection_table *table, struct connection *c);
 
 /* The tick at whose end the record goes if nothing more is seen of it. */
-uint32_t connection_queue_deadline(const struct connection_table *table,
-    const struct connection *c);
+uint32_t connection_queue_deadline(
+    const struct connection_table *table, const struct connection *c);
 
 /* The opening record that goes first when room is needed, NULL if there is none. */
 struct connection *connection_queue_victim(struct connection_table *table);
@@ -142,7 +147,8 @@ struct connection *connection_queue_excess(struct connection_table *table);
 void connection_clock(struct connection_table *table, uint64_t now);
 
 /* track.c.  The timeout of its state, in ticks. */
-uint32_t connection_timeout(const struct connection_table *table, const struct connection *c);
+uint32_t connection_timeout(
+    const struct connection_table *table, const struct connection *c);
 
 /* Changes the state, tells the listener, moves a record that has been answered to the wheel. */
 void connection_set_state(struct connection_table *table, struct connection *c,

@@ -32,7 +32,7 @@ pool_init(struct pool *pool, uint32_t size, const struct siphash_key *key)
 		errno = EINVAL;
 		return -1;
 	}
-	*pool = (struct pool){ .size = size + 1, .mask = buckets - 1, .key = *key };
+	*pool = (struct pool){.size = size + 1, .mask = buckets - 1, .key = *key};
 	pool->entries = calloc(pool->size, sizeof(*pool->entries));
 	pool->buckets = malloc(buckets * sizeof(*pool->buckets));
 	if (pool->entries == NULL || pool->buckets == NULL) {
@@ -52,7 +52,7 @@ pool_fini(struct pool *pool)
 {
 	free(pool->entries);
 	free(pool->buckets);
-	*pool = (struct pool){ 0 };
+	*pool = (struct pool){0};
 }
 
 static uint32_t *
@@ -84,7 +84,7 @@ pool_get(struct pool *pool, const struct ip *ip)
 	handle = pool->free;
 	e = &pool->entries[handle];
 	pool->free = e->next;
-	*e = (struct pool_entry){ .ip = *ip, .users = 1, .next = *bucket };
+	*e = (struct pool_entry){.ip = *ip, .users = 1, .next = *bucket};
 	*bucket = handle;
 	pool->used++;
 	return handle;

@@ -1,10 +1,10 @@
 /*
  * pool: the IP addresses that connections share, each held once.
  *
- * A million connections towards a hundred servers name the same few addresses again and again: a record
- * holds 4-octet handles instead of 16-octet addresses.  Addresses are counted by their users
- * and leave with the last of them.  They come from configuration and from verified peers,
- * not from clients.  Allocates nothing after pool_init().
+ * A million connections towards a hundred servers name the same few addresses again and again:
+ * a record holds 4-octet handles instead of 16-octet addresses.  Addresses are counted by
+ * their users and leave with the last of them.  They come from configuration and from verified
+ * peers, not from clients.  Allocates nothing after pool_init().
  */
 #ifndef WLAD_CONNECTION_POOL_H
 #define WLAD_CONNECTION_POOL_H

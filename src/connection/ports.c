@@ -13,7 +13,7 @@
  * flood towards a server without free ports must not cost more than another one.
  */
 #define RANDOM_TRIES 64
-#define WALK_TRIES   512
+#define WALK_TRIES   256
 
 #define FREED_TICKS (120 * TICKS_PER_SECOND)
 
@@ -48,10 +48,12 @@ is_freed_lately(const struct connection_table *table, uint64_t hash)
 /* A local server that is a client of the service to which it belongs: its two directions
  * would look the same if its self port were the service's. */
 static bool
-is_own_client_side(const struct connection_new *what, const struct connection_tuple *t)
+is_own_client_side(
+    const struct connection_new *what, const struct connection_tuple *t)
 {
 	return t->destination_port == what->service.port &&
-	    (what->kind == CONNECTION_LOCAL) && addr_equal(&what->client, &what->server) &&
+	    (what->kind == CONNECTION_LOCAL) &&
+	    addr_equal(&what->client, &what->server) &&
 	    ip_equal(&what->service.ip, &what->self.ip);
 }
 
@@ -66,24 +68,25 @@ is_free(struct connection_table *table, const struct connection_new *what,
 }
 
 static bool
-may_choose(struct connection_table *table, const struct connection_new *what, uint16_t port)
+may_choose(struct connection_table *table, const struct connection_new *what,
+    uint16_t port)
 {
-	struct addr self = { .ip = what->self.ip, .port = port };
+	struct addr self = {.ip = what->self.ip, .port = port};
 
 	return table->port_taken == NULL ||
 	    !table->port_taken(table->port_taken_arg, &self, what->protocol);
 }
 
 uint16_t
-connection_port_choose(struct connection_table *table, const struct connection_new *what,
-    struct random *random)
+connection_port_choose(struct connection_table *table,
+    const struct connection_new *what, struct random *random)
 {
 	struct connection_tuple t = {
-		.source = what->server.ip,
-		.destination = what->self.ip,
-		.source_port = what->server.port,
-		.destination_port = what->self.port,
-		.protocol = what->protocol,
+	    .source = what->server.ip,
+	    .destination = what->self.ip,
+	    .source_port = what->server.port,
+	    .destination_port = what->self.port,
+	    .protocol = what->protocol,
 	};
 	uint32_t i, port;
 	uint64_t hash;
@@ -93,9 +96,11 @@ connection_port_choose(struct connection_table *table, const struct connection_n
 		return is_free(table, what, &t, hash) ? what->self.port : 0;
 	}
 	for (i = 0; i < RANDOM_TRIES; i++) {
-		t.destination_port = (uint16_t)(PORT_FIRST + random_below(random, PORT_COUNT));
+		t.destination_port =
+		    (uint16_t)(PORT_FIRST + random_below(random, PORT_COUNT));
 		hash = connection_index_hash(table, &t);
-		if (!is_freed_lately(table, hash) && is_free(table, what, &t, hash) &&
+		if (!is_freed_lately(table, hash) &&
+		    is_free(table, what, &t, hash) &&
 		    may_choose(table, what, t.destination_port))
 			return t.destination_port;
 	}

@@ -1,8 +1,10 @@
 /*
  * The states of a TCP connection as a third party sees them.
  *
- *   OPENING --handshake acknowledged--> ESTABLISHED --FIN--> CLOSING --both FINs acknowledged--> TIME_WAIT
- *      any of the three --RST that can be genuine--> TIME_WAIT
+ *   OPENING      --the handshake is acknowledged--> ESTABLISHED
+ *   ESTABLISHED  --a FIN of either end-->           CLOSING
+ *   CLOSING      --both FINs are acknowledged-->    TIME_WAIT
+ *   any of them  --a RST that can be genuine-->     TIME_WAIT
  *
  * Nothing is refused here: a packet that makes no sense changes nothing and passes, and the
  * ends judge it.  What is guarded is the memory that a record takes: it stays
@@ -39,17 +41,18 @@ static inline struct end
 end_of(struct connection *c, enum connection_side side)
 {
 	if (side == CONNECTION_FROM_CLIENT)
-		return (struct end){ &c->client_seq, FLAG_CLIENT_SEQ, FLAG_CLIENT_FIN,
-			FLAG_CLIENT_FIN_ACKED };
-	return (struct end){ &c->server_seq, FLAG_SERVER_SEQ, FLAG_SERVER_FIN,
-		FLAG_SERVER_FIN_ACKED };
+		return (struct end){&c->client_seq, FLAG_CLIENT_SEQ,
+		    FLAG_CLIENT_FIN, FLAG_CLIENT_FIN_ACKED};
+	return (struct end){&c->server_seq, FLAG_SERVER_SEQ, FLAG_SERVER_FIN,
+	    FLAG_SERVER_FIN_ACKED};
 }
 
 static inline struct end
 other_end_of(struct connection *c, enum connection_side side)
 {
-	return end_of(c, side == CONNECTION_FROM_CLIENT ? CONNECTION_FROM_SERVER :
-							  CONNECTION_FROM_CLIENT);
+	return end_of(c,
+	    side == CONNECTION_FROM_CLIENT ? CONNECTION_FROM_SERVER
+					   : CONNECTION_FROM_CLIENT);
 }
 
 /* How far a is after b, modulo 2^32; negative if it is before. */
@@ -62,14 +65,16 @@ distance(uint32_t a, uint32_t b)
 static inline bool
 in_window(uint32_t seq, uint32_t expected)
 {
-	return distance(seq, expected) <= WINDOW && distance(seq, expected) >= -WINDOW;
+	return distance(seq, expected) <= WINDOW &&
+	    distance(seq, expected) >= -WINDOW;
 }
 
 /* Exact, but for data in the SYN: of an opening connection nothing else can be under way. */
 static inline bool
 is_after_syn(uint32_t seq, uint32_t expected)
 {
-	return distance(seq, expected) >= 0 && distance(seq, expected) <= SYN_DATA;
+	return distance(seq, expected) >= 0 &&
+	    distance(seq, expected) <= SYN_DATA;
 }
 
 static bool
@@ -112,7 +117,8 @@ handshake_is_over(const struct connection *c, const struct connection_event *e)
 
 	/* by rule 2 the client's half is all there is; the transferee, who sees both, judges */
 	if (connection_is_one_sided(c))
-		return e->side == CONNECTION_FROM_CLIENT && ack && !(e->tcp_flags & TCP_SYN);
+		return e->side == CONNECTION_FROM_CLIENT && ack &&
+		    !(e->tcp_flags & TCP_SYN);
 	if (!(c->flags & FLAG_SERVER_SEQ))
 		return false;
 	/* a SYN-ACK of the client too: a simultaneous open or a split handshake */
@@ -122,8 +128,8 @@ handshake_is_over(const struct connection *c, const struct connection_event *e)
 	return ack && !(e->tcp_flags & TCP_SYN) && e->payload > 0;
 }
 
-/* A SYN counts while the connection opens, the latest one most.  Later ones are stray: those of a new
- * connection have been told apart by connection_may_reopen(). */
+/* A SYN counts while the connection opens, and the latest one most.  Later ones are stray:
+ * those of a new connection have been told apart by connection_may_reopen(). */
 static void
 take_syn(struct connection *c, const struct connection_event *e)
 {
@@ -175,7 +181,8 @@ follow_fins(struct connection_table *table, struct connection *c)
 {
 	const uint8_t acked = FLAG_CLIENT_FIN_ACKED | FLAG_SERVER_FIN_ACKED;
 
-	if (c->state == CONNECTION_ESTABLISHED && c->flags & (FLAG_CLIENT_FIN | FLAG_SERVER_FIN))
+	if (c->state == CONNECTION_ESTABLISHED &&
+	    c->flags & (FLAG_CLIENT_FIN | FLAG_SERVER_FIN))
 		connection_set_state(table, c, CONNECTION_CLOSING);
 	if (c->state == CONNECTION_CLOSING && (c->flags & acked) == acked)
 		connection_set_state(table, c, CONNECTION_TIME_WAIT);
@@ -209,7 +216,8 @@ connection_tcp_track(struct connection_table *table, struct connection *c,
  * it (RFC 9293, 3.10.7.4), and the SYN after that opens.
  */
 bool
-connection_may_reopen(const struct connection *c, const struct connection_event *e)
+connection_may_reopen(
+    const struct connection *c, const struct connection_event *e)
 {
 	const uint8_t fins = FLAG_CLIENT_FIN | FLAG_SERVER_FIN;
 

@@ -8,7 +8,8 @@
 #define PORT_DNS 53
 
 uint32_t
-connection_timeout(const struct connection_table *table, const struct connection *c)
+connection_timeout(
+    const struct connection_table *table, const struct connection *c)
 {
 	const struct connection_timeouts *t = &table->ticks;
 
@@ -18,7 +19,8 @@ connection_timeout(const struct connection_table *table, const struct connection
 			return t->tcp_opening;
 		if (c->state == CONNECTION_ESTABLISHED)
 			return t->tcp_established;
-		return c->state == CONNECTION_CLOSING ? t->tcp_closing : t->tcp_time_wait;
+		return c->state == CONNECTION_CLOSING ? t->tcp_closing
+						      : t->tcp_time_wait;
 	case IPPROTO_UDP:
 		if (c->state == CONNECTION_OPENING || c->service_port == PORT_DNS)
 			return t->udp_opening;
@@ -31,7 +33,8 @@ connection_timeout(const struct connection_table *table, const struct connection
 bool
 connection_is_active(const struct connection *c)
 {
-	return c->state == CONNECTION_OPENING || c->state == CONNECTION_ESTABLISHED;
+	return c->state == CONNECTION_OPENING ||
+	    c->state == CONNECTION_ESTABLISHED;
 }
 
 void
@@ -70,9 +73,9 @@ track_datagram(struct connection_table *table, struct connection *c,
 static void
 refresh(struct connection_table *table, struct connection *c)
 {
-	bool moves = c->flags & FLAG_OPENING ?
-	    c->protocol == IPPROTO_UDP && c->touched != table->tick :
-	    table->tick + connection_timeout(table, c) < c->expires;
+	bool moves = c->flags & FLAG_OPENING
+	    ? c->protocol == IPPROTO_UDP && c->touched != table->tick
+	    : table->tick + connection_timeout(table, c) < c->expires;
 
 	if (moves)
 		connection_queue_unlink(table, c);

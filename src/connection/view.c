@@ -4,18 +4,20 @@
 #include "connection/internal.h"
 
 struct addr
-connection_client(const struct connection_table *table, const struct connection *c)
+connection_client(
+    const struct connection_table *table, const struct connection *c)
 {
 	(void)table;
-	return (struct addr){ .ip = c->client, .port = c->client_port };
+	return (struct addr){.ip = c->client, .port = c->client_port};
 }
 
 struct addr
-connection_service(const struct connection_table *table, const struct connection *c)
+connection_service(
+    const struct connection_table *table, const struct connection *c)
 {
 	return (struct addr){
-		.ip = *pool_ip(&table->pool, c->service_ip),
-		.port = c->service_port,
+	    .ip = *pool_ip(&table->pool, c->service_ip),
+	    .port = c->service_port,
 	};
 }
 
@@ -23,23 +25,24 @@ struct addr
 connection_self(const struct connection_table *table, const struct connection *c)
 {
 	return (struct addr){
-		.ip = *pool_ip(&table->pool, c->self_ip),
-		.port = c->self_port,
+	    .ip = *pool_ip(&table->pool, c->self_ip),
+	    .port = c->self_port,
 	};
 }
 
 struct addr
-connection_server(const struct connection_table *table, const struct connection *c)
+connection_server(
+    const struct connection_table *table, const struct connection *c)
 {
 	return (struct addr){
-		.ip = *pool_ip(&table->pool, c->server_ip),
-		.port = c->server_port,
+	    .ip = *pool_ip(&table->pool, c->server_ip),
+	    .port = c->server_port,
 	};
 }
 
 uint64_t
-connection_idle_ms(const struct connection_table *table, const struct connection *c,
-    uint64_t now)
+connection_idle_ms(const struct connection_table *table,
+    const struct connection *c, uint64_t now)
 {
 	uint64_t touched = table->start + c->touched * TICK;
 
@@ -47,10 +50,11 @@ connection_idle_ms(const struct connection_table *table, const struct connection
 }
 
 uint64_t
-connection_remaining_ms(const struct connection_table *table, const struct connection *c,
-    uint64_t now)
+connection_remaining_ms(const struct connection_table *table,
+    const struct connection *c, uint64_t now)
 {
-	uint64_t deadline = table->start + connection_queue_deadline(table, c) * TICK;
+	uint64_t deadline =
+	    table->start + connection_queue_deadline(table, c) * TICK;
 
 	return deadline > now ? (deadline - now) / CLOCK_MILLISECOND : 0;
 }
@@ -69,13 +73,14 @@ connection_walk(struct connection_table *table, uint32_t *cursor)
 }
 
 void
-connection_table_counts(const struct connection_table *table, struct connection_counts *counts)
+connection_table_counts(
+    const struct connection_table *table, struct connection_counts *counts)
 {
 	uint32_t i;
 
 	*counts = (struct connection_counts){
-		.live = table->live,
-		.capacity = table->capacity,
+	    .live = table->live,
+	    .capacity = table->capacity,
 	};
 	for (i = 0; i < CONNECTION_KINDS; i++)
 		counts->by_kind[i] = table->by_kind[i];
@@ -93,10 +98,10 @@ const char *
 connection_kind_name(enum connection_kind kind)
 {
 	static const char *const names[CONNECTION_KINDS] = {
-		[CONNECTION_LOCAL] = "local",
-		[CONNECTION_TRANSFERRED] = "transferred",
-		[CONNECTION_RECEIVED] = "received",
-		[CONNECTION_PASSED] = "passed",
+	    [CONNECTION_LOCAL] = "local",
+	    [CONNECTION_TRANSFERRED] = "transferred",
+	    [CONNECTION_RECEIVED] = "received",
+	    [CONNECTION_PASSED] = "passed",
 	};
 
 	return (unsigned)kind < CONNECTION_KINDS ? names[kind] : "unknown";
@@ -106,10 +111,10 @@ const char *
 connection_state_name(enum connection_state state)
 {
 	static const char *const names[CONNECTION_STATES] = {
-		[CONNECTION_OPENING] = "opening",
-		[CONNECTION_ESTABLISHED] = "established",
-		[CONNECTION_CLOSING] = "closing",
-		[CONNECTION_TIME_WAIT] = "time_wait",
+	    [CONNECTION_OPENING] = "opening",
+	    [CONNECTION_ESTABLISHED] = "established",
+	    [CONNECTION_CLOSING] = "closing",
+	    [CONNECTION_TIME_WAIT] = "time_wait",
 	};
 
 	return (unsigned)state < CONNECTION_STATES ? names[state] : "unknown";

@@ -59,12 +59,12 @@ command_server(struct request *request)
 		    service->name, server->name, server_admin_name(admin),
 		    (unsigned)request->uid);
 	}
-	json_string(json, "service", service->name);
-	json_string(json, "name", server->name);
-	json_string(json, "admin", server_admin_name(admin));
-	json_string(json, "before", server_admin_name(before));
-	json_string(json, "state", server_state_name(server->state));
-	json_uint(json, "active", server->active);
+	json_put_string(json, "service", service->name);
+	json_put_string(json, "name", server->name);
+	json_put_string(json, "admin", server_admin_name(admin));
+	json_put_string(json, "before", server_admin_name(before));
+	json_put_string(json, "state", server_state_name(server->state));
+	json_put_uint(json, "active", server->active);
 }
 
 void
@@ -79,5 +79,5 @@ command_log(struct request *request)
 	log_info("log level changed level=%s uid=%u", log_level_name(level),
 	    (unsigned)request->uid);
 	log_set_level(level);
-	json_string(&request->json, "level", log_level_name(level));
+	json_put_string(&request->json, "level", log_level_name(level));
 }

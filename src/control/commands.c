@@ -125,8 +125,8 @@ request_run(struct request *request, uint64_t now)
 	request->again = false;
 	if (first) {
 		json_begin_object(&request->json, NULL);
-		json_uint(&request->json, "schema", COMMANDS_SCHEMA);
-		json_string(&request->json, "view", actions[id].view);
+		json_put_uint(&request->json, "schema", COMMANDS_SCHEMA);
+		json_put_string(&request->json, "view", actions[id].view);
 	}
 	actions[id].run(request);
 	if (request->error != 0)

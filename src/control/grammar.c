@@ -35,10 +35,14 @@ static const struct grammar_command commands[GRAMMAR_COUNT] = {
 	    GRAMMAR_CHANGE, "log from this level on: error, warn, info or debug"},
 	[GRAMMAR_VERSION] = {"version", {{0}}, GRAMMAR_LOOK, "versions of tool and daemon"},
 	[GRAMMAR_HELP] = {"help", {{0}}, GRAMMAR_LOOK, "the commands that the daemon knows"},
-	[GRAMMAR_CERT_CA] = {"cert ca", {{0}}, GRAMMAR_TOOL,
-	    "make a certificate authority for the sites"},
-	[GRAMMAR_CERT_SITE] = {"cert site", {{GRAMMAR_VALUE, NULL, "NAME", NULL}}, GRAMMAR_TOOL,
-	    "make the key and certificate of a site"},
+	[GRAMMAR_CERT_CA] = {"cert ca",
+	    {{GRAMMAR_OPTION, "-d", "DIR", NULL}, {GRAMMAR_OPTION, "-D", "DAYS", NULL},
+	        {GRAMMAR_OPTIONAL, NULL, "NAME", NULL}},
+	    GRAMMAR_TOOL, "make a certificate authority for the sites"},
+	[GRAMMAR_CERT_SITE] = {"cert site",
+	    {{GRAMMAR_OPTION, "-d", "DIR", NULL}, {GRAMMAR_OPTION, "-D", "DAYS", NULL},
+	        {GRAMMAR_VALUE, NULL, "NAME", NULL}},
+	    GRAMMAR_TOOL, "make the key and certificate of a site"},
 };
 
 const struct grammar_command *

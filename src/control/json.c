@@ -173,10 +173,10 @@ json_end_array(struct json *json)
 }
 
 void
-json_string(struct json *json, const char *key, const char *value)
+json_put_string(struct json *json, const char *key, const char *value)
 {
 	if (value == NULL) {
-		json_null(json, key);
+		json_put_null(json, key);
 		return;
 	}
 	lead(json, key);
@@ -184,7 +184,7 @@ json_string(struct json *json, const char *key, const char *value)
 }
 
 void
-json_uint(struct json *json, const char *key, uint64_t value)
+json_put_uint(struct json *json, const char *key, uint64_t value)
 {
 	char text[24];
 
@@ -194,14 +194,14 @@ json_uint(struct json *json, const char *key, uint64_t value)
 }
 
 void
-json_bool(struct json *json, const char *key, bool value)
+json_put_bool(struct json *json, const char *key, bool value)
 {
 	lead(json, key);
 	append_text(json, value ? "true" : "false");
 }
 
 void
-json_null(struct json *json, const char *key)
+json_put_null(struct json *json, const char *key)
 {
 	lead(json, key);
 	append_text(json, "null");
@@ -224,12 +224,12 @@ tidy_fraction(char *text)
 }
 
 void
-json_real(struct json *json, const char *key, double value, int decimals)
+json_put_real(struct json *json, const char *key, double value, int decimals)
 {
 	char text[400]; /* the largest double has 309 digits before the point */
 
 	if (!isfinite(value)) {
-		json_null(json, key);
+		json_put_null(json, key);
 		return;
 	}
 	snprintf(text, sizeof(text), "%.*f", decimals, value);

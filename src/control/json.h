@@ -28,13 +28,13 @@ void json_begin_array(struct json *json, const char *key);
 void json_end_array(struct json *json);
 
 /* NULL gives null. */
-void json_string(struct json *json, const char *key, const char *value);
-void json_uint(struct json *json, const char *key, uint64_t value);
-void json_bool(struct json *json, const char *key, bool value);
-void json_null(struct json *json, const char *key);
+void json_put_string(struct json *json, const char *key, const char *value);
+void json_put_uint(struct json *json, const char *key, uint64_t value);
+void json_put_bool(struct json *json, const char *key, bool value);
+void json_put_null(struct json *json, const char *key);
 
 /* At most decimals (0 to 9) places, rounded; null if the value is not finite. */
-void json_real(struct json *json, const char *key, double value, int decimals);
+void json_put_real(struct json *json, const char *key, double value, int decimals);
 
 /* Ends the text with a newline, so that it reads well on a terminal. */
 void json_newline(struct json *json);

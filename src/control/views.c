@@ -21,20 +21,20 @@ view_protocol(struct json *json, const char *key, uint8_t protocol)
 
 	switch (protocol) {
 	case IPPROTO_TCP:
-		json_string(json, key, "tcp");
+		json_put_string(json, key, "tcp");
 		break;
 	case IPPROTO_UDP:
-		json_string(json, key, "udp");
+		json_put_string(json, key, "udp");
 		break;
 	case IPPROTO_ICMP:
-		json_string(json, key, "icmp");
+		json_put_string(json, key, "icmp");
 		break;
 	case IPPROTO_ICMPV6:
-		json_string(json, key, "icmpv6");
+		json_put_string(json, key, "icmpv6");
 		break;
 	default:
 		snprintf(text, sizeof(text), "%u", protocol);
-		json_string(json, key, text);
+		json_put_string(json, key, text);
 	}
 }
 
@@ -44,11 +44,11 @@ view_addr(struct json *json, const char *key, const struct addr *addr)
 	char text[ADDR_TEXT];
 
 	if (ip_is_zero(&addr->ip))
-		json_null(json, key);
+		json_put_null(json, key);
 	else if (addr->port == 0)
-		json_string(json, key, ip_format(&addr->ip, text));
+		json_put_string(json, key, ip_format(&addr->ip, text));
 	else
-		json_string(json, key, addr_format(addr, text));
+		json_put_string(json, key, addr_format(addr, text));
 }
 
 void
@@ -68,8 +68,8 @@ view_addresses(struct json *json, const struct ip *v4, const struct ip *v6, uint
 void
 view_version(struct request *request)
 {
-	json_string(&request->json, "version", PACKAGE_VERSION);
-	json_string(&request->json, "site", request->parts->config->site);
+	json_put_string(&request->json, "version", PACKAGE_VERSION);
+	json_put_string(&request->json, "site", request->parts->config->site);
 }
 
 void
@@ -85,9 +85,9 @@ view_help(struct request *request)
 		if (command->right == GRAMMAR_TOOL)
 			continue;
 		json_begin_object(json, NULL);
-		json_string(json, "command", grammar_syntax((enum grammar_id)i, syntax));
-		json_string(json, "right", command->right == GRAMMAR_CHANGE ? "change" : "look");
-		json_string(json, "help", command->help);
+		json_put_string(json, "command", grammar_syntax((enum grammar_id)i, syntax));
+		json_put_string(json, "right", command->right == GRAMMAR_CHANGE ? "change" : "look");
+		json_put_string(json, "help", command->help);
 		json_end_object(json);
 	}
 	json_end_array(json);
@@ -101,10 +101,10 @@ view_counters(struct request *request)
 
 	json_begin_object(json, "counters");
 	for (int i = 0; i < COUNTER_COUNT; i++)
-		json_uint(json, counter_name((enum counter)i), counters->counter[i]);
+		json_put_uint(json, counter_name((enum counter)i), counters->counter[i]);
 	json_end_object(json);
 	json_begin_object(json, "drops");
 	for (int i = DROP_none + 1; i < DROP_COUNT; i++)
-		json_uint(json, drop_name((enum drop)i), counters->drop[i]);
+		json_put_uint(json, drop_name((enum drop)i), counters->drop[i]);
 	json_end_object(json);
 }

@@ -30,20 +30,20 @@ ends(struct request *request, const struct connection *c)
 
 	switch (c->kind) {
 	case CONNECTION_TRANSFERRED:
-		json_string(json, "transferor", own);
-		json_string(json, "transferee", other);
+		json_put_string(json, "transferor", own);
+		json_put_string(json, "transferee", other);
 		break;
 	case CONNECTION_RECEIVED:
-		json_string(json, "transferor", other);
-		json_string(json, "transferee", own);
+		json_put_string(json, "transferor", other);
+		json_put_string(json, "transferee", own);
 		break;
 	case CONNECTION_PASSED:
-		json_string(json, "transferor", other);
-		json_null(json, "transferee");
+		json_put_string(json, "transferor", other);
+		json_put_null(json, "transferee");
 		break;
 	default:
-		json_null(json, "transferor");
-		json_null(json, "transferee");
+		json_put_null(json, "transferor");
+		json_put_null(json, "transferee");
 	}
 }
 
@@ -56,16 +56,16 @@ server_side(struct request *request, const struct connection *c)
 	struct addr self, address;
 
 	if (c->server == CONNECTION_NO_SERVER) {
-		json_null(json, "self");
-		json_null(json, "server");
-		json_null(json, "server_name");
+		json_put_null(json, "self");
+		json_put_null(json, "server");
+		json_put_null(json, "server_name");
 		return;
 	}
 	self = connection_self(table, c);
 	address = connection_server(table, c);
 	view_addr(json, "self", &self);
 	view_addr(json, "server", &address);
-	json_string(json, "server_name", server != NULL ? server->name : NULL);
+	json_put_string(json, "server_name", server != NULL ? server->name : NULL);
 }
 
 void
@@ -79,16 +79,16 @@ view_connection(struct request *request, const struct connection *c)
 
 	json_begin_object(json, NULL);
 	view_protocol(json, "protocol", c->protocol);
-	json_string(json, "kind", connection_kind_name((enum connection_kind)c->kind));
-	json_string(json, "service", service != NULL ? service->name : NULL);
+	json_put_string(json, "kind", connection_kind_name((enum connection_kind)c->kind));
+	json_put_string(json, "service", service != NULL ? service->name : NULL);
 	view_addr(json, "client", &client);
 	view_addr(json, "service_address", &address);
 	ends(request, c);
 	server_side(request, c);
-	json_string(json, "state", connection_state_name((enum connection_state)c->state));
-	json_uint(json, "idle_ms", connection_idle_ms(table, c, request->now));
-	json_uint(json, "packets", c->packets);
-	json_uint(json, "bytes", c->bytes);
+	json_put_string(json, "state", connection_state_name((enum connection_state)c->state));
+	json_put_uint(json, "idle_ms", connection_idle_ms(table, c, request->now));
+	json_put_uint(json, "packets", c->packets);
+	json_put_uint(json, "bytes", c->bytes);
 	json_end_object(json);
 }
 
@@ -172,9 +172,9 @@ walk_end(struct request *request, bool truncated)
 	if (request->parts->connections != NULL)
 		connection_table_counts(request->parts->connections, &counts);
 	json_end_array(json);
-	json_uint(json, "listed", request->walk.listed);
-	json_bool(json, "truncated", truncated);
-	json_uint(json, "live", counts.live);
+	json_put_uint(json, "listed", request->walk.listed);
+	json_put_bool(json, "truncated", truncated);
+	json_put_uint(json, "live", counts.live);
 }
 
 void

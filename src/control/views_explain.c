@@ -51,11 +51,11 @@ question_members(struct request *request, const struct question *q)
 	struct addr address = {q->v4 ? service->v4 : service->v6, 0};
 
 	view_addr(json, "client", &q->client);
-	json_string(json, "service", service->name);
+	json_put_string(json, "service", service->name);
 	view_addr(json, "service_address", &address);
 	view_protocol(json, "protocol", service->protocol);
-	json_string(json, "family", q->v4 ? "ipv4" : "ipv6");
-	json_bool(json, "martian", ip_is_martian(&q->client.ip));
+	json_put_string(json, "family", q->v4 ? "ipv4" : "ipv6");
+	json_put_bool(json, "martian", ip_is_martian(&q->client.ip));
 }
 
 /* A connection that exists is not allocated again, on whichever port of the service it is. */
@@ -92,16 +92,16 @@ site_member(struct request *request, const struct sitechoice *choice,
 	const struct site *site = load_table_site(request->parts->load, c->site);
 
 	json_begin_object(json, NULL);
-	json_string(json, "site", site->name);
-	json_bool(json, "candidate", c->reason == SITECHOICE_candidate);
-	json_string(json, "reason", sitechoice_reason_text(c->reason));
-	json_real(json, "capacity", c->capacity, 0);
-	json_real(json, "load", c->load, 4);
-	json_real(json, "fresh", c->fresh, 4);
-	json_real(json, "slow_start", c->slow_start, 4);
-	json_real(json, "near", c->near, 4);
-	json_real(json, "weight", c->weight, 4);
-	json_real(json, "probability", away > 0 ? away * c->weight / choice->total : 0, 4);
+	json_put_string(json, "site", site->name);
+	json_put_bool(json, "candidate", c->reason == SITECHOICE_candidate);
+	json_put_string(json, "reason", sitechoice_reason_text(c->reason));
+	json_put_real(json, "capacity", c->capacity, 0);
+	json_put_real(json, "load", c->load, 4);
+	json_put_real(json, "fresh", c->fresh, 4);
+	json_put_real(json, "slow_start", c->slow_start, 4);
+	json_put_real(json, "near", c->near, 4);
+	json_put_real(json, "weight", c->weight, 4);
+	json_put_real(json, "probability", away > 0 ? away * c->weight / choice->total : 0, 4);
 	json_end_object(json);
 }
 
@@ -116,13 +116,13 @@ site_choice(struct request *request, const struct question *q)
 	double away = choice->total > 0 ? choice->gate : 0;
 
 	json_begin_object(json, "own");
-	json_string(json, "prefer", config_prefer_name(own->prefer));
-	json_real(json, "load", choice->own_load, 4);
-	json_real(json, "high_load", own->high_load, 4);
-	json_real(json, "gate", choice->gate, 4);
-	json_uint(json, "servers_up", choice->own_up);
-	json_uint(json, "active", own->active);
-	json_uint(json, "capacity", own->capacity);
+	json_put_string(json, "prefer", config_prefer_name(own->prefer));
+	json_put_real(json, "load", choice->own_load, 4);
+	json_put_real(json, "high_load", own->high_load, 4);
+	json_put_real(json, "gate", choice->gate, 4);
+	json_put_uint(json, "servers_up", choice->own_up);
+	json_put_uint(json, "active", own->active);
+	json_put_uint(json, "capacity", own->capacity);
 	json_end_object(json);
 	json_begin_array(json, "sites");
 	for (size_t i = 0; i < choice->count; i++)
@@ -157,15 +157,15 @@ server_member(struct request *request, uint32_t number, bool v4, double probabil
 	struct addr address = {v4 ? server->v4 : server->v6, server->port};
 
 	json_begin_object(json, NULL);
-	json_string(json, "name", server->name);
+	json_put_string(json, "name", server->name);
 	view_addr(json, "address", &address);
-	json_bool(json, "candidate", reason == NULL);
-	json_string(json, "reason", reason != NULL ? reason : "candidate");
-	json_uint(json, "weight", server->weight);
-	json_uint(json, "active", server->active);
-	json_uint(json, "max_connections", server->max_connections);
-	json_real(json, "load", server_load(server), 4);
-	json_real(json, "probability", probability, 4);
+	json_put_bool(json, "candidate", reason == NULL);
+	json_put_string(json, "reason", reason != NULL ? reason : "candidate");
+	json_put_uint(json, "weight", server->weight);
+	json_put_uint(json, "active", server->active);
+	json_put_uint(json, "max_connections", server->max_connections);
+	json_put_real(json, "load", server_load(server), 4);
+	json_put_real(json, "probability", probability, 4);
 	json_end_object(json);
 }
 
@@ -181,7 +181,7 @@ server_choice(struct request *request, const struct question *q, double home)
 	size_t next = 0; /* the list has the service's order, with servers left out */
 
 	shares_calculate(list, parts->load, own->scheduler, share);
-	json_string(json, "scheduler", config_scheduler_name(own->scheduler));
+	json_put_string(json, "scheduler", config_scheduler_name(own->scheduler));
 	json_begin_array(json, "servers");
 	for (size_t i = 0; i < own->servers_count; i++) {
 		probability = 0;
@@ -209,8 +209,8 @@ view_explain(struct request *request)
 	away = site_choice(request, &question);
 	home = (1 - away) * server_choice(request, &question, 1 - away);
 	json_begin_object(json, "outcome");
-	json_real(json, "own_server", home, 4);
-	json_real(json, "other_site", away, 4);
-	json_real(json, "refused", 1 - away - home, 4);
+	json_put_real(json, "own_server", home, 4);
+	json_put_real(json, "other_site", away, 4);
+	json_put_real(json, "refused", 1 - away - home, 4);
 	json_end_object(json);
 }

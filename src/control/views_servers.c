@@ -37,25 +37,25 @@ service_object(struct json *json, const struct service *s)
 	char ports[PORTS_TEXT];
 
 	json_begin_object(json, NULL);
-	json_string(json, "service", s->name);
+	json_put_string(json, "service", s->name);
 	view_protocol(json, "protocol", s->protocol);
 	view_addresses(json, &s->v4, &s->v6, 0);
-	json_string(json, "ports", ports_format(s, ports));
-	json_string(json, "scheduler", config_scheduler_name(s->scheduler));
-	json_string(json, "prefer", config_prefer_name(s->prefer));
-	json_bool(json, "permitted", s->transfer_permitted);
-	json_uint(json, "servers", s->servers_count);
-	json_uint(json, "servers_up", s->up);
-	json_uint(json, "servers_not_high", s->not_high);
-	json_real(json, "high_load", s->high_load, 4);
-	json_real(json, "load", service_load(s), 4);
-	json_uint(json, "capacity", s->capacity);
-	json_uint(json, "active", s->active);
-	json_uint(json, "total", s->total);
-	json_uint(json, "transferred_active", s->transferred);
-	json_uint(json, "transferred_total", s->transferred_total);
-	json_uint(json, "received_active", s->received);
-	json_uint(json, "received_total", s->received_total);
+	json_put_string(json, "ports", ports_format(s, ports));
+	json_put_string(json, "scheduler", config_scheduler_name(s->scheduler));
+	json_put_string(json, "prefer", config_prefer_name(s->prefer));
+	json_put_bool(json, "permitted", s->transfer_permitted);
+	json_put_uint(json, "servers", s->servers_count);
+	json_put_uint(json, "servers_up", s->up);
+	json_put_uint(json, "servers_not_high", s->not_high);
+	json_put_real(json, "high_load", s->high_load, 4);
+	json_put_real(json, "load", service_load(s), 4);
+	json_put_uint(json, "capacity", s->capacity);
+	json_put_uint(json, "active", s->active);
+	json_put_uint(json, "total", s->total);
+	json_put_uint(json, "transferred_active", s->transferred);
+	json_put_uint(json, "transferred_total", s->transferred_total);
+	json_put_uint(json, "received_active", s->received);
+	json_put_uint(json, "received_total", s->received_total);
 	json_end_object(json);
 }
 
@@ -81,25 +81,25 @@ server_object(struct request *request, const struct server *s)
 	const struct service *service = load_table_service(request->parts->load, s->service);
 
 	json_begin_object(json, NULL);
-	json_string(json, "service", service->name);
-	json_string(json, "name", s->name);
+	json_put_string(json, "service", service->name);
+	json_put_string(json, "name", s->name);
 	view_addresses(json, &s->v4, &s->v6, s->port);
-	json_bool(json, "present", s->present);
-	json_string(json, "state", server_state_name(s->state));
-	json_string(json, "cause", s->state == SERVER_DOWN ? s->why : NULL);
-	json_string(json, "admin", server_admin_name(s->admin));
-	json_uint(json, "since_s",
+	json_put_bool(json, "present", s->present);
+	json_put_string(json, "state", server_state_name(s->state));
+	json_put_string(json, "cause", s->state == SERVER_DOWN ? s->why : NULL);
+	json_put_string(json, "admin", server_admin_name(s->admin));
+	json_put_uint(json, "since_s",
 	    request->now > s->state_since ? (request->now - s->state_since) / CLOCK_SECOND : 0);
-	json_real(json, "load", server_load(s), 4);
-	json_bool(json, "high", s->high);
-	json_uint(json, "weight", s->weight);
-	json_uint(json, "active", s->active);
-	json_uint(json, "max_connections", s->max_connections);
-	json_uint(json, "total", s->total);
-	json_uint(json, "packets_in", s->packets_in);
-	json_uint(json, "packets_out", s->packets_out);
-	json_uint(json, "bytes_in", s->bytes_in);
-	json_uint(json, "bytes_out", s->bytes_out);
+	json_put_real(json, "load", server_load(s), 4);
+	json_put_bool(json, "high", s->high);
+	json_put_uint(json, "weight", s->weight);
+	json_put_uint(json, "active", s->active);
+	json_put_uint(json, "max_connections", s->max_connections);
+	json_put_uint(json, "total", s->total);
+	json_put_uint(json, "packets_in", s->packets_in);
+	json_put_uint(json, "packets_out", s->packets_out);
+	json_put_uint(json, "bytes_in", s->bytes_in);
+	json_put_uint(json, "bytes_out", s->bytes_out);
 	json_end_object(json);
 }
 

@@ -9,22 +9,22 @@
 static void
 rates(struct json *json, const struct sampler *s)
 {
-	json_real(json, "new_per_second",
+	json_put_real(json, "new_per_second",
 	    sampler_rate(s, COUNTER_connections_local) +
 	        sampler_rate(s, COUNTER_connections_transferred) +
 	        sampler_rate(s, COUNTER_connections_received),
 	    1);
-	json_real(json, "packets_in_per_second", sampler_rate(s, COUNTER_packets_in), 1);
-	json_real(json, "packets_out_per_second", sampler_rate(s, COUNTER_packets_out), 1);
-	json_real(json, "bytes_in_per_second", sampler_rate(s, COUNTER_bytes_in), 1);
-	json_real(json, "bytes_out_per_second", sampler_rate(s, COUNTER_bytes_out), 1);
-	json_real(json, "transfer_packets_in_per_second",
+	json_put_real(json, "packets_in_per_second", sampler_rate(s, COUNTER_packets_in), 1);
+	json_put_real(json, "packets_out_per_second", sampler_rate(s, COUNTER_packets_out), 1);
+	json_put_real(json, "bytes_in_per_second", sampler_rate(s, COUNTER_bytes_in), 1);
+	json_put_real(json, "bytes_out_per_second", sampler_rate(s, COUNTER_bytes_out), 1);
+	json_put_real(json, "transfer_packets_in_per_second",
 	    sampler_rate(s, COUNTER_transfer_packets_in), 1);
-	json_real(json, "transfer_packets_out_per_second",
+	json_put_real(json, "transfer_packets_out_per_second",
 	    sampler_rate(s, COUNTER_transfer_packets_out), 1);
-	json_real(json, "transfer_bytes_in_per_second",
+	json_put_real(json, "transfer_bytes_in_per_second",
 	    sampler_rate(s, COUNTER_transfer_bytes_in), 1);
-	json_real(json, "transfer_bytes_out_per_second",
+	json_put_real(json, "transfer_bytes_out_per_second",
 	    sampler_rate(s, COUNTER_transfer_bytes_out), 1);
 }
 
@@ -35,15 +35,15 @@ connections(struct json *json, const struct control_parts *parts)
 
 	if (parts->connections != NULL)
 		connection_table_counts(parts->connections, &counts);
-	json_uint(json, "connections", counts.live);
-	json_uint(json, "connections_limit", counts.capacity);
+	json_put_uint(json, "connections", counts.live);
+	json_put_uint(json, "connections_limit", counts.capacity);
 	json_begin_object(json, "connections_by_kind");
 	for (int i = 0; i < CONNECTION_KINDS; i++)
-		json_uint(json, connection_kind_name((enum connection_kind)i), counts.by_kind[i]);
+		json_put_uint(json, connection_kind_name((enum connection_kind)i), counts.by_kind[i]);
 	json_end_object(json);
 	json_begin_object(json, "connections_by_state");
 	for (int i = 0; i < CONNECTION_STATES; i++)
-		json_uint(json, connection_state_name((enum connection_state)i), counts.by_state[i]);
+		json_put_uint(json, connection_state_name((enum connection_state)i), counts.by_state[i]);
 	json_end_object(json);
 }
 
@@ -57,13 +57,13 @@ services(struct json *json, struct load_table *load)
 		if (!s->present)
 			continue;
 		json_begin_object(json, NULL);
-		json_string(json, "service", s->name);
-		json_uint(json, "servers", s->servers_count);
-		json_uint(json, "servers_up", s->up);
-		json_real(json, "load", service_load(s), 4);
-		json_uint(json, "active", s->active);
-		json_uint(json, "transferred_active", s->transferred);
-		json_uint(json, "received_active", s->received);
+		json_put_string(json, "service", s->name);
+		json_put_uint(json, "servers", s->servers_count);
+		json_put_uint(json, "servers_up", s->up);
+		json_put_real(json, "load", service_load(s), 4);
+		json_put_uint(json, "active", s->active);
+		json_put_uint(json, "transferred_active", s->transferred);
+		json_put_uint(json, "received_active", s->received);
 		json_end_object(json);
 	}
 	json_end_array(json);
@@ -80,11 +80,11 @@ sites(struct json *json, struct load_table *load)
 		if (!s->present)
 			continue;
 		json_begin_object(json, NULL);
-		json_string(json, "site", s->name);
-		json_string(json, "state", view_site_state(s));
-		json_string(json, "session", site_session_name(s->session));
-		json_uint(json, "transferred_active", sums.transferred);
-		json_uint(json, "received_active", sums.received);
+		json_put_string(json, "site", s->name);
+		json_put_string(json, "state", view_site_state(s));
+		json_put_string(json, "session", site_session_name(s->session));
+		json_put_uint(json, "transferred_active", sums.transferred);
+		json_put_uint(json, "received_active", sums.received);
 		json_end_object(json);
 	}
 	json_end_array(json);
@@ -97,7 +97,7 @@ view_summary(struct request *request)
 	const struct control_parts *parts = request->parts;
 
 	view_version(request); /* site and version */
-	json_uint(json, "uptime_s", (request->now - parts->started) / CLOCK_SECOND);
+	json_put_uint(json, "uptime_s", (request->now - parts->started) / CLOCK_SECOND);
 	connections(json, parts);
 	rates(json, parts->sampler);
 	services(json, parts->load);

@@ -64,8 +64,9 @@ enum load_service_tag {
 };
 
 enum bye_tag {
-	BYE_REASON = 1 /* must (1): 1 stops, 2 starts again, 3 replaced by another session, 4 the
-	                * receiver broke the protocol */
+	BYE_REASON = 1 /* must (1): 1 the sender stops; 2 it wants a new session, 3 there is
+	                * one already: until it is established the keys stay valid, 10 s at most;
+	                * 4 the receiver broke the protocol */
 };
 
 #define TRANSFER_LEN 18 /* address and port */

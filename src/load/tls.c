@@ -253,18 +253,13 @@ tls_verify_peer(struct ssl_st *ssl, const char *site, const char *fingerprint, c
 }
 
 int
-tls_peer_digest(struct ssl_st *ssl, uint8_t digest[KEYS_DIGEST_LEN])
+tls_digests(struct ssl_st *ssl, uint8_t own[KEYS_DIGEST_LEN], uint8_t peer[KEYS_DIGEST_LEN])
 {
-	X509 *cert = SSL_get0_peer_certificate(ssl);
+	X509 *mine = SSL_get_certificate(ssl), *other = SSL_get0_peer_certificate(ssl);
 
-	return cert == NULL ? -1 : digest_of(cert, digest);
-}
-
-void
-tls_own_digest(const struct tls *tls, uint8_t digest[KEYS_DIGEST_LEN])
-{
-	memset(digest, 0, KEYS_DIGEST_LEN);
-	digest_of(SSL_CTX_get0_certificate(tls->ctx), digest);
+	if (mine == NULL || other == NULL)
+		return -1;
+	return digest_of(mine, own) == 0 && digest_of(other, peer) == 0 ? 0 : -1;
 }
 
 int64_t
@@ -388,16 +383,19 @@ tls_check_handshake(struct ssl_st *ssl, char *error, size_t error_size)
 }
 
 int
-tls_export(struct ssl_st *ssl, const struct keys_context *context,
-    uint8_t secret[KEYS_SECRET_LEN])
+tls_derive(struct ssl_st *ssl, const struct keys_context *context,
+    uint8_t dialer[KEYS_SECRET_LEN], uint8_t listener[KEYS_SECRET_LEN])
 {
-	uint8_t encoded[KEYS_CONTEXT_MAX];
+	uint8_t encoded[KEYS_CONTEXT_MAX], secret[KEYS_SECRET_LEN];
 	size_t len = keys_context_encode(context, encoded);
+	int ret = -1;
 
-	if (len == 0 || SSL_export_keying_material(ssl, secret, KEYS_SECRET_LEN, KEYS_LABEL,
-	    strlen(KEYS_LABEL), encoded, len, 1) != 1) {
-		ERR_clear_error();
-		return -1;
-	}
-	return 0;
+	if (len != 0 && SSL_export_keying_material(ssl, secret, sizeof secret, KEYS_LABEL,
+	    strlen(KEYS_LABEL), encoded, len, 1) == 1 &&
+	    keys_expand_label(secret, "dialer", dialer, KEYS_SECRET_LEN) == 0 &&
+	    keys_expand_label(secret, "listener", listener, KEYS_SECRET_LEN) == 0)
+		ret = 0;
+	OPENSSL_cleanse(secret, sizeof secret);
+	ERR_clear_error();
+	return ret;
 }

@@ -37,9 +37,6 @@ int tls_check_own(const struct tls *tls, const char *site, char *error, size_t e
 /* When our certificate expires, seconds since 1970; 0 if that cannot be told. */
 int64_t tls_expiry(const struct tls *tls);
 
-/* SHA-256 of our certificate. */
-void tls_own_digest(const struct tls *tls, uint8_t digest[KEYS_DIGEST_LEN]);
-
 /*
  * A buffered socket on a connected descriptor, which it owns, with the handshake begun.  NULL if
  * memory is short: then the descriptor is closed.
@@ -65,11 +62,14 @@ int tls_check_handshake(struct ssl_st *ssl, char *error, size_t error_size);
 int tls_verify_peer(struct ssl_st *ssl, const char *site, const char *fingerprint, char *error,
     size_t error_size);
 
-/* SHA-256 of the peer's certificate.  0, or -1. */
-int tls_peer_digest(struct ssl_st *ssl, uint8_t digest[KEYS_DIGEST_LEN]);
+/* SHA-256 of our certificate and of the peer's, as this session uses them.  0, or -1. */
+int tls_digests(struct ssl_st *ssl, uint8_t own[KEYS_DIGEST_LEN], uint8_t peer[KEYS_DIGEST_LEN]);
 
-/* The secret that both ends derive transfer keys from (keys.h).  0, or -1. */
-int tls_export(struct ssl_st *ssl, const struct keys_context *context,
-    uint8_t secret[KEYS_SECRET_LEN]);
+/*
+ * The secret of each direction (keys.h), from the TLS exporter: of what the dialer sends, and of what
+ * the listener sends.  0, or -1.
+ */
+int tls_derive(struct ssl_st *ssl, const struct keys_context *context,
+    uint8_t dialer[KEYS_SECRET_LEN], uint8_t listener[KEYS_SECRET_LEN]);
 
 #endif

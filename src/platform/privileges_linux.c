@@ -19,26 +19,29 @@ say(char *error, size_t error_size, const char *what)
 	return -1;
 }
 
-/* Needs CAP_SETPCAP: before the user changes.  Capabilities end with the first that does not exist. */
-static int
+/*
+ * What no program started later may have.  Only with CAP_SETPCAP, hence before the user
+ * changes; a service manager may have kept that back, and no_new_privs closes this way
+ * too.  Capabilities end with the first number that does not exist.
+ */
+static void
 drop_bounding_set(void)
 {
 	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0;
 	    cap++)
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == -1)
-			return -1;
-	return 0;
+			return;
 }
 
-/* Everybody may give up what he has; that covers capabilities which a service manager handed to a plain user. */
+/* Everybody may give up what he has, also what a service manager handed to a plain user. */
 static int
 drop_capabilities(void)
 {
 	struct __user_cap_header_struct header = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
 	};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3], now[
-	    _LINUX_CAPABILITY_U32S_3];
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
+	struct __user_cap_data_struct now[_LINUX_CAPABILITY_U32S_3];
 
 	memset(none, 0, sizeof(none));
 	/* A kernel before 4.3 has no ambient set to clear. */
@@ -77,9 +80,7 @@ verify(uid_t uid, gid_t gid)
 static int
 become(const struct account *account, char *error, size_t error_size)
 {
-	if (drop_bounding_set() == -1)
-		return say(error, error_size,
-		    "capabilities cannot be given up");
+	drop_bounding_set();
 	if (initgroups(account->name, account->gid) == -1 ||
 	    setresgid(account->gid, account->gid, account->gid) == -1 ||
 	    setresuid(account->uid, account->uid, account->uid) == -1) {

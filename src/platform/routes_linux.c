@@ -21,9 +21,9 @@
 
 /* What the kernel's answer says. */
 struct answer {
-	int error;         /* errno, 0: done */
-	char text[160];    /* its own words (NETLINK_EXT_ACK), or "" */
-	uint32_t oif;      /* of a route, 0: none */
+	int error;          /* errno, 0: done */
+	char text[160];     /* its own words (NETLINK_EXT_ACK), or "" */
+	uint32_t oif;       /* of a route, 0: none */
 	unsigned char type; /* RTN_* of a route */
 };
 
@@ -41,9 +41,9 @@ take_words(const struct nlmsghdr *nlh, struct answer *answer)
 
 	if ((nlh->nlmsg_flags & NLM_F_ACK_TLVS) == 0)
 		return;
+	/* Behind the request that the answer repeats, if it does. */
 	if ((nlh->nlmsg_flags & NLM_F_CAPPED) == 0)
-		offset += mnl_nlmsg_get_payload_len(nlh) < offset ? 0 :
-		    MNL_ALIGN(e->msg.nlmsg_len - sizeof(e->msg));
+		offset += e->msg.nlmsg_len - sizeof(e->msg);
 	if (offset > mnl_nlmsg_get_payload_len(nlh))
 		return;
 	mnl_attr_for_each(attr, nlh, offset)
@@ -86,7 +86,9 @@ receive_answer(struct mnl_socket *socket, uint32_t seq, struct answer *answer)
 				continue;
 			if (nlh->nlmsg_type == RTM_NEWROUTE)
 				take_route(nlh, answer);
-			if (nlh->nlmsg_type != NLMSG_ERROR)
+			if (nlh->nlmsg_type != NLMSG_ERROR ||
+			    mnl_nlmsg_get_payload_len(nlh) <
+				sizeof(struct nlmsgerr))
 				continue;
 			answer->error = -((struct nlmsgerr *)
 			    mnl_nlmsg_get_payload(nlh))->error;

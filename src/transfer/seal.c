@@ -166,9 +166,9 @@ rx_epoch_free(struct rx_epoch *epoch)
 }
 
 /*
- * Derives the epochs that are to be held and are not yet.  Runs when a key is made and after the
- * current epoch moved, so never because of a packet that is not authentic.  Returns 0, or -1 if
- * one could not be made; the next move tries again.
+ * Derives the epochs that are to be held and are not yet: when the key is made, and after an
+ * authentic packet has moved the current epoch.  Returns 0, or -1 if one could not be made;
+ * the next authentic packet tries again.
  */
 static int
 rx_fill(struct transfer_rx *rx)
@@ -254,8 +254,6 @@ rx_advance(struct transfer_rx *rx, uint16_t epoch, uint64_t now)
 	rx->held_count -= steps;
 	memmove(rx->held, rx->held + steps, rx->held_count * sizeof(rx->held[0]));
 	rx->epoch = epoch;
-	if (rx_fill(rx) == -1)
-		log_errorx("cannot derive the keys of coming epochs, epoch=%u", epoch);
 }
 
 enum drop
@@ -277,6 +275,8 @@ transfer_open(struct transfer_rx *rx, const struct transfer_header *header, uint
 	replay_mark(&epoch->replay, header->counter);
 	if (header->epoch > rx->epoch)
 		rx_advance(rx, header->epoch, now);
+	if (rx_fill(rx) == -1)
+		log_errorx("cannot derive the keys of coming epochs, epoch=%u", rx->epoch);
 
 	out->type = header->type;
 	out->inner = datagram + TRANSFER_HEADER_LEN + TRANSFER_INFO_LEN;

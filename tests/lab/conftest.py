@@ -29,6 +29,8 @@ def first_line(*args):
 
 def why_not():
     """Why the lab cannot run here, or None."""
+    if os.environ.get("WLAD_LAB") == "no":
+        return "WLAD_LAB=no"
     missing = netns.missing_tools(TOOLS)
     if missing:
         return "needs " + ", ".join(missing)
@@ -100,9 +102,9 @@ def directory():
 @pytest.fixture(scope="module")
 def net(directory, content):
     """Two sites without daemons."""
-    lab = labs.TwoSites(directory, content)
-    yield lab
-    lab.close()
+    sites = labs.TwoSites(directory, content)
+    yield sites
+    sites.close()
 
 
 @pytest.fixture(scope="module")

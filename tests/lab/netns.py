@@ -18,7 +18,6 @@ import subprocess
 import time
 
 CLONE_NEWNET = 0x40000000
-PR_SET_PDEATHSIG = 1
 NETNS_DIR = "/run/netns"
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -38,7 +37,7 @@ def unusable():
     """Why there can be no lab here, or None."""
     if os.geteuid() != 0:
         return "needs root: network namespaces"
-    missing = missing_tools(["ip", "unshare"])
+    missing = missing_tools(["ip", "unshare", "setpriv"])
     if missing:
         return "needs " + ", ".join(missing)
     if subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode != 0:
@@ -70,19 +69,15 @@ def wait_for(condition, timeout=5.0, what="condition", interval=0.05):
         time.sleep(interval)
 
 
-def _with_parent():
-    """In the child: dies when the lab dies."""
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 class Process:
     """A process that runs until it is stopped, its output in a file."""
 
     def __init__(self, args, log, env=None, stdin=subprocess.DEVNULL, stdout=None):
         self.args, self.log = args, log
         self.file = open(log, "ab")
-        self.popen = subprocess.Popen(args, stdin=stdin, stdout=stdout or self.file,
-                                      stderr=self.file, env=env, preexec_fn=_with_parent)
+        # setpriv: it dies when the lab dies
+        self.popen = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *args], stdin=stdin,
+                                      stdout=stdout or self.file, stderr=self.file, env=env)
         self.pid = self.popen.pid
 
     def running(self):

@@ -1,0 +1,84 @@
+/*
+ * peering: what two sites say to each other in one session: HELLO, the agreement on keys,
+ * LOAD, BYE.
+ *
+ *   dialer                              listener
+ *     |  TLS 1.3, both certificates        |
+ *   verifies the listener                  |
+ *     |-------- HELLO (key index) -------->|
+ *     |                            verifies the dialer
+ *     |<------- HELLO (key index) ---------|  both: keys from the TLS exporter
+ *     |<------- KEY_READY ------- KEY_READY ------->|
+ *     |<------- LOAD ... LOAD --- LOAD ... LOAD --->|
+ *     |                  BYE               |
+ *
+ * The index in HELLO is the receive key's of who says it; KEY_READY with the same index tells that
+ * packets sealed for it can be opened from now on, so a new session takes over without a gap.
+ * Which session is a site's current one, and when to dial, decides exchange.c.
+ */
+#ifndef WLAD_LOAD_PEERING_H
+#define WLAD_LOAD_PEERING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "load/codec.h"
+#include "load/session.h"
+#include "load/table.h"
+#include "transfer/keyring.h"
+
+struct peering;
+
+/* What peerings work with; borrowed. */
+struct peering_parts {
+	struct session_parts session;
+	const struct config *config;
+	struct load_table *table;
+	struct keyring *keyring;
+	uint64_t boot_id;
+};
+
+struct peering_handlers {
+	/* The peer is verified, its HELLO is good, keys are entered; the site's older session is to
+	 * be replaced.  What HELLO says is entered after the call. */
+	void (*established)(void *arg, struct peering *p);
+	/* It is over, and freed after the call. */
+	void (*ended)(void *arg, struct peering *p, const char *why);
+};
+
+/* NULL with errno if there is no socket. */
+struct peering *peering_dial(const struct peering_parts *parts, const struct config_peer *peer,
+    const struct peering_handlers *handlers, void *arg);
+struct peering *peering_accept(const struct peering_parts *parts, int fd,
+    const struct addr *from, const struct peering_handlers *handlers, void *arg);
+
+/* Reports our load now, if it is established. */
+void peering_report(struct peering *p);
+
+/* Says BYE and ends; before HELLO it just ends. */
+void peering_bye(struct peering *p, enum bye_reason reason);
+
+/* Gone at once, ended is not called.  Not from inside a handler.  NULL is fine. */
+void peering_free(struct peering *p);
+
+/* What is known of it; stays true when it ends. */
+struct peering_info {
+	uint32_t site;     /* in the load table; LOAD_NONE as long as a listener does not know who it is */
+	bool dialled;      /* by us */
+	bool secured;      /* TLS handshake done */
+	bool established;
+	int said_bye;      /* the reason of the peer's BYE, or 0 */
+	uint64_t boot_id;  /* of the peer, once established */
+	uint32_t offered;  /* key index that the peer offered, or 0 */
+};
+const struct peering_info *peering_info(const struct peering *p);
+const struct addr *peering_address(const struct peering *p);
+
+/* A new configuration: its entry of the same peer. */
+void peering_set_peer(struct peering *p, const struct config_peer *peer);
+
+/* Our receive key's index, which is the caller's to remove from now on; 0 if there is none. */
+uint32_t peering_take_index(struct peering *p);
+
+#endif

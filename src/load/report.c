@@ -1,0 +1,163 @@
+#include "load/report.h"
+
+#include <string.h>
+
+#include "base/xalloc.h"
+
+/* Numbers of services travel in 16 bits. */
+static bool
+may_tell(const struct service *s, uint32_t number)
+{
+	return s->present && number <= UINT16_MAX && s->ports_count >= 1 &&
+	    s->ports_count <= HELLO_PORTS_MAX && strlen(s->name) <= CODEC_NAME_MAX;
+}
+
+size_t
+report_hello(struct load_table *table, struct hello *hello)
+{
+	uint32_t count = load_table_services(table);
+	size_t left_out = 0;
+
+	hello->services = xcalloc(HELLO_SERVICES_MAX, sizeof hello->services[0]);
+	hello->services_count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct service *s = load_table_service(table, i);
+		struct hello_service *to;
+
+		if (!s->present)
+			continue;
+		if (!may_tell(s, i) || hello->services_count == HELLO_SERVICES_MAX) {
+			left_out++;
+			continue;
+		}
+		to = &hello->services[hello->services_count++];
+		strcpy(to->name, s->name);
+		to->number = (uint16_t)i;
+		to->protocol = s->protocol;
+		to->v4 = s->v4;
+		to->v6 = s->v6;
+		to->ports = xcalloc(s->ports_count, sizeof to->ports[0]);
+		to->ports_count = s->ports_count;
+		memcpy(to->ports, s->ports, s->ports_count * sizeof to->ports[0]);
+	}
+	return left_out;
+}
+
+void
+report_enter_hello(struct load_table *table, uint32_t site, const struct hello *hello)
+{
+	struct site_service *services = xcalloc(hello->services_count + 1, sizeof services[0]);
+
+	for (size_t i = 0; i < hello->services_count; i++) {
+		const struct hello_service *from = &hello->services[i];
+		struct site_service *to = &services[i];
+
+		to->name = xstrdup(from->name);
+		to->local = LOAD_NONE;
+		to->number = from->number;
+		to->protocol = from->protocol;
+		to->v4 = from->v4;
+		to->v6 = from->v6;
+		to->ports = xcalloc(from->ports_count, sizeof to->ports[0]);
+		to->ports_count = from->ports_count;
+		memcpy(to->ports, from->ports, from->ports_count * sizeof to->ports[0]);
+	}
+	load_table_site_services(table, site, services, hello->services_count);
+}
+
+static uint32_t
+at_most_32(uint64_t n)
+{
+	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+static uint16_t
+converted_load(const struct service *s)
+{
+	double load = service_load(s);
+
+	if (!(load > 0))
+		return 0;
+	return load < 1 ? (uint16_t)(load * 1000 + 0.5) : 1000;
+}
+
+/* Connections that the site has transferred to us for a service. */
+static uint32_t
+held_for(struct load_table *table, uint32_t site, uint32_t service)
+{
+	uint32_t index = load_table_site_service(table, site, service);
+
+	if (index == LOAD_NONE)
+		return 0;
+	return at_most_32(load_table_site(table, site)->services[index].received);
+}
+
+void
+report_load(struct load_table *table, uint32_t site, struct load_report *report)
+{
+	uint32_t count = load_table_services(table);
+
+	report->services = xcalloc(HELLO_SERVICES_MAX, sizeof report->services[0]);
+	report->services_count = 0;
+	for (uint32_t i = 0; i < count && report->services_count < HELLO_SERVICES_MAX; i++) {
+		const struct service *s = load_table_service(table, i);
+
+		if (!may_tell(s, i))
+			continue;
+		report->services[report->services_count++] = (struct load_report_service){
+			.number = (uint16_t)i,
+			.servers_up = s->up,
+			.servers_not_high = s->not_high,
+			.transferable = at_most_32(s->capacity > s->active ?
+			    s->capacity - s->active : 0),
+			.permitted = s->transfer_permitted && s->up > 0,
+			.load = converted_load(s),
+			.active = at_most_32(s->active),
+			.held_from_you = held_for(table, site, i),
+		};
+	}
+}
+
+/*
+ * The site's service of that number.  Reports name services in the order of HELLO, so the
+ * search begins at the place where the last one ended.
+ */
+static struct site_service *
+find(struct site *site, uint16_t number, size_t *hint)
+{
+	for (size_t i = 0; i < site->services_count; i++) {
+		size_t at = (*hint + i) % site->services_count;
+
+		if (site->services[at].number == number) {
+			*hint = at + 1;
+			return &site->services[at];
+		}
+	}
+	return NULL;
+}
+
+void
+report_enter_load(struct load_table *table, uint32_t number, const struct load_report *report,
+    uint64_t now)
+{
+	struct site *site = load_table_site(table, number);
+	size_t hint = 0;
+
+	for (size_t i = 0; i < report->services_count; i++) {
+		const struct load_report_service *from = &report->services[i];
+		struct site_service *to = find(site, from->number, &hint);
+
+		if (to == NULL)
+			continue;
+		to->reported = true;
+		to->sequence = report->sequence;
+		to->servers_up = from->servers_up;
+		to->servers_not_high = from->servers_not_high;
+		to->transferable = from->transferable;
+		to->permitted = from->permitted;
+		to->load = from->load;
+		to->active = from->active;
+		to->held_from_us = from->held_from_you;
+		to->received_at = now;
+	}
+}

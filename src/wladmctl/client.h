@@ -1,0 +1,38 @@
+/*
+ * client: one request to the daemon over its UNIX socket.
+ *
+ * Believes nothing: lengths are bounded, waiting ends after a while, and what is not an
+ * answer of the protocol in wladmctl(8) is an error.
+ */
+#ifndef WLAD_WLADMCTL_CLIENT_H
+#define WLAD_WLADMCTL_CLIENT_H
+
+#include <stddef.h>
+
+#define CLIENT_ANSWER_MAX (64u * 1024 * 1024) /* octets of JSON */
+#define CLIENT_TIMEOUT    30                  /* seconds without an octet */
+
+enum client_status {
+	CLIENT_OK,        /* text is the JSON */
+	CLIENT_REFUSED,   /* the daemon said err; text is what it said, with its code */
+	CLIENT_FAILED,    /* no answer, or none that is one; text says why */
+	CLIENT_NO_DAEMON  /* nobody answers at the socket; text says why */
+};
+
+struct client_answer {
+	char *text; /* owned by the caller, terminated; never NULL */
+	size_t len;
+};
+
+/* Sends the line (without newline) and waits for the answer. */
+enum client_status client_request(const char *socket_path, const char *line,
+    struct client_answer *answer);
+
+/*
+ * What the octets received so far are: 1 if head_len octets of first line are followed by
+ * body_len octets of JSON, 2 for an error answer whose text is first line from 4 on, 0 if the first
+ * line is not complete, -1 if this is no answer.
+ */
+int client_parse_head(const char *data, size_t len, size_t *head_len, size_t *body_len);
+
+#endif

@@ -1,0 +1,419 @@
+#include "wladmctl/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COLUMNS(array) (sizeof(array) / sizeof((array)[0]))
+
+/* States in colours: what is good, what asks for attention, what is broken. */
+static enum table_colour
+state_colour(const char *state)
+{
+	static const struct {
+		const char *state;
+		enum table_colour colour;
+	} colours[] = {
+		{"up", TABLE_GOOD},
+		{"down", TABLE_BAD},
+		{"none", TABLE_BAD},
+		{"connecting", TABLE_WARN},
+		{"draining", TABLE_WARN},
+		{"disabled", TABLE_WARN},
+		{"opening", TABLE_WARN},
+		{"established", TABLE_GOOD},
+	};
+
+	for (size_t i = 0; i < COLUMNS(colours); i++)
+		if (strcmp(colours[i].state, state) == 0)
+			return colours[i].colour;
+	return TABLE_PLAIN;
+}
+
+static void
+cell_state(struct table *table, const json_t *object, const char *key)
+{
+	const char *state = text_string(object, key);
+
+	table_cell(table, state_colour(state), "%s", state);
+}
+
+static void
+cell_seconds(struct table *table, const json_t *object, const char *key, double unit)
+{
+	char buf[TEXT_SHORT];
+	const json_t *value = json_object_get(object, key);
+
+	table_cell(table, TABLE_PLAIN, "%s",
+	    json_is_number(value) ? text_seconds(json_number_value(value) * unit, buf) : "-");
+}
+
+/* "2/3": green if all are up, red if none is. */
+static void
+cell_up(struct table *table, const json_t *object)
+{
+	double up = text_number(object, "servers_up"), all = text_number(object, "servers");
+
+	table_cell(table, up >= all ? TABLE_GOOD : up > 0 ? TABLE_WARN : TABLE_BAD, "%.0f/%.0f",
+	    up, all);
+}
+
+static void
+rate_line(const json_t *answer, FILE *out, const char *name, const char *prefix)
+{
+	static const char *const keys[] = {"packets_in", "bytes_in", "packets_out", "bytes_out"};
+	char key[64], text[4][TEXT_SHORT];
+
+	for (size_t i = 0; i < 4; i++) {
+		snprintf(key, sizeof(key), "%s%s_per_second", prefix, keys[i]);
+		text_count(text_number(answer, key), text[i]);
+	}
+	fprintf(out, "%-12s in %s packets/s, %sB/s; out %s packets/s, %sB/s\n", name, text[0],
+	    text[1], text[2], text[3]);
+}
+
+static void
+summary_services(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	static const struct table_column columns[] = {{"SERVICE", false}, {"UP", true},
+	    {"LOAD", true}, {"ACTIVE", true}, {"TRANSFERRED", true}, {"RECEIVED", true}};
+	struct table *table = table_new(columns, COLUMNS(columns));
+	const json_t *o;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "services"), i, o) {
+		text_cell_string(table, o, "service");
+		cell_up(table, o);
+		text_cell_percent(table, o, "load");
+		text_cell_count(table, o, "active");
+		text_cell_count(table, o, "transferred_active");
+		text_cell_count(table, o, "received_active");
+	}
+	table_print(table, out, style);
+	table_free(table);
+}
+
+static void
+summary_sites(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	static const struct table_column columns[] = {{"SITE", false}, {"STATE", false},
+	    {"SESSION", false}, {"TRANSFERRED", true}, {"RECEIVED", true}};
+	struct table *table = table_new(columns, COLUMNS(columns));
+	const json_t *o;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "sites"), i, o) {
+		text_cell_string(table, o, "site");
+		cell_state(table, o, "state");
+		cell_state(table, o, "session");
+		text_cell_count(table, o, "transferred_active");
+		text_cell_count(table, o, "received_active");
+	}
+	if (i > 0)
+		fputc('\n', out);
+	table_print(table, out, style);
+	table_free(table);
+}
+
+static void
+print_summary(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	char up[TEXT_SHORT], live[TEXT_SHORT], limit[TEXT_SHORT], fresh[TEXT_SHORT];
+
+	fprintf(out, "site %s, wlad %s, up %s\n\n", text_string(answer, "site"),
+	    text_string(answer, "version"), text_seconds(text_number(answer, "uptime_s"), up));
+	fprintf(out, "%-12s %s of %s, %s new/s\n", "connections",
+	    text_count(text_number(answer, "connections"), live),
+	    text_count(text_number(answer, "connections_limit"), limit),
+	    text_count(text_number(answer, "new_per_second"), fresh));
+	rate_line(answer, out, "device", "");
+	rate_line(answer, out, "transfer", "transfer_");
+	fputc('\n', out);
+	summary_services(answer, out, style);
+	summary_sites(answer, out, style);
+}
+
+static void
+print_services(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	static const struct table_column columns[] = {{"SERVICE", false}, {"PROTO", false},
+	    {"ADDRESS", false}, {"PORTS", false}, {"SCHED", false}, {"UP", true}, {"LOAD", true},
+	    {"ACTIVE", true}, {"TOTAL", true}, {"TRANSFERRED", true}, {"RECEIVED", true}};
+	struct table *table = table_new(columns, COLUMNS(columns));
+	const json_t *o;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "services"), i, o) {
+		text_cell_string(table, o, "service");
+		text_cell_string(table, o, "protocol");
+		text_cell_string(table, o, "address");
+		text_cell_string(table, o, "ports");
+		text_cell_string(table, o, "scheduler");
+		cell_up(table, o);
+		text_cell_percent(table, o, "load");
+		text_cell_count(table, o, "active");
+		text_cell_count(table, o, "total");
+		text_cell_count(table, o, "transferred_active");
+		text_cell_count(table, o, "received_active");
+	}
+	table_print(table, out, style);
+	table_free(table);
+}
+
+/* The measured state, and what is worth knowing besides. */
+static void
+cell_server_state(struct table *table, const json_t *o)
+{
+	const char *state = text_string(o, "state");
+
+	if (json_is_false(json_object_get(o, "present")))
+		table_cell(table, TABLE_WARN, "removed");
+	else if (strcmp(state, "up") == 0 && text_true(o, "high"))
+		table_cell(table, TABLE_WARN, "up, high");
+	else
+		table_cell(table, state_colour(state), "%s", state);
+}
+
+static void
+print_servers(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	static const struct table_column columns[] = {{"SERVICE", false}, {"SERVER", false},
+	    {"ADDRESS", false}, {"STATE", false}, {"ADMIN", false}, {"LOAD", true},
+	    {"WEIGHT", true}, {"ACTIVE", true}, {"TOTAL", true}, {"CAUSE", false}};
+	struct table *table = table_new(columns, COLUMNS(columns));
+	const json_t *o;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "servers"), i, o) {
+		text_cell_string(table, o, "service");
+		text_cell_string(table, o, "name");
+		text_cell_string(table, o, "address");
+		cell_server_state(table, o);
+		cell_state(table, o, "admin");
+		text_cell_percent(table, o, "load");
+		text_cell_count(table, o, "weight");
+		text_cell_count(table, o, "active");
+		text_cell_count(table, o, "total");
+		table_cell(table, TABLE_BAD, "%s",
+		    json_is_string(json_object_get(o, "cause")) ? text_string(o, "cause") : "");
+	}
+	table_print(table, out, style);
+	table_free(table);
+}
+
+static void
+site_rows(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	static const struct table_column columns[] = {{"SITE", false}, {"STATE", false},
+	    {"SESSION", false}, {"SINCE", true}, {"DIRECT", false}, {"RTT", true},
+	    {"TRANSFERRED", true}, {"RECEIVED", true}, {"ERROR", false}};
+	struct table *table = table_new(columns, COLUMNS(columns));
+	const json_t *o, *rtt;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "sites"), i, o) {
+		text_cell_string(table, o, "site");
+		cell_state(table, o, "state");
+		cell_state(table, o, "session");
+		cell_seconds(table, o, "session_s", 1);
+		text_cell_string(table, o, "direct");
+		rtt = json_object_get(o, "rtt_ms");
+		if (json_is_number(rtt))
+			table_cell(table, TABLE_PLAIN, "%.1fms", json_number_value(rtt));
+		else
+			table_cell(table, TABLE_PLAIN, "-");
+		text_cell_count(table, o, "transferred_active");
+		text_cell_count(table, o, "received_active");
+		table_cell(table, TABLE_BAD, "%s",
+		    json_is_string(json_object_get(o, "error")) ? text_string(o, "error") : "");
+	}
+	table_print(table, out, style);
+	table_free(table);
+}
+
+static void
+site_service_row(struct table *table, const json_t *site, const json_t *o)
+{
+	const json_t *permitted = json_object_get(o, "permitted");
+
+	text_cell_string(table, site, "site");
+	text_cell_string(table, o, "service");
+	text_cell_count(table, o, "servers_up");
+	text_cell_count(table, o, "servers_not_high");
+	text_cell_count(table, o, "transferable");
+	if (json_is_boolean(permitted))
+		table_cell(table, json_is_true(permitted) ? TABLE_GOOD : TABLE_WARN, "%s",
+		    json_is_true(permitted) ? "yes" : "no");
+	else
+		table_cell(table, TABLE_PLAIN, "-");
+	text_cell_percent(table, o, "load");
+	cell_seconds(table, o, "age_ms", 0.001);
+	text_cell_count(table, o, "transferred_active");
+	text_cell_count(table, o, "received_active");
+}
+
+static void
+print_sites(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	static const struct table_column columns[] = {{"SITE", false}, {"SERVICE", false},
+	    {"UP", true}, {"NOT HIGH", true}, {"FREE", true}, {"PERMITTED", false},
+	    {"LOAD", true}, {"AGE", true}, {"SENT", true}, {"GOT", true}};
+	struct table *table = table_new(columns, COLUMNS(columns));
+	const json_t *site, *o;
+	size_t i, k, rows = 0;
+
+	if (json_array_size(json_object_get(answer, "sites")) == 0)
+		fputs("no other sites\n", out);
+	site_rows(answer, out, style);
+	json_array_foreach(json_object_get(answer, "sites"), i, site) {
+		json_array_foreach(json_object_get(site, "services"), k, o) {
+			site_service_row(table, site, o);
+			rows++;
+		}
+	}
+	if (rows > 0)
+		fputc('\n', out);
+	table_print(table, out, style);
+	table_free(table);
+}
+
+/* The server, or the site that has it, or the site that it is served for. */
+static void
+cell_served(struct table *table, const json_t *o)
+{
+	const char *kind = text_string(o, "kind");
+
+	if (strcmp(kind, "transferred") == 0)
+		table_cell(table, TABLE_PLAIN, "at %s", text_string(o, "transferee"));
+	else if (strcmp(kind, "received") == 0)
+		table_cell(table, TABLE_PLAIN, "%s for %s", text_string(o, "server"),
+		    text_string(o, "transferor"));
+	else
+		table_cell(table, TABLE_PLAIN, "%s", text_string(o, "server"));
+}
+
+static void
+print_connections(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	static const struct table_column columns[] = {{"PROTO", false}, {"KIND", false},
+	    {"CLIENT", false}, {"SERVICE ADDRESS", false}, {"SERVER", false}, {"STATE", false},
+	    {"IDLE", true}, {"PACKETS", true}, {"BYTES", true}};
+	struct table *table = table_new(columns, COLUMNS(columns));
+	const json_t *o;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "connections"), i, o) {
+		text_cell_string(table, o, "protocol");
+		text_cell_string(table, o, "kind");
+		text_cell_string(table, o, "client");
+		text_cell_string(table, o, "service_address");
+		cell_served(table, o);
+		cell_state(table, o, "state");
+		cell_seconds(table, o, "idle_ms", 0.001);
+		text_cell_count(table, o, "packets");
+		text_cell_count(table, o, "bytes");
+	}
+	table_print(table, out, style);
+	table_free(table);
+	fprintf(out, "%.0f shown of %.0f%s\n", text_number(answer, "listed"),
+	    text_number(answer, "live"),
+	    text_true(answer, "truncated") ? ", truncated: see limit" : "");
+}
+
+static void
+print_numbers(const json_t *object, FILE *out, bool all)
+{
+	const char *key;
+	json_t *value;
+	bool some = false;
+
+	json_object_foreach((json_t *)object, key, value) {
+		if (!all && json_number_value(value) <= 0)
+			continue;
+		fprintf(out, "  %-24s %20.0f\n", key, json_number_value(value));
+		some = true;
+	}
+	if (!some)
+		fputs("  none\n", out);
+}
+
+static void
+print_counters(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	table_text(out, style, TABLE_HEAD, "COUNTERS\n");
+	print_numbers(json_object_get(answer, "counters"), out, true);
+	table_text(out, style, TABLE_HEAD, "PACKETS DROPPED\n");
+	print_numbers(json_object_get(answer, "drops"), out, false);
+}
+
+static void
+print_server(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	const char *admin = text_string(answer, "admin"), *state = text_string(answer, "state");
+	char active[TEXT_SHORT];
+
+	fprintf(out, "%s/%s: ", text_string(answer, "service"), text_string(answer, "name"));
+	table_text(out, style, state_colour(admin), admin);
+	fprintf(out, " (was %s), measured ", text_string(answer, "before"));
+	table_text(out, style, state_colour(state), state);
+	fprintf(out, ", %s connections\n", text_count(text_number(answer, "active"), active));
+}
+
+static void
+print_log(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	(void)style;
+	fprintf(out, "log level %s\n", text_string(answer, "level"));
+}
+
+static void
+print_version(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	(void)style;
+	fprintf(out, "wlad %s at site %s\n", text_string(answer, "version"),
+	    text_string(answer, "site"));
+}
+
+static void
+print_help(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	const json_t *o;
+	size_t i;
+
+	(void)style;
+	json_array_foreach(json_object_get(answer, "commands"), i, o)
+		fprintf(out, "%s\n        %s%s\n", text_string(o, "command"), text_string(o, "help"),
+		    strcmp(text_string(o, "right"), "change") == 0 ? " (*)" : "");
+	fputs("(*) root and the daemon's user only\n", out);
+}
+
+static const struct {
+	const char *view;
+	void (*print)(const json_t *answer, FILE *out, const struct table_style *style);
+} views[] = {
+	{"summary", print_summary},
+	{"services", print_services},
+	{"servers", print_servers},
+	{"sites", print_sites},
+	{"connections", print_connections},
+	{"counters", print_counters},
+	{"explain", text_explain},
+	{"server", print_server},
+	{"log", print_log},
+	{"version", print_version},
+	{"help", print_help},
+};
+
+void
+text_print(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	const char *view = text_string(answer, "view");
+
+	for (size_t i = 0; i < COLUMNS(views); i++) {
+		if (strcmp(views[i].view, view) == 0) {
+			views[i].print(answer, out, style);
+			return;
+		}
+	}
+	json_dumpf(answer, out, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
+	fputc('\n', out);
+}

@@ -1,0 +1,38 @@
+/*
+ * text: answers of the daemon for people.
+ *
+ * The key "view" of an answer says what it is; one function a view.  What is missing or of
+ * another type is shown as "-": tool and daemon may be of different versions.
+ */
+#ifndef WLAD_WLADMCTL_TEXT_H
+#define WLAD_WLADMCTL_TEXT_H
+
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "wladmctl/table.h"
+
+/* Prints an answer; one of an unknown view as indented JSON. */
+void text_print(const json_t *answer, FILE *out, const struct table_style *style);
+
+/* The explanation of a connection's way: a file of its own, text_explain.c. */
+void text_explain(const json_t *answer, FILE *out, const struct table_style *style);
+
+/* Numbers and times as short text.  Each returns buf. */
+#define TEXT_SHORT 32
+const char *text_count(double value, char buf[TEXT_SHORT]);   /* 950, 12.3k, 4.5M */
+const char *text_seconds(double value, char buf[TEXT_SHORT]); /* 0.25s, 12s, 3m05s, 2h10m, 4d02h */
+const char *text_percent(double value, char buf[TEXT_SHORT]); /* of a share 0 to 1 */
+
+/* Members of an object: "-" or 0 where there is none. */
+const char *text_string(const json_t *object, const char *key);
+double text_number(const json_t *object, const char *key);
+bool text_true(const json_t *object, const char *key);
+
+/* A cell with a number, a share, or "-" if the key is missing or null. */
+void text_cell_count(struct table *table, const json_t *object, const char *key);
+void text_cell_percent(struct table *table, const json_t *object, const char *key);
+void text_cell_string(struct table *table, const json_t *object, const char *key);
+
+#endif

@@ -1,0 +1,160 @@
+#include "instance.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xalloc.h"
+#include "transfer/keys.h"
+
+#define QUEUE 4096
+
+static struct config *
+parse(const char *text)
+{
+	struct config_faults faults;
+	struct config *config = config_parse(text, "instance", &faults);
+
+	for (size_t i = 0; i < faults.count; i++)
+		fprintf(stderr, "%s\n", faults.text[i]);
+	config_faults_free(&faults);
+	return config;
+}
+
+struct instance *
+instance_new(const char *text, uint64_t seed, uint64_t now)
+{
+	struct config *config = parse(text);
+	struct instance *i;
+
+	if (config == NULL)
+		return NULL;
+	i = xcalloc(1, sizeof(*i));
+	i->config = config;
+	random_init(&i->random, seed);
+	i->load = load_table_new();
+	load_table_apply(i->load, config, now);
+	for (uint32_t s = 0; s < load_table_servers(i->load); s++)
+		load_table_server_set_state(i->load, s, SERVER_UP, NULL, now);
+	i->allocation = allocation_new(i->load, config->load.interval);
+	i->keyring = keyring_new(&i->random);
+	i->io = memory_new(QUEUE);
+	i->datapath = datapath_new(&(struct datapath_parts){.config = config,
+	                               .io = i->io,
+	                               .load = i->load,
+	                               .allocation = i->allocation,
+	                               .keyring = i->keyring,
+	                               .counters = &i->counters,
+	                               .random = &i->random},
+	    now);
+	return i;
+}
+
+void
+instance_free(struct instance *i)
+{
+	if (i == NULL)
+		return;
+	datapath_free(i->datapath);
+	keyring_free(i->keyring);
+	allocation_free(i->allocation);
+	load_table_free(i->load);
+	io_close(i->io);
+	config_free(i->config);
+	free(i);
+}
+
+/* What a's HELLO would say of its services. */
+static struct site_service *
+offers(struct instance *a, size_t *count)
+{
+	struct site_service *list = xcalloc(load_table_services(a->load), sizeof(*list));
+
+	*count = load_table_services(a->load);
+	for (uint32_t n = 0; n < *count; n++) {
+		const struct service *s = load_table_service(a->load, n);
+
+		list[n] = (struct site_service){.name = xstrdup(s->name),
+		    .number = (uint16_t)n,
+		    .protocol = s->protocol,
+		    .v4 = s->v4,
+		    .v6 = s->v6,
+		    .ports_count = s->ports_count};
+		list[n].ports = xcalloc(s->ports_count, sizeof(*s->ports));
+		memcpy(list[n].ports, s->ports, s->ports_count * sizeof(*s->ports));
+	}
+	return list;
+}
+
+void
+instance_report(struct instance *a, struct instance *b, uint64_t now)
+{
+	struct site *site =
+	    load_table_site(b->load, load_table_find_site(b->load, a->config->site));
+
+	for (size_t n = 0; n < site->services_count; n++) {
+		struct site_service *r = &site->services[n];
+		const struct service *s = load_table_service(a->load, r->number);
+
+		r->reported = true;
+		r->servers_up = s->up;
+		r->servers_not_high = s->not_high;
+		r->transferable = (uint32_t)(s->capacity - s->active);
+		r->active = (uint32_t)s->active;
+		r->permitted = s->transfer_permitted && s->up > 0;
+		r->load = (uint16_t)(service_load(s) * 1000);
+		r->held_from_us = (uint32_t)r->transferred;
+		r->received_at = now;
+	}
+}
+
+/* a's way to b: b accepts what a seals. */
+static int
+link_one_way(struct instance *a, struct instance *b, uint8_t secret_octet, uint64_t now)
+{
+	uint32_t b_at_a = load_table_find_site(a->load, b->config->site);
+	uint32_t a_at_b = load_table_find_site(b->load, a->config->site);
+	uint8_t secret[KEYS_SECRET_LEN];
+	struct site_service *services;
+	uint32_t index;
+	size_t count;
+
+	if (b_at_a == LOAD_NONE || a_at_b == LOAD_NONE)
+		return -1;
+	memset(secret, secret_octet, sizeof(secret));
+	index = keyring_reserve(b->keyring);
+	keyring_enter(b->keyring, index, transfer_rx_new(KEYS_AES_128_GCM, secret),
+	    (uint16_t)a_at_b, &a->config->transfer.listen);
+	keyring_set_tx(a->keyring, (uint16_t)b_at_a,
+	    transfer_tx_new(KEYS_AES_128_GCM, secret, index));
+	services = offers(b, &count);
+	load_table_site_services(a->load, b_at_a, services, count);
+	load_table_site_session(a->load, b_at_a, SITE_SESSION, now);
+	load_table_site_keys(a->load, b_at_a, true, now);
+	return 0;
+}
+
+int
+instance_link(struct instance *a, struct instance *b, uint64_t now)
+{
+	if (link_one_way(a, b, 0xa1, now) == -1 || link_one_way(b, a, 0xb2, now) == -1)
+		return -1;
+	instance_report(a, b, now);
+	instance_report(b, a, now);
+	return 0;
+}
+
+unsigned
+instance_carry(struct instance *a, struct instance *b, uint64_t now)
+{
+	struct memory_packet d;
+	unsigned count = 0;
+
+	while (memory_take_datagram(a->io, &d)) {
+		memory_put_datagram(b->io, d.data, d.len, &a->config->transfer.listen);
+		count++;
+	}
+	while (datapath_run_transfer(b->datapath, now))
+		;
+	return count;
+}

@@ -1,0 +1,48 @@
+/*
+ * instance: a whole datapath on the memory backend, and two of them as sites of each other.
+ *
+ * For the oracle driver, fuzz targets and benchmarks.  What the load exchange would agree
+ * over TLS (services, keys, reports) is entered directly.
+ */
+#ifndef WLAD_TESTS_INSTANCE_H
+#define WLAD_TESTS_INSTANCE_H
+
+#include <stdint.h>
+
+#include "allocation/allocation.h"
+#include "base/counters.h"
+#include "base/random.h"
+#include "config/config.h"
+#include "datapath.h"
+#include "io/memory.h"
+#include "load/table.h"
+#include "transfer/keyring.h"
+
+struct instance {
+	struct config *config;
+	struct load_table *load;
+	struct allocation *allocation;
+	struct keyring *keyring;
+	struct counters counters;
+	struct random random;
+	struct io *io;
+	struct datapath *datapath;
+};
+
+/* All servers up.  NULL after messages on stderr if the configuration is wrong. */
+struct instance *instance_new(const char *config, uint64_t seed, uint64_t now);
+void instance_free(struct instance *i);
+
+/*
+ * Makes a and b know each other, which are peers in each other's configuration: services as HELLO says, keys in
+ * both directions, a report of an idle site.  Returns 0, or -1 if one does not have the other as peer.
+ */
+int instance_link(struct instance *a, struct instance *b, uint64_t now);
+
+/* Reports a's load to b as LOAD would. */
+void instance_report(struct instance *a, struct instance *b, uint64_t now);
+
+/* Carries a's datagrams to b as coming from a's transfer address; returns how many. */
+unsigned instance_carry(struct instance *a, struct instance *b, uint64_t now);
+
+#endif

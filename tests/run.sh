@@ -1,0 +1,64 @@
+#!/bin/bash
+# Installs what is needed, builds and runs every test: unit tests, corpus replay, oracles, lab.
+#   tests/run.sh            gcc, everything, then make distcheck
+#   tests/run.sh quick      without distcheck, clang and sanitizers
+# Exit 0 only if everything passed.  Tests that cannot run here skip and say why.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+top=$PWD
+jobs=$(nproc)
+mode=${1:-full}
+
+[ "$(id -u)" != 0 ] || contrib/install-packages.sh
+[ -x configure ] && [ configure -nt configure.ac ] && [ configure -nt Makefile.am ] || autoreconf -fi
+
+# Prints the closing lines of the runners behind make check, then the plain sum.
+closing_lines() {
+	local dir=$1 name=$2 passed=0 failed=0 skipped=0 trs
+	for trs in $(find "$dir/tests" -name '*.trs' | sort); do
+		case $(sed -n 's/^:test-result: *//p' "$trs" | head -n 1) in
+		PASS*) passed=$((passed + 1)) ;;
+		SKIP*) skipped=$((skipped + 1))
+			echo "SKIP ${trs#"$dir"/}: $(grep -m 1 -i skip "${trs%.trs}.log" || true)" ;;
+		*) failed=$((failed + 1))
+			echo "---- ${trs%.trs}.log"; tail -n 80 "${trs%.trs}.log" ;;
+		esac
+	done
+	grep -h -E '^\[  PASSED  \]|^=+ .*(passed|failed|skipped).* =+$' \
+	    $(find "$dir/tests" -name '*.log') | sort | uniq -c | sort -rn || true
+	echo "$name: $passed passed, $failed failed, $skipped skipped"
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" = 0 ] && [ "$passed" != 0 ]
+}
+
+# build NAME CONFIGURE-ARGUMENTS...: configure, make and check in a build directory of its own
+build() {
+	local name=$1 dir=$top/build/$1
+	shift
+	echo "==== $name: configure $*"
+	mkdir -p "$dir"
+	(cd "$dir" && "$top/configure" --enable-werror "$@" > configure.out) || {
+		tail -n 30 "$dir/configure.out" "$dir/config.log"; return 1; }
+	make -C "$dir" -s -j "$jobs"
+	make -C "$dir" -s -j "$jobs" check > "$dir/check.out" 2>&1 || true
+	[ -s "$dir/test-suite.log" ] || { tail -n 60 "$dir/check.out"; return 1; }
+	closing_lines "$dir" "$name"
+}
+
+status=0
+build gcc CC=gcc || status=1
+if [ "$mode" = full ]; then
+	# the lab ran once; the other builds repeat what can differ with compiler and instrumentation
+	export WLAD_LAB=no
+	build sanitizers CC=clang CFLAGS='-O1 -g' --enable-sanitizers || status=1
+	build clang CC=clang || status=1
+	echo "==== make distcheck"
+	if make -C build/gcc -s distcheck > build/distcheck.out 2>&1; then
+		tail -n 3 build/distcheck.out
+	else
+		tail -n 60 build/distcheck.out
+		status=1
+	fi
+fi
+[ $status = 0 ] && echo "all tests passed" || echo "some tests failed"
+exit $status

@@ -1,0 +1,303 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#include "allocation/allocation.h"
+#include "base/clock.h"
+#include "base/xalloc.h"
+#include "fixture.h"
+
+static const char two_peers[] =
+    "site = \"x\"; services: ( { name = \"web\"; address = \"203.0.113.1\"; protocol = \"tcp\";"
+    " ports = [ 80 ]; servers: ( { name = \"a\"; address = \"10.0.0.1\"; max_connections = 100; } ); } );"
+    FIXTURE_PEER_KEYS
+    "peers: ( { site = \"y\"; load = \"192.0.2.2:7210\"; transfer = \"192.0.2.2:7210\"; },"
+    " { site = \"z\"; load = \"192.0.2.3:7210\"; transfer = \"192.0.2.3:7210\"; } );";
+
+#define NOW (1000 * CLOCK_SECOND)
+
+struct state {
+	struct load_table *table;
+	struct sitechoice choice;
+	struct random random;
+};
+
+/* A site that is up since long, has just reported, and is a quarter loaded. */
+static void
+make_ready(struct load_table *table, uint32_t number)
+{
+	struct site_service *s = xcalloc(1, sizeof(*s));
+
+	s->name = xstrdup("web");
+	s->protocol = IPPROTO_TCP;
+	s->reported = true;
+	s->servers_up = s->servers_not_high = 2;
+	s->transferable = 150;
+	s->active = 50;
+	s->load = 250;
+	s->permitted = true;
+	s->received_at = NOW;
+	load_table_site_session(table, number, SITE_SESSION, CLOCK_SECOND);
+	load_table_site_keys(table, number, true, CLOCK_SECOND);
+	load_table_site_services(table, number, s, 1);
+}
+
+static int
+setup(void **arg)
+{
+	struct state *s = test_calloc(1, sizeof(*s));
+
+	s->table = fixture_table(two_peers);
+	fixture_all_up(s->table);
+	make_ready(s->table, 0);
+	make_ready(s->table, 1);
+	random_init(&s->random, 1);
+	*arg = s;
+	return 0;
+}
+
+static int
+teardown(void **arg)
+{
+	struct state *s = *arg;
+
+	load_table_free(s->table);
+	test_free(s);
+	return 0;
+}
+
+static void
+own_active(struct state *s, unsigned active)
+{
+	while (load_table_server(s->table, 0)->active < active)
+		load_table_server_opened(s->table, 0);
+}
+
+static void
+evaluate(struct state *s)
+{
+	sitechoice_evaluate(&s->choice, s->table, 0, false, 1.0, NOW);
+}
+
+static struct site_service *
+report_of(struct state *s, uint32_t site)
+{
+	return &load_table_site(s->table, site)->services[0];
+}
+
+static void
+test_gate_is_a_ramp(void **arg)
+{
+	static const struct {
+		unsigned active;
+		double gate;
+	} cases[] = {{0, 0}, {74, 0}, {75, 0}, {80, 0.5}, {84, 0.9}, {85, 1}, {100, 1}};
+	struct state *s = *arg;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		own_active(s, cases[i].active);
+		evaluate(s);
+		assert_true(fabs(s->choice.gate - cases[i].gate) < 1e-9);
+	}
+}
+
+static void
+test_gate_open_without_own_server(void **arg)
+{
+	struct state *s = *arg;
+
+	load_table_server_set_state(s->table, 0, SERVER_DOWN, "refused", NOW);
+	evaluate(s);
+	assert_true(s->choice.gate == 1);
+	assert_int_equal(s->choice.sites[0].reason, SITECHOICE_candidate);
+	assert_true(sitechoice_draw(&s->choice, &s->random) >= 0);
+}
+
+/* capacity 200, load 0.25, fresh, long up, rtt 0: 200 * 0.65 */
+static void
+test_weight(void **arg)
+{
+	struct state *s = *arg;
+
+	own_active(s, 90);
+	evaluate(s);
+	assert_true(fabs(s->choice.sites[0].weight - 130) < 1e-6);
+	load_table_site(s->table, 0)->rtt = 0.1;
+	evaluate(s);
+	assert_true(fabs(s->choice.sites[0].weight - 65) < 1e-6);
+}
+
+static void
+test_own_transfers_since_the_report_count(void **arg)
+{
+	struct state *s = *arg;
+
+	own_active(s, 90);
+	report_of(s, 0)->transferred = 60;
+	report_of(s, 0)->held_from_us = 20;
+	evaluate(s);
+	assert_true(fabs(s->choice.sites[0].load - (0.25 + 40 / 200.0)) < 1e-9);
+	/* and those that ended since are subtracted */
+	report_of(s, 0)->transferred = 0;
+	evaluate(s);
+	assert_true(fabs(s->choice.sites[0].load - (0.25 - 20 / 200.0)) < 1e-9);
+}
+
+static void
+test_reasons(void **arg)
+{
+	struct state *s = *arg;
+	struct site *y = load_table_site(s->table, 0);
+	struct site_service *r = report_of(s, 0);
+
+#define EXPECT(name)                                                                               \
+	do {                                                                                       \
+		evaluate(s);                                                                       \
+		assert_int_equal(s->choice.sites[0].reason, SITECHOICE_##name);                    \
+		assert_true((s->choice.sites[0].weight > 0) ==                                     \
+		    (SITECHOICE_##name == SITECHOICE_candidate));                                  \
+		assert_non_null(sitechoice_reason_text(s->choice.sites[0].reason));                \
+	} while (0)
+
+	own_active(s, 90);
+	EXPECT(candidate);
+	r->permitted = false;
+	EXPECT(prohibited);
+	r->permitted = true;
+	r->servers_up = 0;
+	EXPECT(no_server);
+	r->servers_up = 2;
+	r->load = 900;
+	EXPECT(full);
+	r->load = 801; /* own: 0.90 */
+	EXPECT(not_better);
+	r->load = 799;
+	EXPECT(candidate);
+	r->received_at = NOW - 5 * CLOCK_SECOND;
+	EXPECT(stale);
+	r->received_at = NOW - 4 * CLOCK_SECOND;
+	EXPECT(candidate);
+	assert_true(fabs(s->choice.sites[0].fresh - 1.0 / 3) < 1e-9);
+	r->received_at = NOW - 2 * CLOCK_SECOND;
+	EXPECT(candidate);
+	assert_true(s->choice.sites[0].fresh == 1);
+	r->reported = false;
+	EXPECT(no_report);
+	r->reported = true;
+	y->keys = false;
+	EXPECT(no_keys);
+	y->keys = true;
+	y->session = SITE_CONNECTING;
+	EXPECT(no_session);
+	y->session = SITE_SESSION;
+	y->by_local[0] = LOAD_NONE;
+	EXPECT(no_service);
+#undef EXPECT
+}
+
+static void
+test_slow_start(void **arg)
+{
+	struct state *s = *arg;
+
+	own_active(s, 90);
+	load_table_site(s->table, 0)->up_since = NOW;
+	evaluate(s);
+	assert_true(fabs(s->choice.sites[0].slow_start - 0.1) < 1e-9);
+	load_table_site(s->table, 0)->up_since = NOW - 5 * CLOCK_SECOND;
+	evaluate(s);
+	assert_true(fabs(s->choice.sites[0].slow_start - 0.55) < 1e-9);
+}
+
+/* Shares of a draw follow gate and weights. */
+static void
+test_draw_follows_weights(void **arg)
+{
+	struct state *s = *arg;
+	unsigned count[3] = {0};
+
+	own_active(s, 80); /* gate 0.5 */
+	load_table_site(s->table, 0)->rtt = 0.3; /* a quarter of z's weight */
+	evaluate(s);
+	for (int i = 0; i < 100000; i++)
+		count[sitechoice_draw(&s->choice, &s->random) + 1]++;
+	assert_in_range(count[0], 49000, 51000);
+	assert_in_range(count[1], 9400, 10600);
+	assert_in_range(count[2], 39000, 41000);
+}
+
+static void
+test_no_candidate_stays_home(void **arg)
+{
+	struct state *s = *arg;
+
+	own_active(s, 100);
+	report_of(s, 0)->permitted = report_of(s, 1)->permitted = false;
+	evaluate(s);
+	assert_true(s->choice.gate == 1);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(sitechoice_draw(&s->choice, &s->random), -1);
+}
+
+static void
+decide(struct state *s, bool v4, struct allocation_decision *decision)
+{
+	struct allocation *a = allocation_new(s->table, 1.0);
+
+	allocation_decide(a, 0, v4, &s->random, NOW, decision);
+	allocation_free(a);
+}
+
+static void
+test_decide(void **arg)
+{
+	struct state *s = *arg;
+	struct allocation_decision d;
+
+	own_active(s, 75);
+	decide(s, true, &d);
+	assert_int_equal(d.where, ALLOCATION_SERVER);
+	assert_int_equal(d.server, 0);
+	/* no own server has an address of the family: another site is better than none */
+	decide(s, false, &d);
+	assert_int_equal(d.where, ALLOCATION_SITE);
+	own_active(s, 100);
+	decide(s, true, &d);
+	assert_int_equal(d.where, ALLOCATION_SITE);
+	assert_int_equal(d.site_service, 0);
+	/* full here, and nobody else: nothing left */
+	report_of(s, 0)->permitted = report_of(s, 1)->permitted = false;
+	decide(s, true, &d);
+	assert_int_equal(d.where, ALLOCATION_NONE);
+	load_table_server_closed(s->table, 0);
+	decide(s, true, &d);
+	assert_int_equal(d.where, ALLOCATION_SERVER);
+	load_table_server_set_state(s->table, 0, SERVER_DOWN, "refused", NOW);
+	decide(s, true, &d);
+	assert_int_equal(d.where, ALLOCATION_NONE);
+}
+
+int
+main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	    T(test_gate_is_a_ramp),
+	    T(test_gate_open_without_own_server),
+	    T(test_weight),
+	    T(test_own_transfers_since_the_report_count),
+	    T(test_reasons),
+	    T(test_slow_start),
+	    T(test_draw_follows_weights),
+	    T(test_no_candidate_stays_home),
+	    T(test_decide),
+	};
+
+	return cmocka_run_group_tests_name("sitechoice", tests, NULL, NULL);
+}
