@@ -30,10 +30,12 @@ uint64_t loop_now(struct loop *loop);
 /* Runs until loop_stop(), or until there is nothing left to wait for. */
 void loop_run(struct loop *loop);
 
-/* No callback is called any more, even one that is due; loop_run() returns.  Before loop_run() it makes that return at once. */
+/* No callback is called any more, even one that is due; loop_run() returns, and if it has
+ * not begun, returns at once. */
 void loop_stop(struct loop *loop);
 
-/* Calls back while the descriptor is readable (and, if asked, writable).  The descriptor stays the caller's. */
+/* Calls back while the descriptor is readable (and, if asked, writable).  The descriptor
+ * stays the caller's. */
 struct loop_fd *loop_fd_add(struct loop *loop, int fd, bool read, bool write,
     loop_fd_callback *callback, void *arg);
 void loop_fd_free(struct loop_fd *fd); /* NULL is fine; may be called from its callback */
@@ -48,7 +50,7 @@ void loop_fd_free(struct loop_fd *fd); /* NULL is fine; may be called from its c
 struct loop_timer *loop_timer_new(struct loop *loop, loop_callback *callback, void *arg);
 void loop_timer_set(struct loop_timer *timer, uint64_t delay_ns); /* from now; replaces */
 void loop_timer_cancel(struct loop_timer *timer);
-void loop_timer_free(struct loop_timer *timer); /* NULL is fine; may be called from its callback */
+void loop_timer_free(struct loop_timer *timer); /* as loop_fd_free */
 
 /* Calls back on each delivery of the signal (several before a wake-up are one). */
 struct loop_signal *loop_signal_add(struct loop *loop, int signal, loop_callback *callback,

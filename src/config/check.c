@@ -75,7 +75,7 @@ check_martian(const struct ip *ip, const char *what, struct report *report)
 
 	if (!ip_is_zero(ip) && ip_is_martian(ip))
 		report_field(report, ip,
-		    "%s cannot be %s: it is unspecified, loopback, multicast or reserved",
+		    "%s cannot be a %s: it is unspecified, loopback, multicast or reserved",
 		    ip_format(ip, text), what);
 }
 
@@ -86,11 +86,7 @@ check_self_addresses(const struct config *config, struct report *report)
 	char text[IP_TEXT], place[REPORT_PLACE];
 
 	for (size_t i = 0; i < config->self_addresses_count; i++) {
-		if (ip_is_martian(&ips[i]))
-			report_field(report, &ips[i],
-			    "%s cannot be a self address: it is unspecified, loopback, multicast "
-			    "or reserved",
-			    ip_format(&ips[i], text));
+		check_martian(&ips[i], "self address", report);
 		for (size_t j = 0; j < i; j++)
 			if (ip_equal(&ips[i], &ips[j])) {
 				report_field(report, &ips[i], "%s is given twice, first at %s",
@@ -101,20 +97,7 @@ check_self_addresses(const struct config *config, struct report *report)
 	}
 }
 
-/* With self addresses, each family of a service needs one of its own. */
-static void
-check_self_family(const struct config *config, const struct ip *ip, struct report *report)
-{
-	if (ip_is_zero(ip) || config->self_addresses_count == 0)
-		return;
-	for (size_t i = 0; i < config->self_addresses_count; i++)
-		if (ip_is_v4(&config->self_addresses[i]) == ip_is_v4(ip))
-			return;
-	report_field(report, ip, "needs an %s address among self_addresses: there is none",
-	    family_of(ip));
-}
-
-/* Server numbers i and j of a service: can a packet to both be told apart? */
+/* Two servers with one address: do packets to them go to the same port? */
 static bool
 same_endpoint(const struct config_service *service, const struct config_server *a,
     const struct config_server *b)
@@ -161,7 +144,7 @@ check_server_ip(const struct config *config, const struct ip *ip, struct report 
 
 	if (ip_is_zero(ip))
 		return;
-	check_martian(ip, "a server", report);
+	check_martian(ip, "server", report);
 	service = service_at(config, ip);
 	if (service != NULL)
 		report_field(report, ip,
@@ -194,6 +177,9 @@ check_server(const struct config *config, const struct config_service *service, 
 static void
 check_ports(const struct config_service *service, struct report *report)
 {
+	if (service->ports_count > CONFIG_PORTS_MAX)
+		report_field(report, &service->ports, "can hold at most %d ports",
+		    CONFIG_PORTS_MAX);
 	for (size_t i = 1; i < service->ports_count; i++)
 		if (service->ports[i] == service->ports[i - 1] &&
 		    (i == 1 || service->ports[i] != service->ports[i - 2]))
@@ -276,10 +262,8 @@ check_services(const struct config *config, struct report *report)
 	for (size_t i = 0; i < config->services_count; i++) {
 		const struct config_service *service = &config->services[i];
 
-		check_martian(&service->v4, "a service address", report);
-		check_martian(&service->v6, "a service address", report);
-		check_self_family(config, &service->v4, report);
-		check_self_family(config, &service->v6, report);
+		check_martian(&service->v4, "service address", report);
+		check_martian(&service->v6, "service address", report);
 		check_ports(service, report);
 		check_service_twins(config, i, report);
 		check_service_servers(config, i, report);
@@ -334,7 +318,8 @@ check_peer_twins(const struct config *config, size_t number, struct report *repo
 			    addr_format(&peer->load, text),
 			    report_place(report, &other->load, &peer->load, place));
 		if (peer->transfer.port != 0 && addr_equal(&peer->transfer, &other->transfer))
-			report_field(report, &peer->transfer, "%s is that of another peer, at %s",
+			report_field(report, &peer->transfer,
+			    "%s is that of another peer, at %s",
 			    addr_format(&peer->transfer, text),
 			    report_place(report, &other->transfer, &peer->transfer, place));
 	}
@@ -353,7 +338,8 @@ check_peer(const struct config *config, size_t number, struct report *report)
 	check_host_addr(config, &peer->transfer, false, report);
 	if (peer->transfer.port != 0 && listen->port != 0) {
 		if (addr_equal(&peer->transfer, listen))
-			report_field(report, &peer->transfer, "%s is transfer.listen of this site",
+			report_field(report, &peer->transfer,
+			    "%s is transfer.listen of this site",
 			    addr_format(listen, text));
 		else if (ip_is_v4(&peer->transfer.ip) != ip_is_v4(&listen->ip))
 			report_field(report, &peer->transfer,
@@ -385,7 +371,8 @@ check_dialled(const struct config *config, struct report *report)
 		if (config->peers[i].site != NULL &&
 		    strcmp(config->peers[i].site, config->site) < 0) {
 			report_missing(report, &config->peers, "load.listen",
-			    "must be set: \"%s\" dials this site, as its name is the smaller one",
+			    "must be set: \"%s\" dials this site, as its name is the "
+			    "smaller one",
 			    config->peers[i].site);
 			return;
 		}

@@ -244,14 +244,14 @@ read_ips(const struct value *v)
 	ips = xcalloc((size_t)length, sizeof(*ips));
 	for (int i = 0; i < length; i++) {
 		const config_setting_t *e = config_setting_get_elem(v->setting, (unsigned)i);
+		unsigned line = config_setting_source_line(e);
 		char *path = xasprintf("%s[%d]", v->path, i), is[FOUND];
 
 		if (parse_ip(e, &ips[*count]) == 0) {
-			report_mark(v->report, &ips[*count], config_setting_source_line(e), path,
-			    false);
+			report_mark(v->report, &ips[*count], line, path, false);
 			(*count)++;
 		} else {
-			report_line(v->report, config_setting_source_line(e), path,
+			report_line(v->report, line, path,
 			    "must be an IPv4 or IPv6 address, but is %s", found(e, is));
 			good = false;
 		}

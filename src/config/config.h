@@ -19,6 +19,7 @@
 #define CONFIG_NAME_MAX 63 /* octets of a site, service or server name; a DNS label's characters and '.', '_' */
 
 #define CONFIG_SERVICES_MAX 65535 /* their numbers have 16 bits in transfer packets */
+#define CONFIG_PORTS_MAX    1024  /* of a service: what other sites can be told */
 #define CONFIG_PEERS_MAX    256
 
 enum config_role { CONFIG_ROLE_SITE };
@@ -79,7 +80,7 @@ struct config {
 		bool offload;  /* ask the kernel for super-packets */
 	} device;
 
-	struct ip *self_addresses; /* none: the service address itself */
+	struct ip *self_addresses; /* none of a family: the service address itself */
 	size_t self_addresses_count;
 
 	struct config_service *services;
@@ -129,15 +130,18 @@ struct config_faults {
  */
 struct config *config_load(const char *file, struct config_faults *faults);
 
-/* The same from a string (tests, fuzzers); name stands for the file in messages. */
+/*
+ * The same from a string (tests, fuzzers); name stands for the file in messages.  Opens no
+ * file: an @include is a fault, found before libconfig sees the text.
+ */
 struct config *config_parse(const char *text, const char *name, struct config_faults *faults);
 
 void config_free(struct config *config);
 void config_faults_free(struct config_faults *faults);
 
 /*
- * The path of each setting in turn ("services", "services.name", "services.check.rise"): 0, 1, ...
- * NULL behind the last.  For the test that holds the manual to the tables.
+ * The path of each setting in turn, from 0: "services", "services.name",
+ * "services.check.rise"; NULL behind the last.  A test holds the manual to the tables.
  */
 #define CONFIG_KEY_TEXT 64 /* octets that hold any path with its NUL */
 const char *config_key(size_t number, char buf[CONFIG_KEY_TEXT]);

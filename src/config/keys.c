@@ -27,7 +27,8 @@ static const struct key_choice prefers[] = {
 static const struct key_choice unknowns[] = {
     {"reset", CONFIG_UNKNOWN_RESET}, {"drop", CONFIG_UNKNOWN_DROP}, {NULL, 0}};
 
-static const struct key_choice permissions[] = {{"permit", true}, {"prohibit", false}, {NULL, 0}};
+static const struct key_choice permissions[] = {
+    {"permit", true}, {"prohibit", false}, {NULL, 0}};
 
 static const struct key_choice check_types[] = {
     {"tcp", CONFIG_CHECK_TCP}, {"none", CONFIG_CHECK_NONE}, {NULL, 0}};
@@ -120,8 +121,8 @@ static const struct key limits_keys[] = {
 
 #define TIMEOUT(key_name, member, seconds) \
 	{ \
-		key_name, KEY_INTEGER, FIELD(config, timeouts.member), .min = 1, .max = 1000000, \
-		    .preset = seconds \
+		key_name, KEY_INTEGER, FIELD(config, timeouts.member), .min = 1, \
+		    .max = 1000000, .preset = seconds \
 	}
 
 static const struct key timeouts_keys[] = {

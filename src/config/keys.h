@@ -1,8 +1,9 @@
 /*
- * keys: the settings of wlad.conf as tables: name, type, range, default, place in struct config.
+ * keys: the settings of wlad.conf as tables: name, type, range, default, place in struct
+ * config.
  *
- * A setting exists because it has a line in keys.c; the walk (config.c) and config_key() read nothing else.
- * Knows text and numbers, not libconfig.
+ * A setting exists because it has a line in keys.c; the walk (config.c), the defaults, the
+ * messages and config_key() read nothing else.  Knows texts and numbers, not libconfig.
  */
 #ifndef WLAD_CONFIG_KEYS_H
 #define WLAD_CONFIG_KEYS_H
@@ -42,7 +43,7 @@ struct key {
 	bool required;
 	double min, max, preset;    /* numbers; preset also of choices and bools */
 	const char *preset_text;    /* texts; NULL: none */
-	size_t length;              /* texts: at most so many octets; arrays: elements */
+	size_t length;              /* texts: at most so many octets */
 	size_t second;              /* offset of a second field, see the type */
 	const struct key_choice *choices;
 	const struct key *keys;     /* members of groups */
@@ -69,7 +70,10 @@ const char *key_wants(const struct key *key, char buf[KEY_WANTS]);
 /* Stores a number in the field by its size. */
 void key_store(const struct key *key, void *object, uint64_t number);
 
-/* Takes a text into a field of KEY_NAME to KEY_ADDR and KEY_CHOICE.  0, or -1 if it is not what key_wants(). */
+/*
+ * Takes a text into a field of KEY_NAME to KEY_ADDR and KEY_CHOICE.  Returns 0, or -1 if it
+ * is not what key_wants().
+ */
 int key_take_text(const struct key *key, void *object, const char *text);
 
 /* Frees what the fields own. */

@@ -50,8 +50,8 @@ report_mark(struct report *report, const void *field, unsigned line, const char 
 		report->marks = xrealloc_array(report->marks, report->marks_size,
 		    sizeof(*report->marks));
 	}
-	report->marks[report->marks_count++] =
-	    (struct report_mark){.field = field, .line = line, .bad = bad, .path = xstrdup(path)};
+	report->marks[report->marks_count++] = (struct report_mark){
+	    .field = field, .line = line, .bad = bad, .path = xstrdup(path)};
 	report->sorted = false;
 }
 
@@ -72,11 +72,18 @@ find_mark(struct report *report, const void *field)
 	if (report->marks_count == 0)
 		return NULL;
 	if (!report->sorted) {
-		qsort(report->marks, report->marks_count, sizeof(*report->marks), compare_marks);
+		qsort(report->marks, report->marks_count, sizeof(*report->marks),
+		    compare_marks);
 		report->sorted = true;
 	}
 	return bsearch(&key, report->marks, report->marks_count, sizeof(*report->marks),
 	    compare_marks);
+}
+
+static unsigned
+line_of(const struct report_mark *mark)
+{
+	return mark != NULL ? mark->line : 0;
 }
 
 static char *
@@ -132,7 +139,7 @@ report_field(struct report *report, const void *field, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	add(report, mark != NULL ? mark->line : 0, mark != NULL ? mark->path : NULL, format, args);
+	add(report, line_of(mark), mark != NULL ? mark->path : NULL, format, args);
 	va_end(args);
 }
 
@@ -144,7 +151,7 @@ report_missing(struct report *report, const void *asking, const char *path, cons
 	va_list args;
 
 	va_start(args, format);
-	add(report, mark != NULL ? mark->line : 0, path, format, args);
+	add(report, line_of(mark), path, format, args);
 	va_end(args);
 }
 
@@ -164,8 +171,8 @@ report_place(struct report *report, const void *field, const void *from, char bu
 	const char *file, *from_file;
 	unsigned line, from_line;
 
-	source_locate(report->source, mark != NULL ? mark->line : 0, &file, &line);
-	source_locate(report->source, origin != NULL ? origin->line : 0, &from_file, &from_line);
+	source_locate(report->source, line_of(mark), &file, &line);
+	source_locate(report->source, line_of(origin), &from_file, &from_line);
 	if (file == from_file)
 		snprintf(buf, REPORT_PLACE, "line %u", line);
 	else

@@ -72,7 +72,7 @@ release_newlines(struct cursor *c)
 
 /*
  * libconfig looks one token beyond a string before it notes the line, so in a list the line
- * would be that of the comma or bracket.  Newlines after a string therefore wait until that is written.
+ * would be that of the comma or bracket.  Newlines after a string wait until that is written.
  */
 static void
 newline(struct cursor *c)
@@ -174,7 +174,8 @@ skip_block_comment(struct cursor *c)
 		if (*c->at == '\n')
 			newline(c);
 	}
-	report_line(c->report, began, NULL, "the comment that begins here is never closed by */");
+	report_line(c->report, began, NULL,
+	    "the comment that begins here is never closed by */");
 	return -1;
 }
 
@@ -198,11 +199,12 @@ copy_string(struct cursor *c)
 		if (octet == '\\' && c->at < c->end)
 			put(c->source, *c->at++);
 	}
-	report_line(c->report, began, NULL, "the string that begins here is never closed by \"");
+	report_line(c->report, began, NULL,
+	    "the string that begins here is never closed by \"");
 	return -1;
 }
 
-/* Reads a whole regular file.  Returns its octets with a NUL behind them, or NULL with errno. */
+/* Reads a regular file, up to the limit.  A NUL follows its octets; NULL with errno. */
 static char *
 read_whole(const char *file, size_t limit, size_t *len)
 {
@@ -308,7 +310,8 @@ include(struct cursor *c, const char *name, unsigned line)
 		report_line(c->report, line, NULL, "@include \"%s\": cannot read %s: %s", name,
 		    path, read_error(errno));
 	else {
-		result = take(source, c->report, add_file(source, path, data), len, c->depth + 1);
+		result = take(source, c->report, add_file(source, path, data), len,
+		    c->depth + 1);
 		put(source, '\n');
 		begin_part(source, c->file, file_line);
 	}
@@ -346,7 +349,8 @@ copy_include(struct cursor *c, size_t prefix)
 	release_newlines(c);
 	line = c->source->line;
 	if (quote == NULL || (lf != NULL && lf < quote)) {
-		report_line(c->report, line, NULL, "the name after @include is never closed by \"");
+		report_line(c->report, line, NULL,
+		    "the name after @include is never closed by \"");
 		return -1;
 	}
 	name = xasprintf("%.*s", (int)(quote - (c->at + prefix)), c->at + prefix);
@@ -457,7 +461,8 @@ locate(const struct source *source, unsigned line, unsigned *file_line)
 }
 
 void
-source_locate(const struct source *source, unsigned line, const char **file, unsigned *file_line)
+source_locate(const struct source *source, unsigned line, const char **file,
+    unsigned *file_line)
 {
 	*file = source->files[locate(source, line, file_line)].name;
 }

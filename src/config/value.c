@@ -154,9 +154,12 @@ const char *
 key_wants(const struct key *key, char buf[KEY_WANTS])
 {
 	static const char *const texts[KEY_TYPES] = {
-	    [KEY_NAME] = "a name of 1 to 63 letters, digits, '-', '_' and '.'",
-	    [KEY_ACCOUNT] = "\"\" or a name of at most 32 letters, digits, '-', '_' and '.'",
-	    [KEY_DEVICE] = "a device name of 1 to 15 letters, digits, '-', '_' and '.'",
+	    [KEY_NAME] = "a name of 1 to 63 letters, digits, '-', '_' and '.' "
+			 "that begins with neither '-' nor '.'",
+	    [KEY_ACCOUNT] = "\"\" or a name of at most 32 letters, digits, '-', '_' and '.' "
+			    "that begins with neither '-' nor '.'",
+	    [KEY_DEVICE] = "a device name of 1 to 15 letters, digits, '-', '_' and '.' "
+			   "that begins with neither '-' nor '.'",
 	    [KEY_FINGERPRINT] = "\"\" or the 64 hexadecimal digits of a SHA-256, "
 	                        "with or without colons between octets",
 	    [KEY_ADDR] = "an address with its port, "
@@ -205,10 +208,9 @@ is_name(const char *text, size_t max)
 static int
 take_name(const struct key *key, void *object, const char *text)
 {
-	bool empty = *text == '\0', dots = strcmp(text, ".") == 0 || strcmp(text, "..") == 0;
+	bool empty = *text == '\0', odd = *text == '-' || *text == '.';
 
-	if (!is_name(text, key->length) || (empty && key->type != KEY_ACCOUNT) ||
-	    (dots && key->type == KEY_DEVICE))
+	if (!is_name(text, key->length) || odd || (empty && key->type != KEY_ACCOUNT))
 		return -1;
 	set_text(key, object, text);
 	return 0;

@@ -3,16 +3,10 @@
  */
 #include "control/views.h"
 
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
-
 #include <netinet/in.h>
 #include <stdio.h>
 
-#ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION "unknown"
-#endif
+#include "version.h"
 
 void
 view_protocol(struct json *json, const char *key, uint8_t protocol)
@@ -68,7 +62,7 @@ view_addresses(struct json *json, const struct ip *v4, const struct ip *v6, uint
 void
 view_version(struct request *request)
 {
-	json_put_string(&request->json, "version", PACKAGE_VERSION);
+	json_put_string(&request->json, "version", version_string());
 	json_put_string(&request->json, "site", request->parts->config->site);
 }
 

@@ -154,7 +154,7 @@ begin(struct check *c, uint64_t now)
 	    on_result, c);
 }
 
-/* First come, first served: else those that time out would always be back before the others. */
+/* First come, first served: else those that time out would be back before the others. */
 static void
 begin_waiting(struct health *h, uint64_t now)
 {
@@ -226,7 +226,7 @@ start(struct health *h, uint32_t number, const struct server *server)
 	loop_timer_set(c->timer, seconds(spread * random_unit(h->random)));
 }
 
-/* Address, port and times are read from the table at each check: a change needs no new state. */
+/* Port and times are read from the table at each check: a change needs no new state. */
 static void
 refresh_server(struct health *h, uint32_t number)
 {

@@ -26,6 +26,7 @@ struct health;
 	X(local, "no socket for the check") \
 	X(other, "connection failed")
 
+/* HEALTH_local is no verdict on the server: its state stays. */
 enum health_cause {
 #define X(name, text) HEALTH_##name,
 	HEALTH_CAUSES(X)

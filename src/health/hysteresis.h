@@ -13,8 +13,9 @@ struct hysteresis {
 };
 
 /*
- * Takes one result: up after rise passes in a row, down after fall failures in a row.  The very first
- * result decides at once, so that a daemon that starts knows its servers within one interval.
+ * Takes one result: up after rise passes in a row, down after fall failures in a row.
+ * The very first result decides at once, so that a daemon that starts knows its servers
+ * within one interval.
  * Returns true if up (or known) changed.
  */
 bool hysteresis_result(struct hysteresis *h, bool passed, unsigned rise, unsigned fall);

@@ -10,7 +10,7 @@
 
 struct tcp_check;
 
-/* Called once, not from within tcp_check_start(); the check is over (and freed by the module) afterwards. */
+/* Called once, not from within tcp_check_start(); the check is over and freed by then. */
 typedef void tcp_check_done(void *arg, enum health_cause cause, uint64_t now);
 
 /* Connects and closes with RST, within timeout seconds. */

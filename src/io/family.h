@@ -1,8 +1,8 @@
 /*
  * family: packets with their address family in front, as the BSDs' TUN devices have them.
  *
- * Four octets in network order, then the IP packet (tun(4)).  The descriptor is the caller's; any
- * that keeps message boundaries will do, which is how the test runs it on every OS.
+ * Four octets in network order, then the IP packet (tun(4)).  The descriptor is the
+ * caller's; any that keeps message boundaries will do, so that the test needs no device.
  */
 #ifndef WLAD_IO_FAMILY_H
 #define WLAD_IO_FAMILY_H

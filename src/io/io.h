@@ -1,10 +1,10 @@
 /*
  * io: where packets come from and go to: the device and the transfer socket.
  *
- * One struct of functions, implemented by the TUN device with a UDP socket (tun_*.c, udp.c)
- * and by memory queues (memory.c).  The datapath holds an io and knows no file descriptor;
- * the loop asks for descriptors to wait on.  Nothing here looks into a packet further than offload
- * demands.
+ * One struct of functions, implemented by the TUN device with a UDP socket (io.c, tun_*.c,
+ * udp.c) and by memory queues (memory.c).  The datapath holds an io and knows no file
+ * descriptor; the loop asks for descriptors to wait on.  Nothing here looks into a packet
+ * further than offload demands.
  */
 #ifndef WLAD_IO_IO_H
 #define WLAD_IO_IO_H
@@ -19,7 +19,8 @@
 /* Octets in front of each received packet that may be overwritten. */
 #define IO_HEADROOM 128
 
-/* A received datagram, or several of equal size in one (UDP_GRO): borrowed until the next receive. */
+/* A received datagram, or several of equal size in one (UDP_GRO): borrowed until the next
+ * receive. */
 struct datagram {
 	uint8_t *data;
 	uint32_t len;

@@ -7,7 +7,8 @@
 #include "base/xalloc.h"
 
 struct slot {
-	uint8_t *block; /* IO_HEADROOM, then the octets; no octet more, so that a reader past the end is noticed */
+	/* IO_HEADROOM, then the octets; none more, so that who reads past the end is noticed */
+	uint8_t *block;
 	size_t size;
 	struct memory_packet packet;
 };

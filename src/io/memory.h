@@ -19,10 +19,11 @@ struct memory_packet {
 	struct addr peer; /* datagrams: from or to */
 };
 
-/* An io that holds up to capacity packets in each queue; more are refused as a full device would. */
+/* An io that holds up to capacity packets in each queue; more are refused as by a full device. */
 struct io *memory_new(size_t capacity);
 
-/* Puts a copy of a packet on the device, or of a datagram on the transfer socket.  0, or -1 if full. */
+/* Puts a copy of a packet on the device, or of a datagram on the transfer socket.  0, or -1
+ * if full. */
 int memory_put_packet(struct io *io, const void *data, size_t len, uint8_t gso,
     uint16_t gso_size, bool partial);
 int memory_put_datagram(struct io *io, const void *data, size_t len, const struct addr *from);
@@ -30,8 +31,8 @@ int memory_put_datagram(struct io *io, const void *data, size_t len, const struc
 /* From now on datagrams of more octets are refused with EMSGSIZE, as by a path MTU; 0: none. */
 void memory_set_datagram_max(struct io *io, size_t octets);
 
-/* Takes the oldest packet sent to the device, or datagram sent to a peer.  false if there is none;
- * data is valid until the next take of the same queue. */
+/* Takes the oldest packet sent to the device, or datagram sent to a peer.  false if there is
+ * none; data is valid until the next take of the same queue. */
 bool memory_take_packet(struct io *io, struct memory_packet *out);
 bool memory_take_datagram(struct io *io, struct memory_packet *out);
 

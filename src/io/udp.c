@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 
-/* Octets that one call with segments may carry: below what an IPv4 datagram holds, headers included. */
+/* Octets that one call with segments may carry: no more than an IPv4 packet holds. */
 #define SEGMENTS_MAX_LEN 65000
 
 /* Datagrams that the kernel cuts a buffer into at most (UDP_MAX_SEGMENTS of older kernels). */

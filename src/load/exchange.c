@@ -259,8 +259,11 @@ current_ended(struct peer *peer, const struct peering_info *info, const char *wh
 {
 	bool another = info->said_bye == BYE_REPLACED || info->said_bye == BYE_RESTART;
 
-	if (now_of(peer->exchange) - peer->since >= LIVED || another)
+	if (now_of(peer->exchange) - peer->since >= LIVED)
 		peer->backoff = BACKOFF_MIN;
+	if (info->said_bye == BYE_REPLACED && peer->dialling == NULL)
+		log_warnx("session replaced by none of ours, does another daemon use the name of "
+		    "this site? site=%s", peer->config->site);
 	load_table_site_error(peer->exchange->parts.table, peer->site, "%s", why);
 	if (another) {
 		hold(peer);

@@ -227,25 +227,25 @@ identify(struct peering *p, const struct hello *hello, char *why, size_t why_siz
 	if (p->info.dialled) {
 		if (strcmp(hello->site, peer->site) == 0)
 			return 0;
-		snprintf(why, why_size, "says that it is site \"%s\"", hello->site);
+		snprintf(why, why_size, "says that it is site %s", hello->site);
 		return -1;
 	}
 	peer = find_peer(parts->config, hello->site);
 	if (peer == NULL) {
-		snprintf(why, why_size, "site \"%s\" is no peer of ours", hello->site);
+		snprintf(why, why_size, "site %s is no peer of ours", hello->site);
 		return -1;
 	}
 	if (tls_verify_peer(session_tls(p->session), peer->site, peer->fingerprint, why,
 	    why_size) != 0)
 		return -1;
 	if (strcmp(hello->site, parts->config->site) >= 0) {
-		snprintf(why, why_size, "site \"%s\" must not dial: the site with the smaller name "
+		snprintf(why, why_size, "site %s must not dial: the site with the smaller name "
 		    "does", hello->site);
 		return -1;
 	}
 	p->info.site = load_table_find_site(parts->table, peer->site);
 	if (p->info.site > UINT16_MAX) {
-		snprintf(why, why_size, "site \"%s\" is not in the load table", hello->site);
+		snprintf(why, why_size, "site %s is not in the load table", hello->site);
 		return -1;
 	}
 	p->peer = peer;
@@ -535,12 +535,6 @@ const struct addr *
 peering_address(const struct peering *p)
 {
 	return session_address(p->session);
-}
-
-void
-peering_set_peer(struct peering *p, const struct config_peer *peer)
-{
-	p->peer = peer;
 }
 
 uint32_t

@@ -75,9 +75,6 @@ struct peering_info {
 const struct peering_info *peering_info(const struct peering *p);
 const struct addr *peering_address(const struct peering *p);
 
-/* A new configuration: its entry of the same peer. */
-void peering_set_peer(struct peering *p, const struct config_peer *peer);
-
 /* Our receive key's index, which is the caller's to remove from now on; 0 if there is none. */
 uint32_t peering_take_index(struct peering *p);
 

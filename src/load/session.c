@@ -143,7 +143,11 @@ next_message(struct session *s, struct evbuffer *input)
 	return !s->over && !s->finishing;
 }
 
-/* The read watermark bounds how much there is to handle in one call. */
+/*
+ * Called after each TLS record, so that what waits is less than a message and a record.  There is no
+ * read watermark: libevent would leave the rest of a record inside OpenSSL when it is
+ * reached, and come back to it only when more arrives.
+ */
 static void
 on_read(struct bufferevent *bev, void *arg)
 {
@@ -205,7 +209,6 @@ start_tls(struct session *s, int fd, bool dialer)
 		return -1;
 	}
 	bufferevent_setcb(s->bev, on_read, on_written, on_event, s);
-	bufferevent_setwatermark(s->bev, EV_READ, 0, CODEC_HEADER_LEN + CODEC_MESSAGE_MAX);
 	bufferevent_enable(s->bev, EV_READ | EV_WRITE);
 	return 0;
 }
@@ -309,13 +312,6 @@ session_accept(const struct session_parts *parts, int fd, const struct addr *fro
 		return s;
 	session_free(s);
 	return NULL;
-}
-
-void
-session_set_owner(struct session *s, const struct session_handlers *handlers, void *arg)
-{
-	s->handlers = handlers;
-	s->arg = arg;
 }
 
 /* ---- open ---- */

@@ -59,10 +59,6 @@ struct session *session_dial(const struct session_parts *parts, const struct add
 struct session *session_accept(const struct session_parts *parts, int fd,
     const struct addr *from, const struct session_handlers *handlers, void *arg);
 
-/* Another owner from now on. */
-void session_set_owner(struct session *session, const struct session_handlers *handlers,
-    void *arg);
-
 /* The peer is who it should be: the opening limit is lifted; from now on the session ends when no
  * message has come for idle_ns. */
 void session_established(struct session *session, uint64_t idle_ns);

@@ -92,8 +92,9 @@ static int
 set_rules(SSL_CTX *ctx)
 {
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify_later);
+	/* BYE tells that a session ends; a peer that just closes did not truncate anything */
 	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
-	    SSL_OP_NO_COMPRESSION);
+	    SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
@@ -236,12 +237,12 @@ tls_verify_peer(struct ssl_st *ssl, const char *site, const char *fingerprint, c
 		return -1;
 	}
 	if (!carries_name(cert, site)) {
-		snprintf(error, error_size, "its certificate is not that of site \"%s\"", site);
+		snprintf(error, error_size, "its certificate is not that of site %s", site);
 		return -1;
 	}
 	if (fingerprint != NULL && !matches_fingerprint(cert, fingerprint)) {
 		snprintf(error, error_size, "its certificate does not have the fingerprint pinned for "
-		    "site \"%s\"", site);
+		    "site %s", site);
 		return -1;
 	}
 	if (fingerprint == NULL && chain != X509_V_OK) {
@@ -333,7 +334,6 @@ tls_bufferevent(struct tls *tls, struct event_base *base, int fd, bool dialer)
 		close(fd);
 		return NULL;
 	}
-	/* BYE tells that a session ends; a peer that just closes did not truncate anything */
 	bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
 	return bev;
 }
@@ -342,6 +342,14 @@ struct ssl_st *
 tls_of(struct bufferevent *bev)
 {
 	return bufferevent_openssl_get_ssl(bev);
+}
+
+/* What OpenSSL calls the refusals of require_alpn() and select_alpn(). */
+static bool
+refused_alpn(unsigned long code)
+{
+	return ERR_GET_REASON(code) == SSL_R_CALLBACK_FAILED ||
+	    ERR_GET_REASON(code) == SSL_R_NO_APPLICATION_PROTOCOL;
 }
 
 void
@@ -355,7 +363,9 @@ tls_error_text(struct bufferevent *bev, char *text, size_t size)
 		if (first == 0)
 			first = code;
 	reason = first == 0 ? NULL : ERR_reason_error_string(first);
-	if (reason != NULL)
+	if (first != 0 && refused_alpn(first))
+		snprintf(text, size, "TLS: the peer does not offer wlad/1");
+	else if (reason != NULL)
 		snprintf(text, size, "TLS: %s", reason);
 	else if (saved != 0)
 		snprintf(text, size, "%s", strerror(saved));

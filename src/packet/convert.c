@@ -25,47 +25,47 @@ update_field(uint8_t *field, uint32_t difference)
 	put16(field, checksum_update(get16(field), difference));
 }
 
-/* Writes both addresses, which stand side by side in either header; returns the difference. */
-static uint32_t
-replace_addresses(struct packet *p, const struct ip *source, const struct ip *destination)
+/* Puts new octets in the place of old ones; returns the difference. */
+static inline uint32_t
+replace(uint8_t *at, const void *fresh, size_t len)
 {
-	uint8_t fresh[32];
-	uint8_t *at;
+	uint32_t difference = checksum_difference(at, fresh, len);
+
+	memcpy(at, fresh, len);
+	return difference;
+}
+
+static uint32_t
+replace_addresses(
+    struct packet *p, const struct ip *source, const struct ip *destination)
+{
 	uint32_t difference;
 
 	if (p->version == 4) {
-		at = p->data + IPV4_SOURCE;
-		memcpy(fresh, ip_v4(source), 4);
-		memcpy(fresh + 4, ip_v4(destination), 4);
-		difference = checksum_difference(at, fresh, 8);
-		memcpy(at, fresh, 8);
+		difference = replace(p->data + IPV4_SOURCE, ip_v4(source), 4);
+		difference +=
+		    replace(p->data + IPV4_DESTINATION, ip_v4(destination), 4);
 		update_field(p->data + IPV4_CHECKSUM, difference);
 	} else {
-		at = p->data + IPV6_SOURCE;
-		memcpy(fresh, source->octet, 16);
-		memcpy(fresh + 16, destination->octet, 16);
-		difference = checksum_difference(at, fresh, 32);
-		memcpy(at, fresh, 32);
+		difference = replace(p->data + IPV6_SOURCE, source->octet, 16);
+		difference +=
+		    replace(p->data + IPV6_DESTINATION, destination->octet, 16);
 	}
 	p->source.ip = *source;
 	p->destination.ip = *destination;
 	return difference;
 }
 
+/* As one word: two halves written and a whole read back would wait for the store buffer. */
 static uint32_t
 replace_ports(struct packet *p, uint16_t source, uint16_t destination)
 {
 	uint8_t fresh[4];
-	uint8_t *at = p->data + p->transport;
-	uint32_t difference;
 
-	put16(fresh, source);
-	put16(fresh + 2, destination);
-	difference = checksum_difference(at, fresh, sizeof(fresh));
-	memcpy(at, fresh, sizeof(fresh));
+	put32(fresh, (uint32_t)source << 16 | destination);
 	p->source.port = source;
 	p->destination.port = destination;
-	return difference;
+	return replace(p->data + p->transport, fresh, sizeof(fresh));
 }
 
 /*
@@ -101,7 +101,8 @@ update_udp(struct packet *p, uint32_t addresses, uint32_t ports)
 }
 
 void
-packet_convert(struct packet *p, const struct addr *source, const struct addr *destination)
+packet_convert(
+    struct packet *p, const struct addr *source, const struct addr *destination)
 {
 	/* copies: the caller may hand in the view's own addresses */
 	struct addr from = *source, to = *destination;
@@ -180,7 +181,8 @@ lower_mss(struct packet *p, uint8_t *value, uint16_t mss)
 		before = (before & 0xff) << 8 | before >> 8;
 		after = (after & 0xff) << 8 | after >> 8;
 	}
-	update_field(p->data + p->transport + TCP_CHECKSUM, (0xffff - before) + after);
+	update_field(
+	    p->data + p->transport + TCP_CHECKSUM, (0xffff - before) + after);
 }
 
 bool

@@ -13,28 +13,29 @@
 #include <arpa/inet.h>
 
 /* RFC 791, 3.1 */
-#define IPV4_TOS          1
-#define IPV4_LENGTH       2
-#define IPV4_ID           4
-#define IPV4_FRAGMENT     6
-#define IPV4_TTL          8
-#define IPV4_PROTOCOL     9
-#define IPV4_CHECKSUM     10
-#define IPV4_SOURCE       12
-#define IPV4_DESTINATION  16
-#define IPV4_HEADER       20
-#define IPV4_DONT         0x4000 /* DF */
-#define IPV4_MORE         0x2000 /* MF */
-#define IPV4_OFFSET_MASK  0x1fff /* in units of 8 octets */
+#define IPV4_TOS         1
+#define IPV4_LENGTH      2
+#define IPV4_ID          4
+#define IPV4_FRAGMENT    6
+#define IPV4_TTL         8
+#define IPV4_PROTOCOL    9
+#define IPV4_CHECKSUM    10
+#define IPV4_SOURCE      12
+#define IPV4_DESTINATION 16
+#define IPV4_HEADER      20
+#define IPV4_DONT        0x4000 /* DF */
+#define IPV4_MORE        0x2000 /* MF */
+#define IPV4_OFFSET_MASK 0x1fff /* in units of 8 octets */
 
 /* RFC 8200, 3 and 4.5 */
-#define IPV6_LENGTH       4
-#define IPV6_NEXT         6
-#define IPV6_HOPS         7
-#define IPV6_SOURCE       8
-#define IPV6_DESTINATION  24
-#define IPV6_HEADER       40
-#define IPV6_FRAGMENT     2 /* inside the fragment header: offset, two zero bits, M */
+#define IPV6_LENGTH      4
+#define IPV6_NEXT        6
+#define IPV6_HOPS        7
+#define IPV6_SOURCE      8
+#define IPV6_DESTINATION 24
+#define IPV6_HEADER      40
+/* inside the fragment header */
+#define IPV6_FRAGMENT     2 /* offset, two zero bits, M */
 #define IPV6_FRAGMENT_ID  4
 #define IPV6_FRAGMENT_LEN 8
 #define IPV6_MORE         0x0001

@@ -24,7 +24,8 @@ struct walk {
  * last hold a multiple of 8 octets, none is empty, none reaches beyond the largest datagram.
  */
 static enum drop
-note_fragment(struct packet *p, uint32_t offset, bool more, uint32_t before, uint32_t len)
+note_fragment(
+    struct packet *p, uint32_t offset, bool more, uint32_t before, uint32_t len)
 {
 	if (offset == 0 && !more)
 		return DROP_none; /* whole, or an atomic fragment (RFC 6946) */
@@ -85,8 +86,8 @@ read_fragment(struct walk *w)
 	w->fragmented = true;
 	w->next = header[0];
 	w->at += IPV6_FRAGMENT_LEN;
-	drop = note_fragment(p, field & IPV6_OFFSET_MASK, (field & IPV6_MORE) != 0, before,
-	    p->len - w->at);
+	drop = note_fragment(p, field & IPV6_OFFSET_MASK,
+	    (field & IPV6_MORE) != 0, before, p->len - w->at);
 	if (drop != DROP_none)
 		return drop;
 	if (p->fragment != PACKET_WHOLE)
@@ -101,7 +102,8 @@ read_fragment(struct walk *w)
 static bool
 routing_is_done(const uint8_t *header)
 {
-	return header[ROUTING_TYPE] != ROUTING_SOURCE && header[ROUTING_SEGMENTS] == 0;
+	return header[ROUTING_TYPE] != ROUTING_SOURCE &&
+	    header[ROUTING_SEGMENTS] == 0;
 }
 
 /* Steps over one extension header. */
@@ -147,7 +149,7 @@ walk_goes_on(const struct walk *w)
 static enum drop
 read_ipv6(struct packet *p)
 {
-	struct walk w = { .p = p, .at = IPV6_HEADER };
+	struct walk w = {.p = p, .at = IPV6_HEADER};
 	enum drop drop;
 	uint32_t total;
 	int headers;

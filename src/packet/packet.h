@@ -19,9 +19,18 @@
 #include "base/counters.h"
 
 /* A super-packet's kind: what each of its segments will be. */
-enum packet_gso { PACKET_GSO_NONE, PACKET_GSO_TCP4, PACKET_GSO_TCP6, PACKET_GSO_UDP };
+enum packet_gso {
+	PACKET_GSO_NONE,
+	PACKET_GSO_TCP4,
+	PACKET_GSO_TCP6,
+	PACKET_GSO_UDP
+};
 
-enum packet_fragment { PACKET_WHOLE, PACKET_FIRST_FRAGMENT, PACKET_LATER_FRAGMENT };
+enum packet_fragment {
+	PACKET_WHOLE,
+	PACKET_FIRST_FRAGMENT,
+	PACKET_LATER_FRAGMENT
+};
 
 /* Octets of the largest super-packet: an IPv6 header and 65535 octets behind it. */
 #define PACKET_MAX (40 + 65535)
@@ -35,24 +44,28 @@ struct packet {
 	uint32_t len;      /* octets from data on */
 	uint32_t headroom; /* octets in front of data that may be overwritten */
 	uint8_t gso;       /* enum packet_gso */
-	bool partial;      /* the TCP/UDP checksum field holds the sum of the pseudo-header only */
-	bool gso_ecn;      /* TCP super-packet whose first segment alone carries CWR (VIRTIO_NET_HDR_GSO_ECN) */
-	uint16_t gso_size; /* payload octets of each segment; 0 if gso is NONE */
+	bool partial; /* TCP/UDP checksum field: the pseudo-header's sum only */
+	bool gso_ecn; /* TCP super-packet, CWR on its first segment alone
+	               * (VIRTIO_NET_HDR_GSO_ECN) */
+	uint16_t gso_size; /* payload octets a segment; 0 if gso is NONE */
 
 	/* set by packet_parse */
 	uint8_t version;    /* 4 or 6 */
 	uint8_t protocol;   /* IPPROTO_TCP, _UDP, _ICMP, _ICMPV6 */
 	uint8_t fragment;   /* enum packet_fragment */
 	uint8_t tcp_flags;  /* TCP_* below; 0 if not TCP */
-	uint16_t transport; /* offset of the TCP, UDP or ICMP header, or of a later fragment's data */
+	uint16_t transport; /* offset of the TCP, UDP or ICMP header, or of a
+	                     * later fragment's data */
 	uint16_t payload;   /* offset of what is behind it */
-	struct addr source; /* ports 0 where the protocol has none or the fragment is a later one */
+	/* ports 0 where the protocol has none or the fragment is a later one */
+	struct addr source;
 	struct addr destination;
 	uint32_t tcp_seq, tcp_ack; /* host order; 0 if not TCP */
-	/* of a fragment (RFC 791, 3.2; RFC 8200, 4.5), for virtual reassembly; 0 if whole */
+	/* of a fragment (RFC 791, 3.2; RFC 8200, 4.5), for virtual reassembly;
+	 * 0 if whole */
 	uint32_t fragment_id;
-	uint16_t fragment_offset; /* where its data belong in the datagram, octets */
-	uint16_t fragment_len;    /* octets of data, from the end of the unfragmentable part on */
+	uint16_t fragment_offset; /* octets: where its data belong */
+	uint16_t fragment_len;    /* octets behind the unfragmentable part */
 	bool fragment_more;       /* not the last */
 };
 

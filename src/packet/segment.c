@@ -69,7 +69,7 @@ write_tcp(const struct segmenter *s, bool last, struct segment *out)
 
 	put32(tcp + TCP_SEQ, s->packet->tcp_seq + s->offset);
 	if (!last)
-		tcp[TCP_FLAGS] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+		tcp[TCP_FLAGS] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 	if (s->index > 0)
 		tcp[TCP_FLAGS] &= (uint8_t)~TCP_CWR;
 	return tcp + TCP_CHECKSUM;
@@ -95,8 +95,8 @@ write_checksum(const struct packet *p, struct segment *out, uint8_t *field)
 	uint32_t sum;
 	uint16_t checksum;
 
-	sum = checksum_pseudo(p->version, &p->source.ip, &p->destination.ip, p->protocol,
-	    len + out->payload_len);
+	sum = checksum_pseudo(p->version, &p->source.ip, &p->destination.ip,
+	    p->protocol, len + out->payload_len);
 	if (p->partial) {
 		put16(field, checksum_fold(sum));
 		return;
@@ -105,14 +105,16 @@ write_checksum(const struct packet *p, struct segment *out, uint8_t *field)
 	sum = checksum_add(sum, out->header + p->transport, len);
 	sum = checksum_add(sum, out->payload, out->payload_len);
 	checksum = (uint16_t)~checksum_fold(sum);
-	put16(field, p->protocol == IPPROTO_UDP && checksum == 0 ? 0xffff : checksum);
+	put16(field,
+	    p->protocol == IPPROTO_UDP && checksum == 0 ? 0xffff : checksum);
 }
 
 /* What is no super-packet needs no new header, however long its own is. */
 static void
 take_whole(const struct packet *p, struct segment *out)
 {
-	out->header_len = p->payload < SEGMENT_HEADER_MAX ? p->payload : SEGMENT_HEADER_MAX;
+	out->header_len =
+	    p->payload < SEGMENT_HEADER_MAX ? p->payload : SEGMENT_HEADER_MAX;
 	memcpy(out->header, p->data, out->header_len);
 	out->payload = p->data + out->header_len;
 	out->payload_len = p->len - out->header_len;
@@ -175,9 +177,12 @@ packet_complete_checksum(struct packet *p)
 
 	if (!p->partial)
 		return;
-	field = transport + (p->protocol == IPPROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM);
+	field = transport +
+	    (p->protocol == IPPROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM);
 	/* The field is part of what is summed: that is how the pseudo-header comes in. */
-	checksum = (uint16_t)~checksum_fold(checksum_add(0, transport, p->len - p->transport));
-	put16(field, p->protocol == IPPROTO_UDP && checksum == 0 ? 0xffff : checksum);
+	checksum = (uint16_t)~checksum_fold(
+	    checksum_add(0, transport, p->len - p->transport));
+	put16(field,
+	    p->protocol == IPPROTO_UDP && checksum == 0 ? 0xffff : checksum);
 	p->partial = false;
 }

@@ -1,5 +1,6 @@
 /*
- * FreeBSD and OpenBSD.  Written from setresuid(2) and initgroups(3); not tested on these systems.
+ * FreeBSD and OpenBSD.  Written from setresuid(2) and initgroups(3); not tested on
+ * these systems.
  */
 #include "platform/privileges.h"
 

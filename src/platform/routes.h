@@ -13,7 +13,11 @@
 /* Sets MTU, transmit queue and "up" of a device.  0, or -1 with a sentence in error. */
 int routes_device_up(const char *device, uint32_t mtu, char *error, size_t error_size);
 
-/* Adds a host route to the address through the device; an equal one is fine.  They go with the device. */
+/*
+ * Adds a host route to the address through the device; an equal one is fine.  It goes with
+ * the device.  0, or -1 with a sentence in error: also if the address is one of this machine
+ * or has another route, for then no packet would come.
+ */
 int routes_add(const char *device, const struct ip *ip, char *error, size_t error_size);
 
 /* Logs a warning, with the command that helps, for each setting that would drop our

@@ -46,11 +46,12 @@ take_words(const struct nlmsghdr *nlh, struct answer *answer)
 		offset += e->msg.nlmsg_len - sizeof(e->msg);
 	if (offset > mnl_nlmsg_get_payload_len(nlh))
 		return;
-	mnl_attr_for_each(attr, nlh, offset)
+	mnl_attr_for_each(attr, nlh, offset) {
 		if (mnl_attr_get_type(attr) == NLMSGERR_ATTR_MSG &&
 		    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0)
 			snprintf(answer->text, sizeof(answer->text), "%s",
 			    mnl_attr_get_str(attr));
+	}
 }
 
 static void
@@ -62,10 +63,11 @@ take_route(const struct nlmsghdr *nlh, struct answer *answer)
 	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*route))
 		return;
 	answer->type = route->rtm_type;
-	mnl_attr_for_each(attr, nlh, sizeof(*route))
+	mnl_attr_for_each(attr, nlh, sizeof(*route)) {
 		if (mnl_attr_get_type(attr) == RTA_OIF &&
 		    mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
 			answer->oif = mnl_attr_get_u32(attr);
+	}
 }
 
 /* Reads until the acknowledgement, which comes last.  0, or -1 with errno. */
@@ -156,8 +158,9 @@ start_link(struct request *request, unsigned index)
 }
 
 /*
- * No link-local address: no router solicitations or listener reports come out of the
- * device.  A kernel without IPv6 refuses, and sends none either.
+ * No link-local address: no router solicitations come out of the device.  (Reports of a
+ * router's multicast groups still do, without an address; the kernel has no switch for
+ * them.)  A kernel without IPv6 refuses, and sends none either.
  */
 static void
 silence_ipv6(unsigned index)
@@ -175,6 +178,33 @@ silence_ipv6(unsigned index)
 	mnl_attr_nest_end(request.header, spec);
 	if (talk(&request, &answer) == -1)
 		log_debug("device keeps its link-local address index=%u", index);
+}
+
+/*
+ * An IPv4 address, for no other purpose than that there is one: the kernel's reverse path
+ * filter drops every packet from a device without, in its loose mode too, unless the route
+ * back leads through that very device - which it does not for what is answered in another
+ * site's name.  192.0.0.8 is the dummy address (RFC 7600); its scope keeps the kernel from
+ * sending anything under it.
+ */
+static int
+give_address(unsigned index, struct answer *answer)
+{
+	static const uint8_t dummy[4] = {192, 0, 0, 8};
+	struct request request;
+	struct ifaddrmsg *address;
+
+	request.header = mnl_nlmsg_put_header(request.buf);
+	request.header->nlmsg_type = RTM_NEWADDR;
+	request.header->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
+	address = mnl_nlmsg_put_extra_header(request.header, sizeof(*address));
+	address->ifa_family = AF_INET;
+	address->ifa_prefixlen = 32;
+	address->ifa_scope = RT_SCOPE_HOST;
+	address->ifa_index = index;
+	mnl_attr_put(request.header, IFA_LOCAL, sizeof(dummy), dummy);
+	mnl_attr_put(request.header, IFA_ADDRESS, sizeof(dummy), dummy);
+	return talk(&request, answer);
 }
 
 int
@@ -198,7 +228,7 @@ routes_device_up(const char *device, uint32_t mtu, char *error,
 	link->ifi_change = IFF_UP | IFF_MULTICAST;
 	mnl_attr_put_u32(request.header, IFLA_MTU, mtu);
 	mnl_attr_put_u32(request.header, IFLA_TXQLEN, TRANSMIT_QUEUE);
-	if (talk(&request, &answer) == 0)
+	if (talk(&request, &answer) == 0 && give_address(index, &answer) == 0)
 		return 0;
 	snprintf(error, error_size, "device %s cannot be set up with an MTU of %u%s",
 	    device, (unsigned)mtu, reason(&answer, text, sizeof(text)));
@@ -253,13 +283,14 @@ verify(const char *device, unsigned index, const struct ip *ip, bool existed,
 	if_indextoname(answer.oif, other);
 	if (answer.type == RTN_LOCAL)
 		snprintf(error, error_size,
-		    "%s is an address of this machine: it has to be removed "
-		    "from its interface, so that packets reach %s",
+		    "%s is an address of this machine: remove it, or no packet "
+		    "reaches %s",
 		    ip_format(ip, text), device);
 	else if (existed)
 		snprintf(error, error_size,
-		    "there is another route to %s, through %s: it has to be removed, "
-		    "so that packets reach %s", ip_format(ip, text), other, device);
+		    "there is another route to %s, through %s: remove it, or no "
+		    "packet reaches %s",
+		    ip_format(ip, text), other, device);
 	else
 		return 0; /* a policy routing rule: the operator's decision */
 	return -1;

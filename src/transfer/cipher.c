@@ -8,7 +8,7 @@
 
 #define KEY_LEN 16 /* of AES-128 */
 
-/* Octets of a packet that are put together before they are encrypted: information and headers. */
+/* Octets of a packet that are put together before they are encrypted. */
 #define GATHER 128
 
 static EVP_CIPHER_CTX *
@@ -18,7 +18,8 @@ context_new(const uint8_t key[KEY_LEN], enum cipher_use use)
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 
 	if (algorithm == NULL || ctx == NULL ||
-	    EVP_CipherInit_ex(ctx, algorithm, NULL, key, NULL, use == CIPHER_SEAL) != 1) {
+	    EVP_CipherInit_ex(
+		ctx, algorithm, NULL, key, NULL, use == CIPHER_SEAL) != 1) {
 		EVP_CIPHER_CTX_free(ctx);
 		ctx = NULL;
 	}
@@ -54,7 +55,8 @@ cipher_fini(struct cipher *c)
 
 /* Readies the cipher for one packet: nonce and authenticated header. */
 static bool
-start(struct cipher *c, const struct transfer_header *header, const uint8_t *encoded)
+start(struct cipher *c, const struct transfer_header *header,
+    const uint8_t *encoded)
 {
 	uint8_t nonce[KEYS_IV_LEN];
 	int n;
@@ -88,13 +90,15 @@ gather(uint8_t *out, size_t limit, const uint8_t **part, size_t *len)
 }
 
 /*
- * Encrypts information, head and body one after the other.  A call of the cipher costs as much as
- * copying a kilobyte, and more where the call before it left part of a block: so the first GATHER
- * octets are put together in out, and only the rest is read where it lies.
+ * Encrypts information, head and body one after the other.  A call of the cipher costs as
+ * much as copying a kilobyte, and more where the call before it left part of a block: so
+ * the first GATHER octets, which hold information and headers, are put together in out,
+ * and only the rest is read where it lies.
  */
 static bool
-encrypt(struct cipher *c, const struct transfer_info *info, const uint8_t *head, size_t head_len,
-    const uint8_t *body, size_t body_len, uint8_t *out)
+encrypt_parts(struct cipher *c, const struct transfer_info *info,
+    const uint8_t *head, size_t head_len, const uint8_t *body, size_t body_len,
+    uint8_t *out)
 {
 	size_t n = TRANSFER_INFO_LEN;
 
@@ -107,31 +111,36 @@ encrypt(struct cipher *c, const struct transfer_info *info, const uint8_t *head,
 
 bool
 cipher_seal(struct cipher *c, const struct transfer_header *header,
-    const struct transfer_info *info, const uint8_t *head, size_t head_len, const uint8_t *body,
-    size_t body_len, uint8_t *out)
+    const struct transfer_info *info, const uint8_t *head, size_t head_len,
+    const uint8_t *body, size_t body_len, uint8_t *out)
 {
 	uint8_t *text = out + TRANSFER_HEADER_LEN;
 	uint8_t *tag = text + TRANSFER_INFO_LEN + head_len + body_len;
 	int n;
 
-	if (start(c, header, out) && encrypt(c, info, head, head_len, body, body_len, text) &&
+	if (start(c, header, out) &&
+	    encrypt_parts(c, info, head, head_len, body, body_len, text) &&
 	    EVP_CipherFinal_ex(c->ctx, tag, &n) == 1 &&
-	    EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_GET_TAG, TRANSFER_TAG_LEN, tag) == 1)
+	    EVP_CIPHER_CTX_ctrl(
+		c->ctx, EVP_CTRL_AEAD_GET_TAG, TRANSFER_TAG_LEN, tag) == 1)
 		return true;
 	ERR_clear_error();
 	return false;
 }
 
 bool
-cipher_open(struct cipher *c, const struct transfer_header *header, uint8_t *datagram, size_t len)
+cipher_open(struct cipher *c, const struct transfer_header *header,
+    uint8_t *datagram, size_t len)
 {
 	uint8_t *text = datagram + TRANSFER_HEADER_LEN;
 	uint8_t *tag = datagram + len - TRANSFER_TAG_LEN;
 	uint8_t none[TRANSFER_TAG_LEN];
 	int n;
 
-	if (start(c, header, datagram) && update(c, text, text, (size_t)(tag - text)) &&
-	    EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_SET_TAG, TRANSFER_TAG_LEN, tag) == 1 &&
+	if (start(c, header, datagram) &&
+	    update(c, text, text, (size_t)(tag - text)) &&
+	    EVP_CIPHER_CTX_ctrl(
+		c->ctx, EVP_CTRL_AEAD_SET_TAG, TRANSFER_TAG_LEN, tag) == 1 &&
 	    EVP_CipherFinal_ex(c->ctx, none, &n) == 1)
 		return true;
 	ERR_clear_error();

@@ -21,9 +21,9 @@
  * |                         tag (16 octets)                       |
  * +---------------------------------------------------------------+
  *
- * Types start at 11, so that the first octet (0x1b to 0x1e) is not that of IP, TLS, DTLS, STUN or
- * WireGuard.  Big-endian.  Seed: transfer header 72, additional information 74, flag
- * information 128 (Figs. 4B, 14).
+ * Types start at 11, so that the first octet (0x1b to 0x1e) is not that of IP, TLS,
+ * DTLS, STUN or WireGuard.  Big-endian.  Seed: transfer header 72, additional
+ * information 74, flag information 128 (Figs. 4B, 14).
  */
 #ifndef WLAD_TRANSFER_HEADER_H
 #define WLAD_TRANSFER_HEADER_H
@@ -38,13 +38,22 @@
 #define TRANSFER_HEADER_LEN 16
 #define TRANSFER_INFO_LEN   8
 #define TRANSFER_TAG_LEN    16
-#define TRANSFER_OVERHEAD   (TRANSFER_HEADER_LEN + TRANSFER_INFO_LEN + TRANSFER_TAG_LEN)
+#define TRANSFER_OVERHEAD \
+	(TRANSFER_HEADER_LEN + TRANSFER_INFO_LEN + TRANSFER_TAG_LEN)
 
-/* Octets that a transfer packet adds to a client packet, outer IP and UDP headers included. */
+/*
+ * Octets that a transfer packet adds to a client packet, outer IP and UDP headers
+ * included.
+ */
 #define TRANSFER_OVERHEAD_V4 (20 + 8 + TRANSFER_OVERHEAD) /* 68 */
 #define TRANSFER_OVERHEAD_V6 (40 + 8 + TRANSFER_OVERHEAD) /* 88 */
 
-enum transfer_type { TRANSFER_DATA = 11, TRANSFER_PROBE, TRANSFER_PROBE_ANSWER, TRANSFER_CLOSED };
+enum transfer_type {
+	TRANSFER_DATA = 11,
+	TRANSFER_PROBE,
+	TRANSFER_PROBE_ANSWER,
+	TRANSFER_CLOSED
+};
 
 #define TRANSFER_FLAG_DEMAND  0x01 /* connection demand; without: in service */
 #define TRANSFER_FLAG_PARTIAL 0x02 /* the client packet's checksum is partial */
@@ -64,15 +73,24 @@ struct transfer_info {
 	uint8_t hops; /* 0 to 15 */
 };
 
-void transfer_header_encode(const struct transfer_header *h, uint8_t out[TRANSFER_HEADER_LEN]);
+void transfer_header_encode(
+    const struct transfer_header *h, uint8_t out[TRANSFER_HEADER_LEN]);
 
-/* DROP_none, DROP_transfer_short (not even room for an empty packet's tag), or DROP_transfer_version
- * (also: unknown type, flags or reserved not 0). */
-enum drop transfer_header_decode(const uint8_t *data, size_t len, struct transfer_header *h);
+/*
+ * DROP_none, DROP_transfer_short (not even room for an empty packet's tag), or
+ * DROP_transfer_version (also: unknown type, flags or reserved not 0).
+ */
+enum drop transfer_header_decode(
+    const uint8_t *data, size_t len, struct transfer_header *h);
 
-void transfer_info_encode(const struct transfer_info *info, uint8_t out[TRANSFER_INFO_LEN]);
+void transfer_info_encode(
+    const struct transfer_info *info, uint8_t out[TRANSFER_INFO_LEN]);
 
-/* DROP_none, DROP_transfer_short, or DROP_transfer_inner for an unknown flag.  Reserved bits are ignored. */
-enum drop transfer_info_decode(const uint8_t *data, size_t len, struct transfer_info *info);
+/*
+ * DROP_none, DROP_transfer_short, or DROP_transfer_inner for an unknown flag.  Reserved
+ * bits are ignored.
+ */
+enum drop transfer_info_decode(
+    const uint8_t *data, size_t len, struct transfer_info *info);
 
 #endif

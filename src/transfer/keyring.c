@@ -51,6 +51,14 @@ slot_find(struct keyring *ring, uint32_t index)
 	return index != 0 && slot->index == index ? slot : NULL;
 }
 
+/* The part of an index above the slot's number; never 0, so that no index is. */
+static uint32_t
+random_high(struct random *random)
+{
+	return (1 + random_below(random, UINT32_MAX / KEYRING_SLOTS)) *
+	    KEYRING_SLOTS;
+}
+
 uint32_t
 keyring_reserve(struct keyring *ring)
 {
@@ -62,17 +70,15 @@ keyring_reserve(struct keyring *ring)
 
 		if (slot->index != 0)
 			continue;
-		/* High bits 0 would make index 0 of slot 0, and are not needed elsewhere. */
-		slot->index = (1 + random_below(ring->random, UINT32_MAX / KEYRING_SLOTS)) *
-		    KEYRING_SLOTS | number;
+		slot->index = random_high(ring->random) | number;
 		return slot->index;
 	}
 	return 0;
 }
 
 int
-keyring_enter(struct keyring *ring, uint32_t index, struct transfer_rx *rx, uint16_t site,
-    const struct addr *from)
+keyring_enter(struct keyring *ring, uint32_t index, struct transfer_rx *rx,
+    uint16_t site, const struct addr *from)
 {
 	struct slot *slot = slot_find(ring, index);
 
@@ -94,11 +100,12 @@ keyring_remove(struct keyring *ring, uint32_t index)
 	if (slot == NULL)
 		return;
 	transfer_rx_free(slot->rx);
-	*slot = (struct slot) { .index = 0 };
+	*slot = (struct slot){0};
 }
 
 struct transfer_rx *
-keyring_find(struct keyring *ring, uint32_t index, uint16_t *site, struct addr *from)
+keyring_find(
+    struct keyring *ring, uint32_t index, uint16_t *site, struct addr *from)
 {
 	struct slot *slot = slot_find(ring, index);
 

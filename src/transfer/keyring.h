@@ -1,10 +1,10 @@
 /*
  * keyring: which receive key has which index, and which keys each site is sent to with.
  *
- * The receiver chooses an index at random so that its low bits are a free slot: finding it
- * is an array access and a comparison.  A site holds up to two receive keys (make before break) and
- * one transmit key.  Owns the keys entered into it.
- * Called by the load exchange (enter, remove) and the datapath (find).
+ * The receiver chooses an index at random so that its low bits are a free slot: finding
+ * it is an array access and a comparison.  A site holds up to two receive keys (make
+ * before break) and one transmit key.  Owns the keys entered into it.  Called by the load
+ * exchange (enter, remove) and the datapath (find).
  */
 #ifndef WLAD_TRANSFER_KEYRING_H
 #define WLAD_TRANSFER_KEYRING_H
@@ -15,37 +15,51 @@
 #include "base/random.h"
 #include "transfer/seal.h"
 
-#define KEYRING_SLOTS 4096 /* a power of two; receive keys of all sites together */
+/* Receive keys of all sites together; a power of two. */
+#define KEYRING_SLOTS 4096
 
 struct keyring;
 
-struct keyring *keyring_new(struct random *random); /* random: borrowed, for indexes */
+/* random: borrowed, for indexes. */
+struct keyring *keyring_new(struct random *random);
 void keyring_free(struct keyring *ring);
 
 /*
- * Reserves an index for a key to come (HELLO offers it).  0 if there is no slot; an index is never 0.
+ * Reserves an index for a key to come (HELLO offers it).  0 if there is no slot; an
+ * index is never 0.
  */
 uint32_t keyring_reserve(struct keyring *ring);
 
-/* Enters the key for a reserved index: datagrams for it are accepted from this site's
- * transfer address only (address and port).  Takes ownership, also on failure (the key is freed
- * then).  Returns 0, or -1 if the index is not reserved, has its key already, or rx is NULL. */
-int keyring_enter(struct keyring *ring, uint32_t index, struct transfer_rx *rx, uint16_t site,
-    const struct addr *from);
+/*
+ * Enters the key for a reserved index: datagrams for it are accepted from this site's
+ * transfer address only (address and port).  Takes ownership, also on failure (the key
+ * is freed then).  Returns 0, or -1 if the index is not reserved, has its key already,
+ * or rx is NULL.
+ */
+int keyring_enter(struct keyring *ring, uint32_t index, struct transfer_rx *rx,
+    uint16_t site, const struct addr *from);
 
 /* Gives an index back, reserved or entered; the key is wiped. */
 void keyring_remove(struct keyring *ring, uint32_t index);
 
-/* The key of an index and whom it belongs to; NULL if there is none (site and from unchanged). */
-struct transfer_rx *keyring_find(struct keyring *ring, uint32_t index, uint16_t *site,
-    struct addr *from);
+/*
+ * The key of an index and whom it belongs to; NULL if there is none (site and from
+ * unchanged).
+ */
+struct transfer_rx *keyring_find(
+    struct keyring *ring, uint32_t index, uint16_t *site, struct addr *from);
 
-/* The key to send to a site with; replaces and frees an older one.  tx NULL takes it away. */
+/*
+ * The key to send to a site with; replaces and frees an older one.  tx NULL takes it
+ * away.
+ */
 void keyring_set_tx(struct keyring *ring, uint16_t site, struct transfer_tx *tx);
 struct transfer_tx *keyring_tx(struct keyring *ring, uint16_t site);
 
-/* For the loop's timers: transfer_tx_next_epoch() on every transmit key (each 10 minutes), and
- * transfer_rx_expire() on every receive key (each few seconds). */
+/*
+ * For the loop's timers: transfer_tx_next_epoch() on every transmit key (each 10
+ * minutes), and transfer_rx_expire() on every receive key (each few seconds).
+ */
 void keyring_next_epoch(struct keyring *ring);
 void keyring_expire(struct keyring *ring, uint64_t now);
 

@@ -22,7 +22,8 @@ put(uint8_t *out, size_t at, const void *data, size_t len)
 }
 
 size_t
-keys_context_encode(const struct keys_context *context, uint8_t out[KEYS_CONTEXT_MAX])
+keys_context_encode(
+    const struct keys_context *context, uint8_t out[KEYS_CONTEXT_MAX])
 {
 	size_t at = 0;
 
@@ -63,18 +64,19 @@ encode_label(const char *label, size_t len, uint8_t out[2 + 1 + LABEL_MAX + 1])
 }
 
 static int
-hkdf_expand(const uint8_t secret[KEYS_SECRET_LEN], uint8_t *info, size_t info_len,
-    uint8_t *out, size_t len)
+hkdf_expand(const uint8_t secret[KEYS_SECRET_LEN], uint8_t *info,
+    size_t info_len, uint8_t *out, size_t len)
 {
 	int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
+	char digest[] = "SHA256";
+	/* The key is only read; the parameter type is shared with those that are written. */
 	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
-		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
-		/* read only; the parameter type is shared with those that are written */
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)secret,
-		    KEYS_SECRET_LEN),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, info_len),
-		OSSL_PARAM_construct_end(),
+	    OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
+	    OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+	    OSSL_PARAM_construct_octet_string(
+		OSSL_KDF_PARAM_KEY, (void *)secret, KEYS_SECRET_LEN),
+	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, info_len),
+	    OSSL_PARAM_construct_end(),
 	};
 	EVP_KDF *kdf = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_HKDF, NULL);
 	EVP_KDF_CTX *ctx = kdf == NULL ? NULL : EVP_KDF_CTX_new(kdf);
@@ -88,8 +90,8 @@ hkdf_expand(const uint8_t secret[KEYS_SECRET_LEN], uint8_t *info, size_t info_le
 }
 
 int
-keys_expand_label(const uint8_t secret[KEYS_SECRET_LEN], const char *label, uint8_t *out,
-    size_t len)
+keys_expand_label(const uint8_t secret[KEYS_SECRET_LEN], const char *label,
+    uint8_t *out, size_t len)
 {
 	uint8_t info[2 + 1 + LABEL_MAX + 1];
 	size_t info_len = encode_label(label, len, info);

@@ -2,15 +2,16 @@
  * keys: from the TLS exporter's secret to the key, IV and nonce of each transfer packet.
  *
  * secret         = TLS exporter, label "EXPORTER-wlad-transfer", 32 octets, context below
- * direction      = Expand-Label(secret, "dialer" | "listener", "", 32)  which side sends
- * epoch 0        = direction;  epoch n+1 = Expand-Label(epoch n, "epoch", "", 32)
- * key, iv        = Expand-Label(epoch n, "key", "", 16 | 32), Expand-Label(epoch n, "iv", "", 12)
+ * direction      = Expand-Label(secret, "dialer" | "listener", 32)  which side sends
+ * epoch 0        = direction;  epoch n+1 = Expand-Label(epoch n, "epoch", 32)
+ * key, iv        = Expand-Label(epoch n, "key", 16), Expand-Label(epoch n, "iv", 12)
  * nonce          = iv xor (0 (4) | epoch (2) | counter (6))
  *
- * Expand-Label is HKDF-Expand-Label of RFC 8446, 7.1, with SHA-256 and the prefix "wlad1 ".  The TLS 1.3 exporter does
- * not cover the client's certificate and does not change with KeyUpdate, so the context
- * names both ends.  With cipher.c and seal.c the only file of the transfer path that knows OpenSSL.
- * Keys are wiped when freed, and never written anywhere.
+ * Expand-Label is HKDF-Expand-Label of RFC 8446, 7.1, with SHA-256, an empty context and
+ * the prefix "wlad1 ".  The TLS 1.3 exporter does not cover the client's certificate and
+ * does not change with KeyUpdate, so its context names both ends.  Keys are wiped when
+ * freed, and never written anywhere.  With cipher.c and seal.c the only file of the
+ * transfer path that knows OpenSSL.
  */
 #ifndef WLAD_TRANSFER_KEYS_H
 #define WLAD_TRANSFER_KEYS_H
@@ -38,16 +39,20 @@ struct keys_context {
 #define KEYS_CONTEXT_MAX 512
 
 /*
- * Writes the exporter's context: version (1), cipher (1), then for the dialer and the listener each: length of
- * name (1), name, certificate (32), random (16).  Returns its length; 0 if a name is empty or longer than
- * 63 octets.
+ * Writes the exporter's context: version (1), cipher (1), then for the dialer and the
+ * listener each: length of name (1), name, certificate (32), random (16).  Returns its
+ * length; 0 if a name is empty or longer than 63 octets.
  */
-size_t keys_context_encode(const struct keys_context *context, uint8_t out[KEYS_CONTEXT_MAX]);
+size_t keys_context_encode(
+    const struct keys_context *context, uint8_t out[KEYS_CONTEXT_MAX]);
 
-/* RFC 8446 HKDF-Expand-Label with our prefix, empty context.  The label has 1 to 249 octets, len is 1 to 8160.
- * Returns 0, or -1 for others or if OpenSSL failed (its error queue says why); out is wiped then. */
-int keys_expand_label(const uint8_t secret[KEYS_SECRET_LEN], const char *label, uint8_t *out,
-    size_t len);
+/*
+ * RFC 8446 HKDF-Expand-Label with our prefix, empty context.  The label has 1 to 249
+ * octets, len is 1 to 8160.  Returns 0, or -1 for others or if OpenSSL failed (its error
+ * queue says why); out is wiped then.
+ */
+int keys_expand_label(const uint8_t secret[KEYS_SECRET_LEN], const char *label,
+    uint8_t *out, size_t len);
 
 /* The nonce of one packet. */
 void keys_nonce(const uint8_t iv[KEYS_IV_LEN], uint16_t epoch, uint64_t counter,

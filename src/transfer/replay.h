@@ -1,8 +1,8 @@
 /*
  * replay: a window over a key's counters (RFC 6479): which came, which are too old.
  *
- * One for each key and epoch.  Checked before decryption, marked only after the tag
- * is verified.
+ * One for each key and epoch.  Checked before decryption, marked only after the tag is
+ * verified.
  */
 #ifndef WLAD_TRANSFER_REPLAY_H
 #define WLAD_TRANSFER_REPLAY_H
@@ -10,8 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define REPLAY_WINDOW 32768 /* packets behind the newest that are still told apart */
-#define REPLAY_WORDS  (REPLAY_WINDOW / 64 + 1)
+#define REPLAY_WINDOW \
+	32768 /* packets behind the newest that are still told apart */
+#define REPLAY_WORDS (REPLAY_WINDOW / 64 + 1)
 
 struct replay {
 	uint64_t newest; /* largest counter marked + 1; 0: none yet */

@@ -16,9 +16,9 @@ struct transfer_tx {
 	struct cipher cipher;
 	uint32_t index;
 	uint16_t epoch;
-	bool spent;        /* no packet may be sealed any more */
-	uint64_t counter;  /* of the next packet */
-	uint64_t limit;    /* packets of an epoch */
+	bool spent;                    /* no packet may be sealed any more */
+	uint64_t counter;              /* of the next packet */
+	uint64_t limit;                /* packets of an epoch */
 	uint8_t next[KEYS_SECRET_LEN]; /* the secret of the next epoch; this one's is gone */
 };
 
@@ -38,11 +38,13 @@ struct transfer_rx {
 };
 
 struct transfer_tx *
-transfer_tx_new(enum keys_cipher cipher, const uint8_t direction[KEYS_SECRET_LEN], uint32_t index)
+transfer_tx_new(enum keys_cipher cipher,
+    const uint8_t direction[KEYS_SECRET_LEN], uint32_t index)
 {
 	struct transfer_tx *tx;
 
-	if (cipher != KEYS_AES_128_GCM || (tx = OPENSSL_zalloc(sizeof(*tx))) == NULL)
+	if (cipher != KEYS_AES_128_GCM ||
+	    (tx = OPENSSL_zalloc(sizeof(*tx))) == NULL)
 		return NULL;
 	tx->index = index;
 	tx->limit = TRANSFER_EPOCH_PACKETS;
@@ -75,7 +77,8 @@ transfer_tx_next_epoch(struct transfer_tx *tx)
 		return;
 	}
 	if (cipher_init(&tx->cipher, tx->next, CIPHER_SEAL) == -1) {
-		log_errorx("cannot derive the keys of a new epoch, key_index=%08x epoch=%u",
+		log_errorx("cannot derive the keys of a new epoch, "
+			   "key_index=%08x epoch=%u",
 		    tx->index, tx->epoch + 1u);
 		tx->spent = true;
 		return;
@@ -109,14 +112,15 @@ transfer_tx_epoch(const struct transfer_tx *tx)
 bool
 transfer_tx_usable(const struct transfer_tx *tx)
 {
-	return !tx->spent && (tx->epoch < TRANSFER_EPOCH_LAST || tx->counter < tx->limit);
+	return !tx->spent &&
+	    (tx->epoch < TRANSFER_EPOCH_LAST || tx->counter < tx->limit);
 }
 
 static bool
 sealable(enum transfer_type type, const struct transfer_info *info)
 {
-	return type >= TRANSFER_DATA && type <= TRANSFER_CLOSED && info->hops <= 15 &&
-	    (info->flags & ~TRANSFER_FLAGS_KNOWN) == 0;
+	return type >= TRANSFER_DATA && type <= TRANSFER_CLOSED &&
+	    info->hops <= 15 && (info->flags & ~TRANSFER_FLAGS_KNOWN) == 0;
 }
 
 /* Octets that head and body become, or 0 if they do not fit into size and a datagram. */
@@ -132,11 +136,12 @@ sealed_len(size_t head_len, size_t body_len, size_t size)
 }
 
 size_t
-transfer_seal(struct transfer_tx *tx, enum transfer_type type, const struct transfer_info *info,
-    const uint8_t *head, size_t head_len, const uint8_t *body, size_t body_len, uint8_t *out,
-    size_t size)
+transfer_seal(struct transfer_tx *tx, enum transfer_type type,
+    const struct transfer_info *info, const uint8_t *head, size_t head_len,
+    const uint8_t *body, size_t body_len, uint8_t *out, size_t size)
 {
-	struct transfer_header header = { .type = (uint8_t)type, .key_index = tx->index };
+	struct transfer_header header = {
+	    .type = (uint8_t)type, .key_index = tx->index};
 	size_t len = sealed_len(head_len, body_len, size);
 
 	if (len == 0 || !sealable(type, info))
@@ -151,7 +156,8 @@ transfer_seal(struct transfer_tx *tx, enum transfer_type type, const struct tran
 	header.counter = tx->counter++;
 	transfer_header_encode(&header, out);
 
-	if (!cipher_seal(&tx->cipher, &header, info, head, head_len, body, body_len, out))
+	if (!cipher_seal(&tx->cipher, &header, info, head, head_len, body,
+		body_len, out))
 		return 0;
 	return len;
 }
@@ -177,7 +183,8 @@ rx_fill(struct transfer_rx *rx)
 	    rx->epoch + rx->held_count <= TRANSFER_EPOCH_LAST) {
 		struct rx_epoch *epoch = OPENSSL_zalloc(sizeof(*epoch));
 
-		if (epoch == NULL || cipher_init(&epoch->cipher, rx->next, CIPHER_OPEN) == -1) {
+		if (epoch == NULL ||
+		    cipher_init(&epoch->cipher, rx->next, CIPHER_OPEN) == -1) {
 			rx_epoch_free(epoch);
 			return -1;
 		}
@@ -192,7 +199,8 @@ transfer_rx_new(enum keys_cipher cipher, const uint8_t direction[KEYS_SECRET_LEN
 {
 	struct transfer_rx *rx;
 
-	if (cipher != KEYS_AES_128_GCM || (rx = OPENSSL_zalloc(sizeof(*rx))) == NULL)
+	if (cipher != KEYS_AES_128_GCM ||
+	    (rx = OPENSSL_zalloc(sizeof(*rx))) == NULL)
 		return NULL;
 	memcpy(rx->next, direction, sizeof(rx->next));
 	if (rx_fill(rx) == -1) {
@@ -238,7 +246,7 @@ rx_find(struct transfer_rx *rx, uint16_t epoch)
 	return NULL;
 }
 
-/* A packet of a newer epoch was authentic: it is the current one now, what was skipped is over. */
+/* A packet of a newer epoch was authentic: that is the current one now. */
 static void
 rx_advance(struct transfer_rx *rx, uint16_t epoch, uint64_t now)
 {
@@ -257,8 +265,8 @@ rx_advance(struct transfer_rx *rx, uint16_t epoch, uint64_t now)
 }
 
 enum drop
-transfer_open(struct transfer_rx *rx, const struct transfer_header *header, uint8_t *datagram,
-    size_t len, uint64_t now, struct transfer_opened *out)
+transfer_open(struct transfer_rx *rx, const struct transfer_header *header,
+    uint8_t *datagram, size_t len, uint64_t now, struct transfer_opened *out)
 {
 	struct rx_epoch *epoch;
 
@@ -269,17 +277,20 @@ transfer_open(struct transfer_rx *rx, const struct transfer_header *header, uint
 		return DROP_transfer_epoch;
 	if (!replay_acceptable(&epoch->replay, header->counter))
 		return DROP_transfer_replay;
-	if (len > DATAGRAM_MAX || !cipher_open(&epoch->cipher, header, datagram, len))
+	if (len > DATAGRAM_MAX ||
+	    !cipher_open(&epoch->cipher, header, datagram, len))
 		return DROP_transfer_tag;
 
 	replay_mark(&epoch->replay, header->counter);
 	if (header->epoch > rx->epoch)
 		rx_advance(rx, header->epoch, now);
 	if (rx_fill(rx) == -1)
-		log_errorx("cannot derive the keys of coming epochs, epoch=%u", rx->epoch);
+		log_errorx("cannot derive the keys of coming epochs, epoch=%u",
+		    rx->epoch);
 
 	out->type = header->type;
 	out->inner = datagram + TRANSFER_HEADER_LEN + TRANSFER_INFO_LEN;
 	out->inner_len = len - TRANSFER_OVERHEAD;
-	return transfer_info_decode(datagram + TRANSFER_HEADER_LEN, TRANSFER_INFO_LEN, &out->info);
+	return transfer_info_decode(
+	    datagram + TRANSFER_HEADER_LEN, TRANSFER_INFO_LEN, &out->info);
 }

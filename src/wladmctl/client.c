@@ -44,9 +44,9 @@ connect_failed(const char *path, struct client_answer *answer)
 		set_text(answer, "no daemon at %s: start wlad, or name its socket by -s", path);
 		return CLIENT_NO_DAEMON;
 	case EACCES:
-	case EPERM:
-		set_text(answer, "%s: not allowed: be root or in the group of the socket", path);
-		return CLIENT_FAILED;
+		set_text(answer, "%s: permission denied: be root or in the group of the socket",
+		    path);
+		return CLIENT_NO_DAEMON;
 	default:
 		set_text(answer, "%s: %s", path, strerror(error));
 		return CLIENT_NO_DAEMON;

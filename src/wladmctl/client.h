@@ -16,7 +16,7 @@ enum client_status {
 	CLIENT_OK,        /* text is the JSON */
 	CLIENT_REFUSED,   /* the daemon said err; text is what it said, with its code */
 	CLIENT_FAILED,    /* no answer, or none that is one; text says why */
-	CLIENT_NO_DAEMON  /* nobody answers at the socket; text says why */
+	CLIENT_NO_DAEMON  /* nobody answers at the socket, or it may not be opened; text says why */
 };
 
 struct client_answer {

@@ -1,10 +1,6 @@
 /*
  * wladmctl: asks and tells a running wlad.
  */
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
-
 #include <sys/ioctl.h>
 
 #include <getopt.h>
@@ -19,13 +15,10 @@
 
 #include "base/xalloc.h"
 #include "control/grammar.h"
+#include "version.h"
 #include "wladmctl/cert.h"
 #include "wladmctl/client.h"
 #include "wladmctl/text.h"
-
-#ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION "unknown"
-#endif
 
 #define SOCKET_DEFAULT "/run/wlad/wlad.sock"
 #define WIDTH_DEFAULT  80
@@ -92,7 +85,7 @@ parse_options(int argc, char **argv, struct options *options)
 			usage(stdout);
 			return EXIT_DONE;
 		case 'V':
-			puts("wladmctl " PACKAGE_VERSION);
+			printf("wladmctl %s\n", version_string());
 			return EXIT_DONE;
 		case 'j':
 			options->json = true;
@@ -256,7 +249,7 @@ main(int argc, char **argv)
 	if (line == NULL)
 		return EXIT_USAGE;
 	if (!options.json && asks_version(argc, argv)) {
-		puts("wladmctl " PACKAGE_VERSION);
+		printf("wladmctl %s\n", version_string());
 		fflush(stdout);
 	}
 	status = options.watch > 0 ? watch(line, &options) : ask(line, &options);

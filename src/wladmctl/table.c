@@ -60,7 +60,7 @@ table_harmless(char *text)
 void
 table_cell(struct table *table, enum table_colour colour, const char *format, ...)
 {
-	char text[512];
+	char text[2048];
 	va_list ap;
 
 	va_start(ap, format);
@@ -103,15 +103,15 @@ text_width(const char *text)
 	return width;
 }
 
-/* Where a column stands: its width (0: left out), and the line of the row that it is on. */
+/* Where a column stands: its width (0: left out), and whether its line of the row ends there. */
 struct place {
 	size_t width;
-	unsigned line;
-	bool last; /* of its line */
+	bool last;
 };
 
+/* At most what fits a line of its own. */
 static size_t
-column_width(const struct table *table, size_t column)
+column_width(const struct table *table, size_t column, size_t most)
 {
 	size_t width = 0, cell;
 
@@ -121,67 +121,141 @@ column_width(const struct table *table, size_t column)
 			width = cell;
 	}
 	cell = text_width(table->columns[column].head);
-	return width == 0 || width > cell ? width : cell;
+	if (width > 0 && width < cell)
+		width = cell;
+	return width < most ? width : most;
 }
 
 /* Spreads the columns over as many lines as the width needs. */
 static void
 arrange(const struct table *table, size_t width, struct place *places)
 {
-	unsigned line = 0;
 	size_t used = 0, previous = 0;
 
 	for (size_t i = 0; i < table->columns_count; i++) {
-		places[i] = (struct place){.width = column_width(table, i)};
+		places[i] = (struct place){.width = column_width(table, i, width - INDENT)};
 		if (places[i].width == 0)
 			continue;
 		if (used > 0 && used + GAP + places[i].width > width) {
 			places[previous].last = true;
-			line++;
 			used = INDENT + places[i].width;
 		} else {
 			used += (used > 0 ? GAP : 0) + places[i].width;
 		}
-		places[i].line = line;
 		previous = i;
 	}
 	places[previous].last = true;
 }
 
-static void
-print_cell(FILE *out, const struct table_style *style, const struct place *place, bool right,
-    enum table_colour colour, const char *text)
-{
-	size_t pad = place->width - text_width(text);
+/*
+ * Where in a line the output is: blanks wait until text follows, so that no line ends in
+ * blanks, and a further line of a row appears only if it has text.
+ */
+struct line {
+	FILE *out;
+	const struct table_style *style;
+	size_t at, blanks; /* columns printed, and those that wait */
+	bool begun;        /* something was printed */
+};
 
-	if (right)
-		fprintf(out, "%*s", (int)pad, "");
-	table_text(out, style, colour, text);
-	if (place->last)
-		fputc('\n', out);
-	else
-		fprintf(out, "%*s", (int)(right ? GAP : pad + GAP), "");
+/* Octets of text that make at most width columns, up to a blank or comma if there is one. */
+static size_t
+fold(const char *text, size_t width)
+{
+	size_t len = 0, good = 0, columns = 0;
+
+	while (text[len] != '\0') {
+		columns += ((unsigned char)text[len] & 0xc0) != 0x80;
+		if (columns > width)
+			return good > 0 ? good : len;
+		len++;
+		if (text[len - 1] == ' ' || text[len - 1] == ',')
+			good = len;
+	}
+	return len;
 }
 
+/* The blanks that wait, and text. */
+static void
+print_text(struct line *line, enum table_colour colour, const char *text)
+{
+	fprintf(line->out, "%*s", (int)line->blanks, "");
+	table_text(line->out, line->style, colour, text);
+	line->at += line->blanks + text_width(text);
+	line->blanks = 0;
+	line->begun = true;
+}
+
+/* A text that is wider than its column goes on below itself. */
+static void
+print_folded(struct line *line, const struct place *place, enum table_colour colour,
+    const char *text)
+{
+	size_t start = line->at + line->blanks;
+
+	while (*text != '\0') {
+		size_t len = fold(text, place->width), shown = len;
+		char *part;
+
+		while (shown > 0 && text[shown - 1] == ' ')
+			shown--;
+		part = xasprintf("%.*s", (int)shown, text);
+		print_text(line, colour, part);
+		free(part);
+		text += len;
+		if (*text == '\0')
+			break;
+		fputc('\n', line->out);
+		line->at = 0;
+		line->blanks = start;
+	}
+	line->blanks = start + place->width - line->at + GAP;
+}
+
+static void
+print_cell(struct line *line, const struct place *place, bool right, enum table_colour colour,
+    const char *text)
+{
+	size_t width = text_width(text);
+	size_t pad = place->width > width ? place->width - width : 0;
+
+	if (width > place->width) {
+		print_folded(line, place, colour, text);
+		return;
+	}
+	if (*text == '\0') {
+		line->blanks += place->width + GAP;
+		return;
+	}
+	if (right)
+		line->blanks += pad;
+	print_text(line, colour, text);
+	line->blanks = (right ? 0 : pad) + GAP;
+}
+
+/* A row, or with cells NULL the heads of the columns. */
 static void
 print_row(const struct table *table, FILE *out, const struct table_style *style,
     const struct place *places, const struct cell *cells)
 {
-	unsigned line = 0;
+	struct line line = {.out = out, .style = style};
 
 	for (size_t i = 0; i < table->columns_count; i++) {
 		if (places[i].width == 0)
 			continue;
-		if (places[i].line != line) {
-			line = places[i].line;
-			fprintf(out, "%*s", INDENT, "");
-		}
 		if (cells == NULL)
-			print_cell(out, style, &places[i], table->columns[i].right, TABLE_HEAD,
+			print_cell(&line, &places[i], table->columns[i].right, TABLE_HEAD,
 			    table->columns[i].head);
 		else
-			print_cell(out, style, &places[i], table->columns[i].right, cells[i].colour,
+			print_cell(&line, &places[i], table->columns[i].right, cells[i].colour,
 			    cells[i].text);
+		if (places[i].last) {
+			if (line.begun)
+				fputc('\n', out);
+			line.begun = false;
+			line.at = 0;
+			line.blanks = INDENT;
+		}
 	}
 }
 

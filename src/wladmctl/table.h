@@ -2,8 +2,8 @@
  * table: rows and columns as aligned text.
  *
  * Columns are as wide as their widest cell.  A column without any text is left out.  What
- * does not fit the width goes on in further, indented lines of the same row, so nothing is
- * ever cut off.
+ * does not fit the width goes on in further, indented lines of the same row, a long text in
+ * as many as it needs, so nothing is ever cut off.
  */
 #ifndef WLAD_WLADMCTL_TABLE_H
 #define WLAD_WLADMCTL_TABLE_H
@@ -16,7 +16,7 @@ enum table_colour { TABLE_PLAIN, TABLE_GOOD, TABLE_WARN, TABLE_BAD, TABLE_HEAD }
 
 struct table_style {
 	bool colour;
-	size_t width; /* columns of the terminal */
+	size_t width; /* columns of the terminal, 20 or more */
 };
 
 struct table_column {

@@ -135,25 +135,24 @@ print_summary(const json_t *answer, FILE *out, const struct table_style *style)
 static void
 print_services(const json_t *answer, FILE *out, const struct table_style *style)
 {
-	static const struct table_column columns[] = {{"SERVICE", false}, {"PROTO", false},
-	    {"ADDRESS", false}, {"PORTS", false}, {"SCHED", false}, {"UP", true}, {"LOAD", true},
-	    {"ACTIVE", true}, {"TOTAL", true}, {"TRANSFERRED", true}, {"RECEIVED", true}};
+	static const struct table_column columns[] = {{"SERVICE", false}, {"ADDRESS", false},
+	    {"UP", true}, {"LOAD", true}, {"ACTIVE", true}, {"TOTAL", true}, {"SENT", true},
+	    {"GOT", true}, {"PORTS", false}};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o;
 	size_t i;
 
 	json_array_foreach(json_object_get(answer, "services"), i, o) {
 		text_cell_string(table, o, "service");
-		text_cell_string(table, o, "protocol");
 		text_cell_string(table, o, "address");
-		text_cell_string(table, o, "ports");
-		text_cell_string(table, o, "scheduler");
 		cell_up(table, o);
 		text_cell_percent(table, o, "load");
 		text_cell_count(table, o, "active");
 		text_cell_count(table, o, "total");
 		text_cell_count(table, o, "transferred_active");
 		text_cell_count(table, o, "received_active");
+		table_cell(table, TABLE_PLAIN, "%s %s", text_string(o, "protocol"),
+		    text_string(o, "ports"));
 	}
 	table_print(table, out, style);
 	table_free(table);
@@ -294,8 +293,8 @@ cell_served(struct table *table, const json_t *o)
 static void
 print_connections(const json_t *answer, FILE *out, const struct table_style *style)
 {
-	static const struct table_column columns[] = {{"PROTO", false}, {"KIND", false},
-	    {"CLIENT", false}, {"SERVICE ADDRESS", false}, {"SERVER", false}, {"STATE", false},
+	static const struct table_column columns[] = {{"PROTO", false}, {"CLIENT", false},
+	    {"SERVICE ADDRESS", false}, {"SERVER", false}, {"STATE", false}, {"KIND", false},
 	    {"IDLE", true}, {"PACKETS", true}, {"BYTES", true}};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o;
@@ -303,11 +302,11 @@ print_connections(const json_t *answer, FILE *out, const struct table_style *sty
 
 	json_array_foreach(json_object_get(answer, "connections"), i, o) {
 		text_cell_string(table, o, "protocol");
-		text_cell_string(table, o, "kind");
 		text_cell_string(table, o, "client");
 		text_cell_string(table, o, "service_address");
 		cell_served(table, o);
 		cell_state(table, o, "state");
+		text_cell_string(table, o, "kind");
 		cell_seconds(table, o, "idle_ms", 0.001);
 		text_cell_count(table, o, "packets");
 		text_cell_count(table, o, "bytes");

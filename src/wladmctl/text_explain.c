@@ -19,7 +19,7 @@ print_head(const json_t *answer, FILE *out)
 	if (text_true(answer, "martian"))
 		fputs("no client can have this address: its packets are dropped\n", out);
 	fprintf(out,
-	    "own site: load %s of %.0f connections, high from %s, %.0f servers up, prefer %s\n",
+	    "own site: load %s of %.0f, high from %s, %.0f servers up, prefer %s\n",
 	    text_percent(text_number(own, "load"), load), text_number(own, "capacity"),
 	    text_percent(text_number(own, "high_load"), high), text_number(own, "servers_up"),
 	    text_string(own, "prefer"));
@@ -34,7 +34,7 @@ print_existing(const json_t *answer, FILE *out)
 	size_t i;
 
 	json_array_foreach(json_object_get(answer, "existing"), i, o)
-		fprintf(out, "exists: %s to %s, %s, %s %s; it stays where it is\n",
+		fprintf(out, "exists: %s to %s,\n        %s, %s, %s: it stays where it is\n",
 		    text_string(o, "client"), text_string(o, "service_address"),
 		    text_string(o, "state"), text_string(o, "kind"),
 		    strcmp(text_string(o, "kind"), "transferred") == 0
@@ -112,9 +112,9 @@ text_explain(const json_t *answer, FILE *out, const struct table_style *style)
 	print_existing(answer, out);
 	print_sites(answer, out, style);
 	print_servers(answer, out, style);
-	fprintf(out, "\nscheduler %s; a new connection: own server %s, other site %s, refused %s\n",
-	    text_string(answer, "scheduler"),
+	fprintf(out, "\na new connection: own server %s, other site %s, refused %s (%s)\n",
 	    text_percent(text_number(outcome, "own_server"), own),
 	    text_percent(text_number(outcome, "other_site"), other),
-	    text_percent(text_number(outcome, "refused"), refused));
+	    text_percent(text_number(outcome, "refused"), refused),
+	    text_string(answer, "scheduler"));
 }

@@ -44,7 +44,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct transfer_info info;
-	struct packet p = { 0 };
+	struct packet p = {0};
 	size_t len;
 
 	if (transfer_info_decode(data, size, &info) != DROP_none)

@@ -254,7 +254,7 @@ class TwoSites:
     def who_many(self, site, count, v6=False, timeout=5):
         """The names for count connections of their own."""
         urls = [self.url(site, "who", v6)] * count
-        return self.curl("-m", str(timeout), "-H", "Connection: close", *urls,
+        return self.curl("-m", str(timeout), "--fail-early", "-H", "Connection: close", *urls,
                          timeout=60).split()
 
     def download_sum(self, site, path, v6=False, timeout=60):

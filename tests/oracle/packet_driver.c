@@ -107,7 +107,7 @@ read_addr(const char *ip, const char *port, struct addr *addr)
 
 /* Parses the packet; says so and returns false if it is none. */
 static bool
-accept(struct request *r)
+parses(struct request *r)
 {
 	enum drop drop = packet_parse(&r->p);
 
@@ -122,13 +122,16 @@ print_view(const struct packet *p)
 {
 	char source[IP_TEXT], destination[IP_TEXT];
 
-	printf("version=%d protocol=%d fragment=%d flags=%d transport=%d payload=%d len=%u",
-	    p->version, p->protocol, p->fragment, p->tcp_flags, p->transport, p->payload,
-	    p->len);
-	printf(" source=%s sport=%d destination=%s dport=%d", ip_format(&p->source.ip, source),
-	    p->source.port, ip_format(&p->destination.ip, destination), p->destination.port);
-	printf(" seq=%u ack=%u id=%u offset=%d data=%d more=%d\n", p->tcp_seq, p->tcp_ack,
-	    p->fragment_id, p->fragment_offset, p->fragment_len, p->fragment_more);
+	printf("version=%d protocol=%d fragment=%d flags=%d transport=%d "
+	       "payload=%d len=%u",
+	    p->version, p->protocol, p->fragment, p->tcp_flags, p->transport,
+	    p->payload, p->len);
+	printf(" source=%s sport=%d destination=%s dport=%d",
+	    ip_format(&p->source.ip, source), p->source.port,
+	    ip_format(&p->destination.ip, destination), p->destination.port);
+	printf(" seq=%u ack=%u id=%u offset=%d data=%d more=%d\n", p->tcp_seq,
+	    p->tcp_ack, p->fragment_id, p->fragment_offset, p->fragment_len,
+	    p->fragment_more);
 }
 
 static bool
@@ -144,7 +147,7 @@ do_parse(struct request *r)
 {
 	if (!read_offload(r))
 		return false;
-	if (accept(r))
+	if (parses(r))
 		print_view(&r->p);
 	return true;
 }
@@ -158,7 +161,7 @@ do_convert(struct request *r)
 	    !read_addr(r->word[3], r->word[4], &destination))
 		return false;
 	r->p.partial = number(r->word[5]) != 0;
-	if (accept(r)) {
+	if (parses(r)) {
 		packet_convert(&r->p, &source, &destination);
 		print_packet(&r->p);
 	}
@@ -168,7 +171,7 @@ do_convert(struct request *r)
 static bool
 do_ttl(struct request *r)
 {
-	if (!accept(r))
+	if (!parses(r))
 		return true;
 	if (packet_decrement_ttl(&r->p))
 		print_packet(&r->p);
@@ -181,7 +184,7 @@ static bool
 do_clamp(struct request *r)
 {
 	r->p.partial = number(r->word[2]) != 0;
-	if (accept(r)) {
+	if (parses(r)) {
 		packet_clamp_mss(&r->p, (uint16_t)number(r->word[1]));
 		print_packet(&r->p);
 	}
@@ -192,7 +195,7 @@ static bool
 do_complete(struct request *r)
 {
 	r->p.partial = true;
-	if (accept(r)) {
+	if (parses(r)) {
 		packet_complete_checksum(&r->p);
 		print_packet(&r->p);
 	}
@@ -207,7 +210,7 @@ do_segment(struct request *r)
 
 	if (!read_offload(r))
 		return false;
-	if (!accept(r))
+	if (!parses(r))
 		return true;
 	for (segment_start(&s, &r->p); segment_next(&s, &out);) {
 		print_octets(out.header, out.header_len);
@@ -220,7 +223,7 @@ do_segment(struct request *r)
 static bool
 do_reset(struct request *r)
 {
-	if (accept(r))
+	if (parses(r))
 		print_answer(reply_reset(&r->p, answer, sizeof(answer)));
 	return true;
 }
@@ -228,16 +231,18 @@ do_reset(struct request *r)
 static bool
 do_port(struct request *r)
 {
-	if (accept(r))
-		print_answer(reply_port_unreachable(&r->p, answer, sizeof(answer)));
+	if (parses(r))
+		print_answer(
+		    reply_port_unreachable(&r->p, answer, sizeof(answer)));
 	return true;
 }
 
 static bool
 do_host(struct request *r)
 {
-	if (accept(r))
-		print_answer(reply_host_unreachable(&r->p, answer, sizeof(answer)));
+	if (parses(r))
+		print_answer(
+		    reply_host_unreachable(&r->p, answer, sizeof(answer)));
 	return true;
 }
 
@@ -246,7 +251,7 @@ do_toobig(struct request *r)
 {
 	uint16_t mtu = (uint16_t)number(r->word[1]);
 
-	if (accept(r))
+	if (parses(r))
 		print_answer(reply_too_big(&r->p, mtu, answer, sizeof(answer)));
 	return true;
 }
@@ -258,16 +263,16 @@ do_exceeded(struct request *r)
 
 	if (!read_addr(r->word[1], "0", &sender))
 		return false;
-	if (accept(r))
-		print_answer(
-		    reply_time_exceeded(&r->p, &sender.ip, answer, sizeof(answer)));
+	if (parses(r))
+		print_answer(reply_time_exceeded(
+		    &r->p, &sender.ip, answer, sizeof(answer)));
 	return true;
 }
 
 static bool
 do_echo(struct request *r)
 {
-	if (!accept(r))
+	if (!parses(r))
 		return true;
 	if (packet_is_echo_request(&r->p)) {
 		packet_make_echo_reply(&r->p);
@@ -285,8 +290,9 @@ do_kill(struct request *r)
 	if (!read_addr(r->word[1], r->word[2], &source) ||
 	    !read_addr(r->word[3], r->word[4], &destination))
 		return false;
-	print_answer(reply_build_reset(&source, &destination, (uint32_t)number(r->word[5]),
-	    (uint32_t)number(r->word[6]), answer, sizeof(answer)));
+	print_answer(reply_build_reset(&source, &destination,
+	    (uint32_t)number(r->word[5]), (uint32_t)number(r->word[6]), answer,
+	    sizeof(answer)));
 	return true;
 }
 
@@ -329,7 +335,8 @@ static bool
 run(struct request *r, char *line)
 {
 	const struct command *c = commands;
-	const struct command *end = commands + sizeof(commands) / sizeof(commands[0]);
+	const struct command *end =
+	    commands + sizeof(commands) / sizeof(commands[0]);
 	long len = 0;
 
 	if (!split(r, line))
@@ -339,7 +346,8 @@ run(struct request *r, char *line)
 	if (c == end || r->words != c->words)
 		return false;
 	if (c->packet)
-		len = read_octets(r->word[r->words - 1], r->octets + 1, sizeof(r->octets) - 1);
+		len = read_octets(r->word[r->words - 1], r->octets + 1,
+		    sizeof(r->octets) - 1);
 	if (len < 0)
 		return false;
 	memset(&r->p, 0, sizeof(r->p));

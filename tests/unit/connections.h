@@ -33,11 +33,10 @@ told_change(void *arg, const struct connection *c, bool active_before, bool acti
 {
 	struct told *told = arg;
 
-	if (active_after || active_before != connection_is_active(c)) {
-		/* of a connection that stops being active the state is the new one */
-		if (active_after || ended || !active_before)
-			told->wrong++;
-	}
+	/* a record that ends still has its state, one that stops being active has the new one */
+	told->wrong += active_after;
+	told->wrong += connection_is_active(c) != (ended && active_before);
+	told->wrong += !ended && !active_before;
 	told->last = *c;
 	if (ended)
 		told->ended++;

@@ -94,30 +94,19 @@ assert_addr(const struct addr *addr, const char *text)
 	assert_string_equal(addr_format(addr, buf), text);
 }
 
+/* What has a default that needs no explanation. */
 static void
-test_defaults(void **state)
+assert_defaults(const struct config *c)
 {
-	struct config *c = parse(minimal);
 	const struct config_service *s = &c->services[0];
 
-	(void)state;
-	assert_string_equal(c->file, "t.conf");
-	assert_string_equal(c->site, "tokyo");
 	assert_int_equal(c->role, CONFIG_ROLE_SITE);
 	assert_string_equal(c->device.name, "wlad0");
 	assert_int_equal(c->device.mtu, 1500);
 	assert_true(c->device.routes);
 	assert_true(c->device.offload);
-	assert_int_equal(c->self_addresses_count, 0);
-	assert_int_equal(c->services_count, 1);
-	assert_int_equal(c->transfer.listen.port, 0);
 	assert_int_equal(c->transfer.mtu, 1500);
-	assert_int_equal(c->load.listen.port, 0);
-	assert_null(c->load.certificate);
-	assert_null(c->load.key);
-	assert_null(c->load.ca);
 	assert_true(c->load.interval == 1.0);
-	assert_int_equal(c->peers_count, 0);
 	assert_int_equal(c->limits.connections, 1048576);
 	assert_int_equal(c->timeouts.tcp_opening, 60);
 	assert_int_equal(c->timeouts.tcp_established, 7440);
@@ -128,13 +117,7 @@ test_defaults(void **state)
 	assert_string_equal(c->control.group, "wlad");
 	assert_string_equal(c->user, "");
 	assert_int_equal(c->log_level, LOG_LEVEL_INFO);
-
-	assert_string_equal(s->name, "web");
-	assert_ip(&s->v4, "203.0.113.10");
-	assert_ip(&s->v6, NULL);
 	assert_int_equal(s->protocol, IPPROTO_TCP);
-	assert_int_equal(s->ports_count, 1);
-	assert_int_equal(s->ports[0], 80);
 	assert_int_equal(s->scheduler, CONFIG_TWOS);
 	assert_int_equal(s->prefer, CONFIG_PREFER_LOCAL);
 	assert_int_equal(s->on_unknown, CONFIG_UNKNOWN_RESET);
@@ -145,6 +128,32 @@ test_defaults(void **state)
 	assert_true(s->check.timeout == 1.0);
 	assert_int_equal(s->check.rise, 2);
 	assert_int_equal(s->check.fall, 3);
+}
+
+static void
+test_defaults(void **state)
+{
+	struct config *c = parse(minimal);
+	const struct config_service *s = &c->services[0];
+
+	(void)state;
+	assert_defaults(c);
+	assert_string_equal(c->file, "t.conf");
+	assert_string_equal(c->site, "tokyo");
+	assert_int_equal(c->self_addresses_count, 0);
+	assert_int_equal(c->services_count, 1);
+	assert_int_equal(c->transfer.listen.port, 0);
+	assert_int_equal(c->load.listen.port, 0);
+	assert_null(c->load.certificate);
+	assert_null(c->load.key);
+	assert_null(c->load.ca);
+	assert_int_equal(c->peers_count, 0);
+
+	assert_string_equal(s->name, "web");
+	assert_ip(&s->v4, "203.0.113.10");
+	assert_ip(&s->v6, NULL);
+	assert_int_equal(s->ports_count, 1);
+	assert_int_equal(s->ports[0], 80);
 	assert_int_equal(s->line, 2);
 	assert_int_equal(s->servers_count, 1);
 	assert_string_equal(s->servers[0].name, "a");
@@ -263,20 +272,20 @@ test_complete(void **state)
 	config_free(c);
 }
 
-/* Two things that look like conflicts and are none. */
+/* What looks like a conflict and is none; values that mean "none"; other separators. */
 static void
 test_allowed(void **state)
 {
 	static const char text[] =
 	    "site = \"tokyo\"\n"
-	    "self_addresses = ( \"203.0.113.10\" )\n" /* may be a service address */
+	    "self_addresses = ( \"203.0.113.10\" )\n" /* may be a service address, of one family */
 	    "services = (\n"
 	    " { name = \"a\", address = \"203.0.113.10\", ports = [ 53 ],\n"
 	    "   servers = ( { name = \"x\", address = \"10.0.0.1\" },\n"
 	    "               { name = \"y\", address = \"10.0.0.1\", port = 54L } ) },\n"
 	    " { name = \"b\", address = \"203.0.113.10\", ports = [ 53 ], protocol = \"udp\",\n"
 	    "   servers = ( { name = \"x\", address = \"10.0.0.1\" } ) },\n"
-	    " { name = \"c\", address = \"203.0.113.10\", ports = [ 80 ],\n"
+	    " { name = \"c\", address = [ \"203.0.113.10\", \"2001:db8:113::10\" ], ports = [ 80 ],\n"
 	    "   servers = ( { name = \"x\", address = [ \"10.0.0.1\", \"2001:db8::1\" ] } ) } )\n"
 	    "load = { listen = \"\", certificate = \"\", key = \"\", ca = \"\" }\n"
 	    "transfer = { listen = \"\" }\n"
@@ -476,7 +485,7 @@ test_include_lines(void **state)
 	static const char *const expected[] = {
 	    "sub/b.conf:2: bad1: unknown key 'bad1'; see wlad.conf(5)",
 	    "main.conf:2: user: must be \"\" or a name of at most 32 letters, digits, '-', '_' "
-	    "and '.', but is \"a b\"",
+	    "and '.' that begins with neither '-' nor '.', but is \"a b\"",
 	    "sub/c.conf:2: services[0].servers[0].port: must be an integer from 1 to 65535, "
 	    "but is 0",
 	    "sub/c.conf:3: services[0].servers[1].address[1]: must be an IPv4 or IPv6 address, "
@@ -545,13 +554,18 @@ test_include_refused(void **state)
 static void
 test_no_include_in_text(void **state)
 {
-	static const char *const dresses[] = {"@include \"%s/a.conf\"\n",
-	    "user = \"x\"\n,@include \"%s/a.conf\"\n", "user = \"x\"\n@include \"%s/a.conf\"\n",
+	static const char *const dresses[] = {
+	    "@include \"%s/a.conf\"\n",
+	    "user = \"x\"\n,@include \"%s/a.conf\"\n",
+	    "user = \"x\"\n@include \"%s/a.conf\"\n",
 	    "user = \"x\n\"\n \t@include \t\"%s/a.conf\"\n",
-	    "/* \n*/@include \"%s/a.conf\"\n", "user = \"\\\"\n@include \"%s/a.conf\"\n",
-	    "user = \"\\\\\"\n@include \"%s/a.conf\"\n", "#\n@include \"%s/a.conf\"\n",
-	    "/*/\n*/\n@include \"%s/a.conf\"\n", "self_addresses = [ \"1.2.3.4\" //\n"
-	    ", /**/ @include \"%s/a.conf\"\n"};
+	    "/* \n*/@include \"%s/a.conf\"\n",
+	    "user = \"\\\"\n@include \"%s/a.conf\"\n",
+	    "user = \"\\\\\"\n@include \"%s/a.conf\"\n",
+	    "#\n@include \"%s/a.conf\"\n",
+	    "/*/\n*/\n@include \"%s/a.conf\"\n",
+	    "user = [ \"x\" //\n, /**/ @include \"%s/a.conf\"\n",
+	};
 	const struct folder *folder = *state;
 	char text[256];
 
@@ -624,9 +638,10 @@ test_example(void **state)
 	assert_int_equal(faults.count, 0);
 	assert_non_null(c);
 	assert_string_equal(c->file, path);
-	assert_true(c->services_count > 0);
-	assert_true(c->services[0].servers_count > 1);
-	assert_true(c->peers_count > 0);
+	assert_int_equal(c->services_count, 1);
+	assert_int_equal(c->services[0].servers_count, 2);
+	assert_int_equal(c->peers_count, 1);
+	assert_defaults(c);
 	config_faults_free(&faults);
 	config_free(c);
 }

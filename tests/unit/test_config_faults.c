@@ -41,7 +41,8 @@
 #define DIGITS  "00112233445566778899aabbccddeeff"
 #define NAME_63 "a23456789-123456789-123456789-123456789-123456789-123456789-123"
 
-#define NAME   "must be a name of 1 to 63 letters, digits, '-', '_' and '.', but is "
+#define BEGIN  "that begins with neither '-' nor '.', but is "
+#define NAME   "must be a name of 1 to 63 letters, digits, '-', '_' and '.' " BEGIN
 #define PAIR   "must be an IPv4 or IPv6 address, or a list of one of each, but is "
 #define PORTS  "must be a list of ports from 1 to 65535, such as [ 80, 443 ], but is "
 #define PORT   "must be a port from 1 to 65535, but is "
@@ -52,8 +53,9 @@
 #define PRINT \
 	"must be \"\" or the 64 hexadecimal digits of a SHA-256, with or without colons " \
 	"between octets, but is "
-#define ACCOUNT "must be \"\" or a name of at most 32 letters, digits, '-', '_' and '.', but is "
-#define DEVICE  "must be a device name of 1 to 15 letters, digits, '-', '_' and '.', but is "
+#define ACCOUNT \
+	"must be \"\" or a name of at most 32 letters, digits, '-', '_' and '.' " BEGIN
+#define DEVICE "must be a device name of 1 to 15 letters, digits, '-', '_' and '.' " BEGIN
 #define PATH    "must be a path that begins with '/' and has at most 1023 characters, but is "
 #define SOCKET  "must be a path that begins with '/' and has at most 107 characters, but is "
 #define MARTIAN "it is unspecified, loopback, multicast or reserved"
@@ -98,6 +100,8 @@ static const struct broken top[] = {
     {"site = { };\n" SERVICES, {"f:1: site: " NAME "a group { }"}},
     {"site = ( );\n" SERVICES, {"f:1: site: " NAME "a list ( )"}},
     {"site = [ ];\n" SERVICES, {"f:1: site: " NAME "an array [ ]"}},
+    {"site = \"-a\";\n" SERVICES, {"f:1: site: " NAME "\"-a\""}},
+    {"site = \".\";\n" SERVICES, {"f:1: site: " NAME "\".\""}},
     {"site = true;\n" SERVICES, {"f:1: site: " NAME "true"}},
     {TOP("role = \"coordinator\";"), {"f:3: role: must be \"site\", but is \"coordinator\""}},
     {TOP("persistence = 0;"), {"f:3: persistence: unknown key 'persistence'; see wlad.conf(5)"}},
@@ -283,9 +287,6 @@ static const struct broken addresses[] = {
             "f:3: self_addresses[2]: 198.51.100.20 is given twice, first at line 3"}},
     {TOP("self_addresses = [ \"240.0.0.1\" ];"),
         {"f:3: self_addresses[0]: 240.0.0.1 cannot be a self address: " MARTIAN}},
-    {TOP("self_addresses = [ \"2001:db8::20\" ];"),
-        {"f:2: services[0].address: needs an IPv4 address among self_addresses: there is "
-         "none"}},
     {TOP("self_addresses = [ \"10.1.0.11\" ];"),
         {"f:2: services[0].servers[0].address: 10.1.0.11 is among self_addresses: a server "
          "needs an address of its own"}},
@@ -483,6 +484,52 @@ test_extremes(void **state)
 	free(text);
 }
 
+/* What can be counted is limited: one more is a fault. */
+static void
+test_counts(void **state)
+{
+	struct config_faults faults;
+	char *text = malloc(64 * 1024);
+	struct config *config;
+	size_t n;
+
+	(void)state;
+	assert_non_null(text);
+	for (int count = 1024; count <= 1025; count++) {
+		n = (size_t)sprintf(text, "%s", SITE "services: ({ name = \"web\"; "
+		    "address = \"203.0.113.10\"; " SERVERS "ports = [ 1");
+		for (int i = 2; i <= count; i++)
+			n += (size_t)sprintf(text + n, ", %d", i);
+		sprintf(text + n, " ]; });\n");
+		config = config_parse(text, "f", &faults);
+		assert_int_equal(faults.count, count - 1024);
+		if (count > 1024)
+			assert_string_equal(faults.text[0],
+			    "f:2: services[0].ports: can hold at most 1024 ports");
+		else
+			assert_int_equal(config->services[0].ports_count, 1024);
+		config_faults_free(&faults);
+		config_free(config);
+	}
+	for (int count = 256; count <= 257; count++) {
+		n = (size_t)sprintf(text, "%s", SITE SERVICES LINKS "\npeers: (");
+		for (int i = 1; i <= count; i++)
+			n += (size_t)sprintf(text + n, "%s{ site = \"s%d\"; load = \"192.0.2.1:%d\"; "
+			    "transfer = \"192.0.2.1:%d\"; }", i > 1 ? ",\n" : "", i, i, i);
+		sprintf(text + n, ");\n");
+		config = config_parse(text, "f", &faults);
+		assert_int_equal(faults.count, count - 256);
+		if (count > 256)
+			assert_string_equal(faults.text[0],
+			    "f:3: peers: can hold at most 256 peers");
+		else
+			assert_int_equal(config->peers_count, 256);
+		config_faults_free(&faults);
+		config_free(config);
+	}
+	free(text);
+}
+
 int
 main(void)
 {
@@ -495,6 +542,7 @@ main(void)
 	    cmocka_unit_test(test_servers),
 	    cmocka_unit_test(test_peers),
 	    cmocka_unit_test(test_several),
+	    cmocka_unit_test(test_counts),
 	    cmocka_unit_test(test_extremes),
 	};
 

@@ -167,7 +167,7 @@ static void
 test_transferors_are_told_apart(void **state)
 {
 	static const uint16_t sites[] = {0, 1, 7, UINT16_MAX - 2, UINT16_MAX - 1};
-	struct connection_table *table = table_of(16);
+	struct connection_table *table = table_of(64);
 	struct connection *c[6];
 	struct connection_new what = connection_of(CONNECTION_RECEIVED, IPPROTO_TCP, 1);
 	struct connection_new local = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 1);
@@ -493,7 +493,7 @@ few_ports_left(void *arg, const struct addr *self, uint8_t protocol)
 {
 	(void)arg;
 	(void)protocol;
-	return self->port % 64 != 0;
+	return self->port % 16 != 0;
 }
 
 static void
@@ -510,7 +510,7 @@ test_freed_ports_are_used_nonetheless(void **state)
 			struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
 
 			c[i] = open_new(table, &what, &random_source, START);
-			assert_int_equal(c[i]->self_port % 64, 0);
+			assert_int_equal(c[i]->self_port % 16, 0);
 		}
 		for (i = 0; i < 200; i++)
 			connection_end(table, c[i]);

@@ -420,7 +420,7 @@ test_many_connections(void **arg)
 	json_t *root;
 
 	(void)arg;
-	control_fixture_init(&big, SITE_TEXT, 32768);
+	control_fixture_init(&big, SITE_TEXT, 131072); /* a quarter may be half open */
 	for (unsigned i = 0; i < 20000; i++)
 		control_fixture_connect(&big, 1 + i / 10000, (uint16_t)(2000 + i % 10000), true);
 	root = ask(&big, "show connections", "connections");
@@ -521,7 +521,9 @@ test_explain_away(void **arg)
 	assert_number(o, "near", 0.8889);
 	assert_number(o, "probability", 0.5);
 	assert_text(at(root, "sites", 1), "reason", "no session");
-	assert_number(at(root, "servers", 1), "probability", 0.4688);
+	assert_float_equal(
+	    json_number_value(json_object_get(at(root, "servers", 1), "probability")), 0.46875,
+	    0.0001);
 	o = json_object_get(root, "outcome");
 	assert_number(o, "own_server", 0.5);
 	assert_number(o, "other_site", 0.5);

@@ -15,7 +15,7 @@
 #include "frames.h"
 #include "io/family.h"
 
-/* A socket pair that keeps boundaries stands for the device: what is written comes out at far. */
+/* A socket pair that keeps boundaries stands for the device: far is the kernel's end. */
 struct rig {
 	int fd, far;
 	struct family_buffer buffer;

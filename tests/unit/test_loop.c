@@ -17,6 +17,7 @@ struct record {
 	struct loop_timer *timer;
 	struct loop_fd *fd;
 	struct record *other;
+	int pipe[2];
 	int calls;
 	int stop_at; /* calls, 0: never */
 	bool readable, writable;
@@ -118,31 +119,78 @@ test_now_once_a_wake_up(void **state)
 }
 
 static void
-again(void *arg, uint64_t now)
+on_fd_later(void *arg, int fd, bool readable, bool writable, uint64_t now)
+{
+	struct record *r = arg;
+
+	(void)fd;
+	(void)readable;
+	(void)writable;
+	assert_true(now > r->now);
+	note(r, now);
+}
+
+/* Wake-ups that follow each other at once have a time each. */
+static void
+test_now_each_wake_up(void **state)
+{
+	struct record r = {.loop = *state, .stop_at = 100};
+	int fd[2];
+
+	assert_int_equal(pipe(fd), 0);
+	r.fd = loop_fd_add(*state, fd[1], false, true, on_fd_later, &r);
+	loop_run(*state);
+	assert_int_equal(r.calls, 100);
+	loop_fd_free(r.fd);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+/* Each time, the timer is armed by a descriptor's wake-up, wherever that is between two
+ * ticks of the clock that libevent reads. */
+static void
+arm_again(void *arg, int fd, bool readable, bool writable, uint64_t now)
+{
+	struct record *r = arg;
+
+	(void)readable;
+	(void)writable;
+	assert_int_equal(read(fd, &(char){0}, 1), 1);
+	r->due = now + CLOCK_MILLISECOND * (uint64_t)(r->calls % 4 * 3);
+	loop_timer_set(r->timer, r->due - now);
+}
+
+static void
+on_time_again(void *arg, uint64_t now)
 {
 	struct record *r = arg;
 
 	assert_true(now >= r->due);
-	r->due = now + CLOCK_MICROSECOND * 700 * (uint64_t)(r->calls + 1);
-	loop_timer_set(r->timer, r->due - now);
+	burn(CLOCK_MICROSECOND * 137 * (uint64_t)(r->calls % 29));
+	assert_int_equal(write(r->pipe[1], "x", 1), 1);
 	note(r, now);
 }
 
 static void
 test_timer_never_early(void **state)
 {
-	struct record r = {.loop = *state, .stop_at = 20};
+	struct record r = {.loop = *state, .stop_at = 80};
 	uint64_t start = clock_now();
 
-	r.timer = loop_timer_new(*state, again, &r);
+	assert_int_equal(pipe(r.pipe), 0);
+	r.fd = loop_fd_add(*state, r.pipe[0], true, false, arm_again, &r);
+	r.timer = loop_timer_new(*state, on_time_again, &r);
 	r.due = start + CLOCK_MILLISECOND;
 	loop_timer_set(r.timer, CLOCK_MILLISECOND);
 	loop_run(*state);
-	assert_int_equal(r.calls, 20);
-	/* 1 ms and 0.7 ms times 1 to 19 is 134 ms. */
-	assert_true(clock_now() - start >= CLOCK_MILLISECOND * 134);
+	assert_int_equal(r.calls, 80);
+	/* 0, 3, 6 and 9 ms, 20 times, but for the last. */
+	assert_true(clock_now() - start >= CLOCK_MILLISECOND * (360 - 9));
 	assert_true(clock_now() - start < CLOCK_SECOND * 5);
 	loop_timer_free(r.timer);
+	loop_fd_free(r.fd);
+	close(r.pipe[0]);
+	close(r.pipe[1]);
 }
 
 static void
@@ -380,6 +428,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(test_now_outside),
 		TEST(test_now_once_a_wake_up),
+		TEST(test_now_each_wake_up),
 		TEST(test_timer_never_early),
 		TEST(test_timer_replace_and_cancel),
 		TEST(test_timer_longest),

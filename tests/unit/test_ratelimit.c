@@ -7,61 +7,104 @@
 #include "base/clock.h"
 #include "base/ratelimit.h"
 
-static unsigned
+#define START (5 * CLOCK_SECOND)
+
+/* How many tokens are to be had at that time, at most 100000. */
+static uint32_t
 take_all(struct ratelimit *limit, uint64_t now)
 {
-	unsigned n = 0;
+	uint32_t n = 0;
 
-	while (ratelimit_take(limit, now))
+	while (n < 100000 && ratelimit_take(limit, now))
 		n++;
 	return n;
 }
 
 static void
-test_burst_then_rate(void **arg)
+test_burst(void **state)
 {
-	struct ratelimit limit = ratelimit_make(10, 5);
-	uint64_t now = 7 * CLOCK_SECOND;
+	struct ratelimit limit = ratelimit_make(10, 25);
 
-	(void)arg;
-	assert_int_equal(take_all(&limit, now), 5);
-	assert_int_equal(take_all(&limit, now + 99 * CLOCK_MILLISECOND), 0);
-	assert_int_equal(take_all(&limit, now + 101 * CLOCK_MILLISECOND), 1);
-	assert_int_equal(take_all(&limit, now + 401 * CLOCK_MILLISECOND), 3);
-	/* a long silence fills the bucket, no more */
-	assert_int_equal(take_all(&limit, now + 1000 * CLOCK_SECOND), 5);
+	(void)state;
+	assert_int_equal(take_all(&limit, START), 25);
+	assert_int_equal(take_all(&limit, START), 0);
+	/* an hour's rest fills it once, not more */
+	assert_int_equal(take_all(&limit, START + 3600 * CLOCK_SECOND), 25);
 }
 
 static void
-test_steady_rate_is_exact(void **arg)
+test_rate(void **state)
 {
-	struct ratelimit limit = ratelimit_make(100, 1);
-	unsigned passed = 0;
+	struct ratelimit limit = ratelimit_make(10, 1);
+	uint32_t taken = 0;
 
-	(void)arg;
-	for (uint64_t ms = 1; ms <= 10000; ms++)
-		passed += ratelimit_take(&limit, ms * CLOCK_MILLISECOND);
-	assert_in_range(passed, 909, 1001); /* 1 in 10 ms, or in 11 where a sum of tenths falls short of one */
+	(void)state;
+	for (int i = 0; i <= 100000; i++)
+		taken += ratelimit_take(&limit, START + (uint64_t)i * CLOCK_MILLISECOND);
+	assert_in_range(taken, 995, 1002);
 }
 
 static void
-test_time_that_stands_still_gives_nothing(void **arg)
+test_refill(void **state)
 {
-	struct ratelimit limit = ratelimit_make(1000000, 1);
+	struct ratelimit limit = ratelimit_make(10, 100);
 
-	(void)arg;
-	assert_true(ratelimit_take(&limit, 5));
-	assert_false(ratelimit_take(&limit, 5));
-	assert_false(ratelimit_take(&limit, 4));
+	(void)state;
+	assert_int_equal(take_all(&limit, START), 100);
+	assert_false(ratelimit_take(&limit, START + 99 * CLOCK_MILLISECOND));
+	assert_true(ratelimit_take(&limit, START + 101 * CLOCK_MILLISECOND));
+	assert_in_range(take_all(&limit, START + 5 * CLOCK_SECOND), 48, 49);
+}
+
+static void
+test_nothing_allowed(void **state)
+{
+	struct ratelimit none = ratelimit_make(0, 0), once = ratelimit_make(0, 3);
+	struct ratelimit never = ratelimit_make(1000, 0);
+
+	(void)state;
+	assert_int_equal(take_all(&none, START), 0);
+	assert_int_equal(take_all(&none, START + 1000 * CLOCK_SECOND), 0);
+	assert_int_equal(take_all(&once, START), 3);
+	assert_int_equal(take_all(&once, START + 1000 * CLOCK_SECOND), 0);
+	assert_int_equal(take_all(&never, START), 0);
+	assert_int_equal(take_all(&never, START + 1000 * CLOCK_SECOND), 0);
+}
+
+/* A clock that stands still or is asked out of order gives nothing, and takes nothing. */
+static void
+test_clock_not_later(void **state)
+{
+	struct ratelimit limit = ratelimit_make(10, 10);
+
+	(void)state;
+	assert_int_equal(take_all(&limit, START), 10);
+	assert_int_equal(take_all(&limit, START - CLOCK_SECOND), 0);
+	assert_int_equal(take_all(&limit, START), 0);
+	assert_in_range(take_all(&limit, START + CLOCK_SECOND), 9, 10);
+}
+
+static void
+test_high_rate(void **state)
+{
+	struct ratelimit limit = ratelimit_make(UINT32_MAX, 1000);
+
+	(void)state;
+	assert_int_equal(take_all(&limit, START), 1000);
+	assert_int_equal(take_all(&limit, START + CLOCK_MILLISECOND), 1000);
+	assert_in_range(take_all(&limit, START + CLOCK_MILLISECOND + 100), 428, 430);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_burst_then_rate),
-	    cmocka_unit_test(test_steady_rate_is_exact),
-	    cmocka_unit_test(test_time_that_stands_still_gives_nothing),
+	    cmocka_unit_test(test_burst),
+	    cmocka_unit_test(test_rate),
+	    cmocka_unit_test(test_refill),
+	    cmocka_unit_test(test_nothing_allowed),
+	    cmocka_unit_test(test_clock_not_later),
+	    cmocka_unit_test(test_high_rate),
 	};
 
 	return cmocka_run_group_tests_name("ratelimit", tests, NULL, NULL);

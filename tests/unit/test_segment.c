@@ -48,8 +48,8 @@ make_headers(struct frame *to, const struct make *m, uint32_t seq, uint8_t flags
 		frame_extension(to, IPPROTO_DSTOPTS, 32);
 	}
 	if (m->protocol == IPPROTO_TCP)
-		frame_tcp(to, c.port, s.port, seq, 77, flags, "\1\1\10\12\0\1\2\3\4\5\6\7",
-		    m->extras ? 12 : 0);
+		frame_tcp(to, c.port, s.port, seq, 77, flags,
+		    "\1\1\10\12\0\1\2\3\4\5\6\7", m->extras ? 12 : 0);
 	else
 		frame_udp(to, c.port, s.port);
 }
@@ -88,19 +88,21 @@ flags_of(uint8_t flags, size_t index, size_t count)
 	if (index > 0)
 		flags &= (uint8_t)~CWR;
 	if (index + 1 < count)
-		flags &= (uint8_t)~(TCP_FIN | TCP_PSH);
+		flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 	return flags;
 }
 
 /* Builds the segment number index by itself, from the super-packet's payload. */
 static void
-make_expected(const struct make *m, const struct packet *p, uint32_t seq, size_t index,
-    size_t count)
+make_expected(const struct make *m, const struct packet *p, uint32_t seq,
+    size_t index, size_t count)
 {
 	size_t offset = index * m->size;
-	size_t len = m->payload - offset < m->size ? m->payload - offset : m->size;
+	size_t len =
+	    m->payload - offset < m->size ? m->payload - offset : m->size;
 
-	make_headers(&expected, m, seq + (uint32_t)offset, flags_of(m->flags, index, count));
+	make_headers(&expected, m, seq + (uint32_t)offset,
+	    flags_of(m->flags, index, count));
 	frame_add(&expected, p->data + p->payload + offset, len);
 	if (m->version == 4)
 		frame_put16(expected.octets + 4, 0xabcd + index);
@@ -125,8 +127,8 @@ check(const struct make *m, uint32_t seq)
 		assert_int_equal(out.header_len + out.payload_len, expected.len);
 		assert_memory_equal(out.header, expected.octets, out.header_len);
 		assert_ptr_equal(out.payload, p.data + p.payload + i * m->size);
-		assert_memory_equal(out.payload, expected.octets + out.header_len,
-		    out.payload_len);
+		assert_memory_equal(out.payload,
+		    expected.octets + out.header_len, out.payload_len);
 		if (expected.len > largest)
 			largest = expected.len;
 	}
@@ -143,9 +145,13 @@ test_every_kind(void **state)
 
 	(void)state;
 	for (int kind = 0; kind < 16; kind++) {
-		struct make m = {.version = kind & 1 ? 6 : 4, .protocol = protocols[kind >> 1 & 1],
-		    .partial = (kind & 4) != 0, .extras = (kind & 8) != 0, .payload = 5000,
-		    .size = 1400, .flags = TCP_ACK | TCP_PSH};
+		struct make m = {.version = kind & 1 ? 6 : 4,
+		    .protocol = protocols[kind >> 1 & 1],
+		    .partial = (kind & 4) != 0,
+		    .extras = (kind & 8) != 0,
+		    .payload = 5000,
+		    .size = 1400,
+		    .flags = TCP_ACK | TCP_PSH};
 
 		check(&m, 1000);
 		m.size = 1; /* the smallest segments there are */
@@ -165,10 +171,14 @@ test_boundaries(void **state)
 
 	(void)state;
 	for (int kind = 0; kind < 4; kind++)
-		for (size_t i = 0; i < sizeof(payloads) / sizeof(payloads[0]); i++) {
-			struct make m = {.version = kind & 1 ? 6 : 4, .partial = true,
-			    .protocol = kind & 2 ? IPPROTO_UDP : IPPROTO_TCP, .size = 100,
-			    .payload = payloads[i], .flags = TCP_ACK | TCP_FIN};
+		for (size_t i = 0; i < sizeof(payloads) / sizeof(payloads[0]);
+		     i++) {
+			struct make m = {.version = kind & 1 ? 6 : 4,
+			    .partial = true,
+			    .protocol = kind & 2 ? IPPROTO_UDP : IPPROTO_TCP,
+			    .size = 100,
+			    .payload = payloads[i],
+			    .flags = TCP_ACK | TCP_FIN};
 
 			check(&m, 1);
 			m.partial = false;
@@ -181,11 +191,14 @@ test_largest(void **state)
 {
 	(void)state;
 	for (int kind = 0; kind < 4; kind++) {
-		struct make m = {.version = kind & 1 ? 6 : 4, .partial = true,
-		    .protocol = kind & 2 ? IPPROTO_UDP : IPPROTO_TCP, .size = 1448,
+		struct make m = {.version = kind & 1 ? 6 : 4,
+		    .partial = true,
+		    .protocol = kind & 2 ? IPPROTO_UDP : IPPROTO_TCP,
+		    .size = 1448,
 		    .flags = TCP_ACK};
 
-		m.payload = 65535 - (kind & 2 ? 8 : 20) - (m.version == 4 ? 20 : 0);
+		m.payload =
+		    65535 - (kind & 2 ? 8 : 20) - (m.version == 4 ? 20 : 0);
 		check(&m, 1);
 		m.size = 65535;
 		check(&m, 1);
@@ -198,8 +211,12 @@ test_largest(void **state)
 static void
 test_wrap(void **state)
 {
-	struct make m = {.version = 4, .protocol = IPPROTO_TCP, .partial = true, .size = 1,
-	    .payload = 0x6000, .flags = TCP_ACK};
+	struct make m = {.version = 4,
+	    .protocol = IPPROTO_TCP,
+	    .partial = true,
+	    .size = 1,
+	    .payload = 0x6000,
+	    .flags = TCP_ACK};
 
 	(void)state;
 	check(&m, 0xffffff00);
@@ -211,8 +228,12 @@ test_flags(void **state)
 {
 	(void)state;
 	for (unsigned flags = 0; flags < 256; flags++) {
-		struct make m = {.version = 6, .protocol = IPPROTO_TCP, .partial = true,
-		    .size = 10, .payload = 35, .flags = (uint8_t)flags};
+		struct make m = {.version = 6,
+		    .protocol = IPPROTO_TCP,
+		    .partial = true,
+		    .size = 10,
+		    .payload = 35,
+		    .flags = (uint8_t)flags};
 
 		if ((flags & TCP_SYN) != 0)
 			continue; /* no super-packet: see test_packet */
@@ -223,8 +244,12 @@ test_flags(void **state)
 static void
 test_flags_by_name(void **state)
 {
-	struct make m = {.version = 4, .protocol = IPPROTO_TCP, .partial = true, .size = 10,
-	    .payload = 30, .flags = TCP_ACK | TCP_PSH | TCP_FIN | CWR | ECE};
+	struct make m = {.version = 4,
+	    .protocol = IPPROTO_TCP,
+	    .partial = true,
+	    .size = 10,
+	    .payload = 30,
+	    .flags = TCP_ACK | TCP_PSH | TCP_FIN | CWR | ECE};
 	static const uint8_t flags[] = {TCP_ACK | CWR | ECE, TCP_ACK | ECE,
 	    TCP_ACK | ECE | TCP_PSH | TCP_FIN};
 	struct packet p = make_super(&m, 5);
@@ -243,7 +268,8 @@ test_flags_by_name(void **state)
 static void
 test_udp_without_checksum(void **state)
 {
-	struct make m = {.version = 4, .protocol = IPPROTO_UDP, .size = 10, .payload = 30};
+	struct make m = {
+	    .version = 4, .protocol = IPPROTO_UDP, .size = 10, .payload = 30};
 	struct packet p = make_super(&m, 0);
 	struct segmenter s;
 	struct segment out;
@@ -266,7 +292,9 @@ test_udp_computed_zero(void **state)
 
 	(void)state;
 	for (unsigned first = 0; first < 65536; first += 16384) {
-		struct make m = {.version = 4, .protocol = IPPROTO_UDP, .size = 2,
+		struct make m = {.version = 4,
+		    .protocol = IPPROTO_UDP,
+		    .size = 2,
 		    .payload = 32768};
 		struct packet p = make_super(&m, 0);
 		struct segmenter s;
@@ -303,7 +331,8 @@ test_atomic_fragment(void **state)
 	p.gso = PACKET_GSO_UDP;
 	p.gso_size = 50;
 	assert_int_equal(packet_parse(&p), DROP_none);
-	for (segment_start(&segmenter, &p); segment_next(&segmenter, &out); count++)
+	for (segment_start(&segmenter, &p); segment_next(&segmenter, &out);
+	     count++)
 		assert_memory_equal(out.header + 40, f.octets + 40, 8);
 	assert_int_equal(count, 2);
 }
@@ -331,7 +360,8 @@ test_headers_too_long(void **state)
 		segment_start(&segmenter, &p);
 		assert_int_equal(segment_next(&segmenter, &out),
 		    48 + extension <= SEGMENT_HEADER_MAX);
-		assert_int_equal(segmenter.done, 48 + extension > SEGMENT_HEADER_MAX);
+		assert_int_equal(
+		    segmenter.done, 48 + extension > SEGMENT_HEADER_MAX);
 	}
 	assert_false(segment_next(&segmenter, &out));
 }
@@ -362,7 +392,8 @@ test_no_super_packet(void **state)
 
 	(void)state;
 	for (int version = 4; version <= 6; version += 2) {
-		struct make m = {.version = version, .protocol = IPPROTO_TCP, .payload = 1000};
+		struct make m = {
+		    .version = version, .protocol = IPPROTO_TCP, .payload = 1000};
 
 		make_headers(&f, &m, 1, TCP_ACK | TCP_FIN | TCP_PSH | CWR);
 		frame_payload(&f, m.payload);
@@ -409,7 +440,8 @@ test_complete_checksum(void **state)
 	(void)state;
 	for (int kind = 0; kind < 8; kind++)
 		for (size_t payload = 0; payload < 70; payload++) {
-			struct make m = {.version = kind & 1 ? 6 : 4, .payload = payload,
+			struct make m = {.version = kind & 1 ? 6 : 4,
+			    .payload = payload,
 			    .protocol = kind & 2 ? IPPROTO_UDP : IPPROTO_TCP,
 			    .extras = (kind & 4) != 0};
 
@@ -438,7 +470,8 @@ test_complete_zero(void **state)
 
 	(void)state;
 	for (int udp = 0; udp < 2; udp++) {
-		struct make m = {.version = 4, .protocol = udp ? IPPROTO_UDP : IPPROTO_TCP};
+		struct make m = {
+		    .version = 4, .protocol = udp ? IPPROTO_UDP : IPPROTO_TCP};
 
 		make_headers(&f, &m, 1, TCP_ACK);
 		frame_payload(&f, 2);
@@ -452,10 +485,13 @@ test_complete_zero(void **state)
 			p.partial = true;
 			assert_int_equal(packet_parse(&p), DROP_none);
 			packet_complete_checksum(&p);
-			assert_int_equal(frame_get16(f.octets + frame_checksum_at(&f)),
+			assert_int_equal(
+			    frame_get16(f.octets + frame_checksum_at(&f)),
 			    frame_transport_checksum(&f));
-			zeros += frame_get16(f.octets + frame_checksum_at(&f)) == 0;
-			ones += frame_get16(f.octets + frame_checksum_at(&f)) == 0xffff;
+			zeros +=
+			    frame_get16(f.octets + frame_checksum_at(&f)) == 0;
+			ones += frame_get16(f.octets + frame_checksum_at(&f)) ==
+			    0xffff;
 		}
 	}
 	assert_int_equal(zeros, 1);
@@ -489,9 +525,13 @@ test_partial_segments_complete_to_full(void **state)
 
 	(void)state;
 	for (int kind = 0; kind < 8; kind++) {
-		struct make m = {.version = kind & 1 ? 6 : 4, .payload = 1001, .size = 150,
-		    .protocol = kind & 2 ? IPPROTO_UDP : IPPROTO_TCP, .extras = (kind & 4) != 0,
-		    .flags = TCP_ACK | TCP_PSH, .partial = true};
+		struct make m = {.version = kind & 1 ? 6 : 4,
+		    .payload = 1001,
+		    .size = 150,
+		    .protocol = kind & 2 ? IPPROTO_UDP : IPPROTO_TCP,
+		    .extras = (kind & 4) != 0,
+		    .flags = TCP_ACK | TCP_PSH,
+		    .partial = true};
 		size_t index = 0;
 
 		p = make_super(&m, 9);
@@ -506,7 +546,8 @@ test_partial_segments_complete_to_full(void **state)
 			m.partial = false;
 			make_expected(&m, &p, 9, index, 7);
 			assert_int_equal(segment.len, expected.len);
-			assert_memory_equal(segment.octets, expected.octets, segment.len);
+			assert_memory_equal(
+			    segment.octets, expected.octets, segment.len);
 		}
 		assert_int_equal(index, 7);
 	}

@@ -15,7 +15,8 @@
 static void
 good_packet(uint8_t packet[SMALLEST])
 {
-	const struct transfer_header h = { TRANSFER_DATA, 0x01020304, 0x0506, 0x0708090a0b0c };
+	const struct transfer_header h = {
+	    TRANSFER_DATA, 0x01020304, 0x0506, 0x0708090a0b0c};
 
 	memset(packet, 0xee, SMALLEST);
 	transfer_header_encode(&h, packet);
@@ -24,8 +25,8 @@ good_packet(uint8_t packet[SMALLEST])
 static void
 test_header_octets(void **state)
 {
-	static const uint8_t expected[TRANSFER_HEADER_LEN] = { 0x1b, 0, 0, 0, 0x01, 0x02, 0x03,
-		0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c };
+	static const uint8_t expected[TRANSFER_HEADER_LEN] = {0x1b, 0, 0, 0, 0x01,
+	    0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c};
 	uint8_t packet[SMALLEST];
 
 	(void)state;
@@ -37,22 +38,24 @@ test_header_octets(void **state)
 static void
 test_header_round_trip(void **state)
 {
-	uint8_t packet[SMALLEST] = { 0 };
+	uint8_t packet[SMALLEST] = {0};
 	struct random r;
 
 	(void)state;
 	random_init(&r, 1);
 	for (int i = 0; i < 10000; i++) {
 		struct transfer_header in = {
-			.type = (uint8_t)(TRANSFER_DATA + random_below(&r, 4)),
-			.key_index = (uint32_t)random_next(&r),
-			.epoch = (uint16_t)random_next(&r),
-			.counter = random_next(&r) >> 16,
+		    .type = (uint8_t)(TRANSFER_DATA + random_below(&r, 4)),
+		    .key_index = (uint32_t)random_next(&r),
+		    .epoch = (uint16_t)random_next(&r),
+		    .counter = random_next(&r) >> 16,
 		};
-		struct transfer_header out = { 0 };
+		struct transfer_header out = {0};
 
 		transfer_header_encode(&in, packet);
-		assert_int_equal(transfer_header_decode(packet, sizeof(packet), &out), DROP_none);
+		assert_int_equal(
+		    transfer_header_decode(packet, sizeof(packet), &out),
+		    DROP_none);
 		assert_int_equal(out.type, in.type);
 		assert_int_equal(out.key_index, in.key_index);
 		assert_int_equal(out.epoch, in.epoch);
@@ -63,16 +66,17 @@ test_header_round_trip(void **state)
 static void
 test_header_extremes(void **state)
 {
-	const struct transfer_header in = { TRANSFER_CLOSED, UINT32_MAX, UINT16_MAX,
-		(UINT64_C(1) << 48) - 1 };
-	uint8_t packet[SMALLEST] = { 0 };
+	const struct transfer_header in = {
+	    TRANSFER_CLOSED, UINT32_MAX, UINT16_MAX, (UINT64_C(1) << 48) - 1};
+	uint8_t packet[SMALLEST] = {0};
 	struct transfer_header out;
 
 	(void)state;
 	transfer_header_encode(&in, packet);
 	for (int i = 4; i < TRANSFER_HEADER_LEN; i++)
 		assert_int_equal(packet[i], 0xff);
-	assert_int_equal(transfer_header_decode(packet, sizeof(packet), &out), DROP_none);
+	assert_int_equal(
+	    transfer_header_decode(packet, sizeof(packet), &out), DROP_none);
 	assert_true(out.counter == in.counter);
 	assert_int_equal(out.epoch, UINT16_MAX);
 }
@@ -86,11 +90,13 @@ test_header_too_short(void **state)
 	(void)state;
 	good_packet(packet);
 	for (size_t len = 0; len < SMALLEST; len++)
-		assert_int_equal(transfer_header_decode(packet, len, &h), DROP_transfer_short);
+		assert_int_equal(transfer_header_decode(packet, len, &h),
+		    DROP_transfer_short);
 	assert_int_equal(transfer_header_decode(packet, SMALLEST, &h), DROP_none);
 	/* Length is judged first: a short datagram of another version is just short. */
 	packet[0] = 0;
-	assert_int_equal(transfer_header_decode(packet, SMALLEST - 1, &h), DROP_transfer_short);
+	assert_int_equal(transfer_header_decode(packet, SMALLEST - 1, &h),
+	    DROP_transfer_short);
 }
 
 static void
@@ -122,16 +128,18 @@ test_header_reserved_bits(void **state)
 	for (int bit = 8; bit < 32; bit++) {
 		good_packet(packet);
 		packet[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		assert_int_equal(
-		    transfer_header_decode(packet, SMALLEST, &h), DROP_transfer_version);
+		assert_int_equal(transfer_header_decode(packet, SMALLEST, &h),
+		    DROP_transfer_version);
 	}
 }
 
 static void
 test_info_octets(void **state)
 {
-	const struct transfer_info info = { 0x0102, 0x0304, TRANSFER_FLAG_DEMAND, 0x0f };
-	static const uint8_t expected[TRANSFER_INFO_LEN] = { 1, 2, 3, 4, 0x01, 0xf0, 0, 0 };
+	const struct transfer_info info = {
+	    0x0102, 0x0304, TRANSFER_FLAG_DEMAND, 0x0f};
+	static const uint8_t expected[TRANSFER_INFO_LEN] = {
+	    1, 2, 3, 4, 0x01, 0xf0, 0, 0};
 	uint8_t octets[TRANSFER_INFO_LEN];
 
 	(void)state;
@@ -149,16 +157,18 @@ test_info_round_trip(void **state)
 	random_init(&r, 2);
 	for (int i = 0; i < 10000; i++) {
 		struct transfer_info in = {
-			.service = (uint16_t)random_next(&r),
-			.relay_port = (uint16_t)random_next(&r),
-			.flags = (uint8_t)(random_next(&r) & TRANSFER_FLAGS_KNOWN),
-			.hops = (uint8_t)random_below(&r, 16),
+		    .service = (uint16_t)random_next(&r),
+		    .relay_port = (uint16_t)random_next(&r),
+		    .flags = (uint8_t)(random_next(&r) & TRANSFER_FLAGS_KNOWN),
+		    .hops = (uint8_t)random_below(&r, 16),
 		};
 		uint8_t octets[TRANSFER_INFO_LEN];
 		struct transfer_info out;
 
 		transfer_info_encode(&in, octets);
-		assert_int_equal(transfer_info_decode(octets, sizeof(octets), &out), DROP_none);
+		assert_int_equal(
+		    transfer_info_decode(octets, sizeof(octets), &out),
+		    DROP_none);
 		assert_int_equal(out.service, in.service);
 		assert_int_equal(out.relay_port, in.relay_port);
 		assert_int_equal(out.flags, in.flags);
@@ -169,15 +179,17 @@ test_info_round_trip(void **state)
 static void
 test_info_refused(void **state)
 {
-	uint8_t octets[TRANSFER_INFO_LEN] = { 0 };
+	uint8_t octets[TRANSFER_INFO_LEN] = {0};
 	struct transfer_info info;
 
 	(void)state;
 	for (size_t len = 0; len < sizeof(octets); len++)
-		assert_int_equal(transfer_info_decode(octets, len, &info), DROP_transfer_short);
+		assert_int_equal(transfer_info_decode(octets, len, &info),
+		    DROP_transfer_short);
 	for (int flags = 0; flags < 256; flags++) {
 		octets[4] = (uint8_t)flags;
-		assert_int_equal(transfer_info_decode(octets, sizeof(octets), &info),
+		assert_int_equal(
+		    transfer_info_decode(octets, sizeof(octets), &info),
 		    flags <= 3 ? DROP_none : DROP_transfer_inner);
 	}
 }
@@ -186,11 +198,13 @@ test_info_refused(void **state)
 static void
 test_info_reserved_ignored(void **state)
 {
-	static const uint8_t octets[TRANSFER_INFO_LEN] = { 0, 1, 0, 2, 0x02, 0x5f, 0xff, 0xff };
+	static const uint8_t octets[TRANSFER_INFO_LEN] = {
+	    0, 1, 0, 2, 0x02, 0x5f, 0xff, 0xff};
 	struct transfer_info info;
 
 	(void)state;
-	assert_int_equal(transfer_info_decode(octets, sizeof(octets), &info), DROP_none);
+	assert_int_equal(
+	    transfer_info_decode(octets, sizeof(octets), &info), DROP_none);
 	assert_int_equal(info.service, 1);
 	assert_int_equal(info.relay_port, 2);
 	assert_int_equal(info.flags, TRANSFER_FLAG_PARTIAL);
@@ -201,16 +215,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_header_octets),
-		cmocka_unit_test(test_header_round_trip),
-		cmocka_unit_test(test_header_extremes),
-		cmocka_unit_test(test_header_too_short),
-		cmocka_unit_test(test_header_first_octet),
-		cmocka_unit_test(test_header_reserved_bits),
-		cmocka_unit_test(test_info_octets),
-		cmocka_unit_test(test_info_round_trip),
-		cmocka_unit_test(test_info_refused),
-		cmocka_unit_test(test_info_reserved_ignored),
+	    cmocka_unit_test(test_header_octets),
+	    cmocka_unit_test(test_header_round_trip),
+	    cmocka_unit_test(test_header_extremes),
+	    cmocka_unit_test(test_header_too_short),
+	    cmocka_unit_test(test_header_first_octet),
+	    cmocka_unit_test(test_header_reserved_bits),
+	    cmocka_unit_test(test_info_octets),
+	    cmocka_unit_test(test_info_round_trip),
+	    cmocka_unit_test(test_info_refused),
+	    cmocka_unit_test(test_info_reserved_ignored),
 	};
 
 	return cmocka_run_group_tests_name("transfer_header", tests, NULL, NULL);

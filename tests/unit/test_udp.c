@@ -134,7 +134,7 @@ exchange_sizes(struct pair *p)
 	exchange(p, 10 * 1400, 1400);  /* ten equal ones */
 	exchange(p, 9 * 1400 + 7, 1400);
 	exchange(p, 64 * 100, 100);
-	exchange(p, 65 * 100 + 1, 100);  /* more than one call carries */
+	exchange(p, 300 * 100 + 1, 100); /* more than one call carries */
 	exchange(p, 46 * 1400, 1400);    /* 64400 octets in one call */
 	exchange(p, 150 * 1400 + 9, 1400); /* several calls by length */
 	exchange(p, 3 * 30000, 30000);
@@ -145,12 +145,15 @@ static void
 test_segments_v4(void **state)
 {
 	struct pair p;
+	bool segmentation;
 
 	(void)state;
 	open_pair(&p, "127.0.0.1");
-	if (!udp_segmentation(p.a))
+	segmentation = udp_segmentation(p.a);
+	if (!segmentation)
 		print_message("no UDP_SEGMENT here: one message a datagram\n");
 	exchange_sizes(&p);
+	assert_int_equal(udp_segmentation(p.a), segmentation);
 	close_pair(&p);
 }
 

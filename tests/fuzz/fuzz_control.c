@@ -1,0 +1,131 @@
+/*
+ * fuzz_control: requests of a control client, against a small site with everything in it.
+ *
+ * The first octet says whether the caller may change; each line after it is a request.
+ * Whatever it is: an answer is framed right, and its JSON is JSON.
+ */
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "control/control.h"
+
+#define NOW      (100 * CLOCK_SECOND)
+#define REQUESTS 64 /* of one input */
+
+static const char text[] =
+    "site = \"tokyo\"; services: ("
+    " { name = \"web\"; address = [ \"203.0.113.10\", \"2001:db8::10\" ]; protocol = \"tcp\";"
+    "   ports = [ 80, 443 ]; servers: ( { name = \"a\"; address = \"10.1.0.11\"; port = 8080; },"
+    "   { name = \"b\"; address = [ \"10.1.0.12\", \"2001:db8:1::12\" ]; } ); },"
+    " { name = \"weather\"; address = \"203.0.113.11\"; protocol = \"udp\"; ports = [ 53 ];"
+    "   scheduler = \"rr\"; servers: ( { name = \"a\"; address = \"10.1.0.13\"; } ); } );"
+    "load: { listen = \"192.0.2.1:7210\"; certificate = \"/a.crt\"; key = \"/a.key\";"
+    " ca = \"/ca.crt\"; }; transfer: { listen = \"192.0.2.1:7210\"; };"
+    "peers: ( { site = \"osaka\"; load = \"192.0.2.2:7210\"; transfer = \"192.0.2.2:7210\"; } );";
+
+static struct control_parts parts;
+static struct counters counters;
+
+static void
+open_connection(const char *client, enum connection_kind kind, struct random *random)
+{
+	struct connection_new what = {.kind = kind, .protocol = IPPROTO_TCP,
+	    .site = kind == CONNECTION_LOCAL ? CONNECTION_NO_SITE : 0,
+	    .server_number = kind == CONNECTION_TRANSFERRED ? CONNECTION_NO_SERVER : 0};
+	struct connection *c;
+	bool existed;
+
+	if (addr_parse(client, &what.client) < 0 ||
+	    addr_parse("203.0.113.10:443", &what.service) < 0 ||
+	    addr_parse("10.1.0.11:8080", &what.server) < 0)
+		abort();
+	what.self.ip = what.service.ip;
+	if (connection_open(parts.connections, &what, random, NOW, &c, &existed) != DROP_none)
+		abort();
+}
+
+static void
+make_site(void)
+{
+	static const struct connection_settings settings = {.capacity = 64,
+	    .timeouts = {60, 7440, 240, 120, 300, 30, 60}, .hash_key = {{1, 2}}};
+	struct config_faults faults;
+	struct config *config = config_parse(text, "fuzz", &faults);
+	struct random random;
+
+	if (config == NULL)
+		abort();
+	config_faults_free(&faults);
+	random_init(&random, 1);
+	log_set_level(LOG_LEVEL_ERROR);
+	parts.config = config;
+	parts.load = load_table_new();
+	load_table_apply(parts.load, config, NOW);
+	parts.allocation = allocation_new(parts.load, 1.0);
+	parts.connections = connection_table_new(&settings, NOW);
+	parts.counters = &counters;
+	parts.started = NOW;
+	for (uint32_t i = 0; i < load_table_servers(parts.load); i++)
+		load_table_server_set_state(parts.load, i, SERVER_UP, NULL, NOW);
+	open_connection("192.0.2.1:4000", CONNECTION_LOCAL, &random);
+	open_connection("192.0.2.2:4000", CONNECTION_TRANSFERRED, &random);
+	open_connection("192.0.2.3:4000", CONNECTION_RECEIVED, &random);
+}
+
+static void
+check_answer(const char *answer, size_t len)
+{
+	char *body;
+	unsigned long length;
+	json_t *root;
+
+	if (len < 7 || answer[len - 1] != '\n')
+		abort();
+	if (strncmp(answer, "err ", 4) == 0) {
+		if (answer[4] < '1' || answer[4] > '4' || strchr(answer, '\n') != answer + len - 1)
+			abort();
+		return;
+	}
+	length = strtoul(answer + 3, &body, 10);
+	if (strncmp(answer, "ok ", 3) != 0 || *body != '\n' ||
+	    (size_t)(body + 1 - answer) + length != len)
+		abort();
+	root = json_loadb(body + 1, length, JSON_REJECT_DUPLICATES, NULL);
+	if (root == NULL)
+		abort();
+	json_decref(root);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *line = (const char *)data + 1;
+	const char *end = (const char *)data + size;
+	int may_change;
+
+	if (parts.load == NULL)
+		make_site();
+	if (size == 0)
+		return 0;
+	may_change = data[0] & 1;
+	for (int i = 0; i < REQUESTS && line <= end; i++) {
+		const char *newline = memchr(line, '\n', (size_t)(end - line));
+		size_t len = (size_t)((newline != NULL ? newline : end) - line), answer_len;
+		char *answer = control_answer(&parts, line, len, 0, may_change, NOW, &answer_len);
+
+		check_answer(answer, answer_len);
+		free(answer);
+		if (newline == NULL)
+			break;
+		line = newline + 1;
+	}
+	log_set_level(LOG_LEVEL_ERROR);
+	return 0;
+}

@@ -1,0 +1,486 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "wladmctl/table.h"
+#include "wladmctl/text.h"
+
+static const struct table_style plain = {.colour = false, .width = 80};
+static const struct table_style coloured = {.colour = true, .width = 80};
+static const struct table_style narrow = {.colour = false, .width = 30};
+
+/* What an answer looks like; quotes are written as ' in json. */
+static char *
+show(const char *json, const struct table_style *style)
+{
+	char *text, *output = NULL;
+	size_t len;
+	FILE *out = open_memstream(&output, &len);
+	json_error_t error;
+	json_t *root;
+
+	text = strdup(json);
+	for (char *s = text; *s != '\0'; s++)
+		if (*s == '\'')
+			*s = '"';
+	root = json_loads(text, 0, &error);
+	if (root == NULL)
+		fail_msg("%s: %s", error.text, text);
+	text_print(root, out, style);
+	fclose(out);
+	json_decref(root);
+	free(text);
+	return output;
+}
+
+static void
+assert_shown(const char *json, const struct table_style *style, const char *expected)
+{
+	char *output = show(json, style);
+
+	assert_string_equal(output, expected);
+	free(output);
+}
+
+static void
+assert_holds(const char *json, const struct table_style *style, const char *part)
+{
+	char *output = show(json, style);
+
+	if (strstr(output, part) == NULL)
+		fail_msg("\"%s\" is not in:\n%s", part, output);
+	free(output);
+}
+
+static void
+test_counts(void **arg)
+{
+	static const struct {
+		double value;
+		const char *text;
+	} cases[] = {
+		{0, "0"}, {1, "1"}, {999, "999"}, {9999, "9999"}, {10000, "10.0k"},
+		{12345, "12.3k"}, {99949, "99.9k"}, {99999, "100k"}, {999400, "999k"},
+		{1e7, "10.0M"}, {4567890123.0, "4568M"}, {1.5e13, "15.0T"}, {1e30, "1000000000000E"},
+	};
+	char buf[TEXT_SHORT];
+
+	(void)arg;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_string_equal(text_count(cases[i].value, buf), cases[i].text);
+}
+
+static void
+test_seconds(void **arg)
+{
+	static const struct {
+		double value;
+		const char *text;
+	} cases[] = {
+		{0, "0s"}, {0.25, "0.25s"}, {9, "9s"}, {9.999, "10.00s"}, {12.7, "12s"}, {59, "59s"},
+		{60, "1m00s"}, {3599, "59m59s"}, {3600, "1h00m"}, {86399, "23h59m"},
+		{86400, "1d00h"}, {1e6, "11d13h"}, {-1, "-1s"},
+	};
+	char buf[TEXT_SHORT];
+
+	(void)arg;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_string_equal(text_seconds(cases[i].value, buf), cases[i].text);
+}
+
+static char *
+show_table(const struct table *table, const struct table_style *style)
+{
+	char *output = NULL;
+	size_t len;
+	FILE *out = open_memstream(&output, &len);
+
+	table_print(table, out, style);
+	fclose(out);
+	return output;
+}
+
+static void
+test_table(void **arg)
+{
+	static const struct table_column columns[] = {{"NAME", false}, {"EMPTY", false},
+	    {"N", true}, {"WHAT", false}};
+	struct table *table = table_new(columns, 4);
+	char *output = show_table(table, &plain);
+
+	(void)arg;
+	assert_string_equal(output, ""); /* no rows, no head */
+	free(output);
+	table_cell(table, TABLE_PLAIN, "a");
+	table_cell(table, TABLE_PLAIN, "%s", "");
+	table_cell(table, TABLE_PLAIN, "%d", 1000);
+	table_cell(table, TABLE_PLAIN, "x");
+	table_cell(table, TABLE_PLAIN, "longer");
+	table_cell(table, TABLE_PLAIN, "%s", "");
+	table_cell(table, TABLE_PLAIN, "%d", 1);
+	table_cell(table, TABLE_PLAIN, "%s", "");
+	output = show_table(table, &plain);
+	assert_string_equal(output, "NAME       N  WHAT\na       1000  x\nlonger     1\n");
+	free(output);
+	table_free(table);
+	table_free(NULL);
+}
+
+/* Columns that do not fit go on below, aligned; a further line without text is left out. */
+static void
+test_table_continues(void **arg)
+{
+	static const struct table_column columns[] = {{"NAME", false}, {"ADDRESS", false},
+	    {"SECOND", true}, {"LINE", false}};
+	struct table *table = table_new(columns, 4);
+	char *output;
+
+	(void)arg;
+	table_cell(table, TABLE_PLAIN, "one");
+	table_cell(table, TABLE_PLAIN, "[2001:db8::1]:8080");
+	table_cell(table, TABLE_PLAIN, "7");
+	table_cell(table, TABLE_PLAIN, "yes");
+	table_cell(table, TABLE_PLAIN, "two");
+	table_cell(table, TABLE_PLAIN, "192.0.2.1:80");
+	table_cell(table, TABLE_PLAIN, "%s", "");
+	table_cell(table, TABLE_PLAIN, "%s", "");
+	output = show_table(table, &narrow);
+	assert_string_equal(output,
+	    "NAME  ADDRESS\n"
+	    "    SECOND  LINE\n"
+	    "one   [2001:db8::1]:8080\n"
+	    "         7  yes\n"
+	    "two   192.0.2.1:80\n");
+	free(output);
+	table_free(table);
+}
+
+/* A text that is wider than the terminal is folded at blanks and commas, or wherever it must. */
+static void
+test_table_folds(void **arg)
+{
+	static const struct table_column columns[] = {{"N", true}, {"TEXT", false}, {"M", true}};
+	struct table *table = table_new(columns, 3);
+	char *output;
+
+	(void)arg;
+	table_cell(table, TABLE_PLAIN, "1");
+	table_cell(table, TABLE_PLAIN, "a sentence that is longer than thirty columns");
+	table_cell(table, TABLE_PLAIN, "2");
+	table_cell(table, TABLE_PLAIN, "3");
+	table_cell(table, TABLE_PLAIN, "1000,2000,3000,4000,5000,6000-7000");
+	table_cell(table, TABLE_PLAIN, "4");
+	table_cell(table, TABLE_PLAIN, "5");
+	table_cell(table, TABLE_PLAIN, "abcdefghijklmnopqrstuvwxyz0123456789");
+	table_cell(table, TABLE_PLAIN, "6");
+	output = show_table(table, &narrow);
+	assert_string_equal(output,
+	    "N  TEXT\n    M\n"
+	    "1  a sentence that is longer\n   than thirty columns\n    2\n"
+	    "3  1000,2000,3000,4000,5000,\n   6000-7000\n    4\n"
+	    "5  abcdefghijklmnopqrstuvwxyz\n   0123456789\n    6\n");
+	free(output);
+	table_free(table);
+}
+
+static void
+test_harmless(void **arg)
+{
+	char text[] = "a\033[2Jb\n\x7f\xc2\x9b" "31m\xc3\xa9\xc2\xa9";
+
+	(void)arg;
+	table_harmless(text);
+	assert_string_equal(text, "a?[2Jb????31m\xc3\xa9\xc2\xa9");
+}
+
+#define SERVERS                                                                                    \
+	"{'schema': 1, 'view': 'servers', 'servers': ["                                            \
+	"{'service': 'web', 'name': 'a', 'address': '10.1.0.11:8080', 'present': true,"            \
+	" 'state': 'up', 'cause': null, 'admin': 'enabled', 'load': 0.8012, 'high': true,"         \
+	" 'weight': 10, 'active': 801, 'total': 123456},"                                          \
+	"{'service': 'web', 'name': 'b', 'address': '10.1.0.12', 'present': true,"                 \
+	" 'state': 'down', 'cause': 'connection refused', 'admin': 'draining', 'load': 0,"         \
+	" 'high': false, 'weight': 1, 'active': 0, 'total': 0},"                                   \
+	"{'service': 'web', 'name': 'old', 'address': '10.1.0.13', 'present': false,"              \
+	" 'state': 'up', 'cause': null, 'admin': 'enabled', 'load': 0.001, 'high': false,"         \
+	" 'weight': 1, 'active': 1, 'total': 5}]}"
+
+static void
+test_servers(void **arg)
+{
+	(void)arg;
+	assert_shown(SERVERS, &plain,
+	    "SERVICE  SERVER  ADDRESS         STATE     ADMIN      LOAD  WEIGHT  ACTIVE\n"
+	    "    TOTAL  CAUSE\n"
+	    "web      a       10.1.0.11:8080  up, high  enabled   80.1%      10     801\n"
+	    "     123k\n"
+	    "web      b       10.1.0.12       down      draining   0.0%       1       0\n"
+	    "        0  connection refused\n"
+	    "web      old     10.1.0.13       removed   enabled    0.1%       1       1\n"
+	    "        5\n");
+}
+
+static void
+test_colours(void **arg)
+{
+	char *output;
+
+	(void)arg;
+	assert_holds(SERVERS, &coloured, "\033[33mup, high\033[0m");
+	assert_holds(SERVERS, &coloured, "\033[31mdown\033[0m      \033[33mdraining\033[0m");
+	assert_holds(SERVERS, &coloured, "\033[33mremoved\033[0m");
+	assert_holds(SERVERS, &coloured, "\033[1mSERVICE\033[0m  \033[1mSERVER\033[0m");
+	output = show(SERVERS, &plain);
+	assert_null(strchr(output, '\033'));
+	free(output);
+}
+
+/* Without the colours it is the same text: widths do not count escapes. */
+static void
+test_colours_keep_alignment(void **arg)
+{
+	char *with = show(SERVERS, &coloured), *without = show(SERVERS, &plain), *to = with;
+
+	(void)arg;
+	for (const char *from = with; *from != '\0';) {
+		if (*from == '\033')
+			from += strcspn(from, "m") + 1;
+		else
+			*to++ = *from++;
+	}
+	*to = '\0';
+	assert_string_equal(with, without);
+	free(with);
+	free(without);
+}
+
+static void
+test_summary(void **arg)
+{
+	const char *json =
+	    "{'view': 'summary', 'site': 'tokyo', 'version': '1.2', 'uptime_s': 11100,"
+	    " 'connections': 1234567, 'connections_limit': 2097152, 'new_per_second': 12.4,"
+	    " 'packets_in_per_second': 1000, 'bytes_in_per_second': 1234567,"
+	    " 'packets_out_per_second': 999, 'bytes_out_per_second': 8,"
+	    " 'transfer_packets_in_per_second': 1, 'transfer_bytes_in_per_second': 2,"
+	    " 'transfer_packets_out_per_second': 3, 'transfer_bytes_out_per_second': 4,"
+	    " 'services': [{'service': 'web', 'servers': 3, 'servers_up': 2, 'load': 0.5,"
+	    "  'active': 10, 'transferred_active': 5, 'received_active': 0}],"
+	    " 'sites': [{'site': 'osaka', 'state': 'up', 'session': 'up',"
+	    "  'transferred_active': 5, 'received_active': 7}]}";
+
+	(void)arg;
+	assert_shown(json, &plain,
+	    "site tokyo, wlad 1.2, up 3h05m\n"
+	    "\n"
+	    "connections  1235k of 2097k, 12 new/s\n"
+	    "device       in 1000 packets/s, 1235kB/s; out 999 packets/s, 8B/s\n"
+	    "transfer     in 1 packets/s, 2B/s; out 3 packets/s, 4B/s\n"
+	    "\n"
+	    "SERVICE   UP   LOAD  ACTIVE  TRANSFERRED  RECEIVED\n"
+	    "web      2/3  50.0%      10            5         0\n"
+	    "\n"
+	    "SITE   STATE  SESSION  TRANSFERRED  RECEIVED\n"
+	    "osaka  up     up                 5         7\n");
+	assert_holds(json, &coloured, "\033[33m2/3\033[0m");
+}
+
+static void
+test_services(void **arg)
+{
+	(void)arg;
+	assert_shown("{'view': 'services', 'services': [{'service': 'web', 'protocol': 'tcp',"
+	             " 'address': '203.0.113.10', 'ports': '80,443', 'servers': 2, 'servers_up': 2,"
+	             " 'load': 0.25, 'active': 5, 'total': 9, 'transferred_active': 1,"
+	             " 'received_active': 2}]}",
+	    &plain,
+	    "SERVICE  ADDRESS        UP   LOAD  ACTIVE  TOTAL  SENT  GOT  PORTS\n"
+	    "web      203.0.113.10  2/2  25.0%       5      9     1    2  tcp 80,443\n");
+}
+
+static void
+test_sites(void **arg)
+{
+	(void)arg;
+	assert_shown("{'view': 'sites', 'sites': []}", &plain, "no other sites\n");
+	assert_shown(
+	    "{'view': 'sites', 'sites': ["
+	    "{'site': 'osaka', 'state': 'up', 'session': 'up', 'session_s': 75, 'direct': 'unknown',"
+	    " 'rtt_ms': 8.25, 'transferred_active': 4, 'received_active': 0, 'error': null,"
+	    " 'services': [{'service': 'web', 'servers_up': 3, 'servers_not_high': 2,"
+	    "  'transferable': 250, 'permitted': true, 'load': 0.375, 'age_ms': 300,"
+	    "  'transferred_active': 4, 'received_active': 0},"
+	    " {'service': 'mail', 'servers_up': null, 'servers_not_high': null,"
+	    "  'transferable': null, 'permitted': null, 'load': null, 'age_ms': null,"
+	    "  'transferred_active': 0, 'received_active': 0}]},"
+	    "{'site': 'kobe', 'state': 'down', 'session': 'none', 'session_s': 5,"
+	    " 'direct': 'unknown', 'rtt_ms': null, 'transferred_active': 0,"
+	    " 'received_active': 0, 'error': 'expired \\u001b[2J', 'services': []}]}",
+	    &plain,
+	    "SITE   STATE  SESSION  SINCE  DIRECT     RTT  TRANSFERRED  RECEIVED\n"
+	    "    ERROR\n"
+	    "osaka  up     up       1m15s  unknown  8.2ms            4         0\n"
+	    "kobe   down   none        5s  unknown      -            0         0\n"
+	    "    expired ?[2J\n"
+	    "\n"
+	    "SITE   SERVICE  UP  NOT HIGH  FREE  PERMITTED   LOAD    AGE  SENT  GOT\n"
+	    "osaka  web       3         2   250  yes        37.5%  0.30s     4    0\n"
+	    "osaka  mail      -         -     -  -              -      -     0    0\n");
+}
+
+static void
+test_connections(void **arg)
+{
+	const char *json =
+	    "{'view': 'connections', 'connections': ["
+	    "{'protocol': 'tcp', 'kind': 'local', 'client': '192.0.2.1:4000',"
+	    " 'service_address': '203.0.113.10:443', 'server': '10.1.0.11:8080',"
+	    " 'state': 'established', 'idle_ms': 1500, 'packets': 10, 'bytes': 123456},"
+	    "{'protocol': 'tcp', 'kind': 'transferred', 'client': '192.0.2.2:4000',"
+	    " 'service_address': '203.0.113.10:443', 'server': null, 'transferee': 'osaka',"
+	    " 'state': 'opening', 'idle_ms': 0, 'packets': 1, 'bytes': 60},"
+	    "{'protocol': 'udp', 'kind': 'received', 'client': '192.0.2.3:4000',"
+	    " 'service_address': '198.51.100.1:53', 'server': '10.1.0.13:53', 'transferor': 'kobe',"
+	    " 'state': 'closing', 'idle_ms': 90000, 'packets': 1, 'bytes': 60}],"
+	    " 'listed': 3, 'truncated': true, 'live': 1000}";
+
+	(void)arg;
+	assert_shown(json, &plain,
+	    "PROTO  CLIENT          SERVICE ADDRESS   SERVER                 STATE\n"
+	    "    KIND          IDLE  PACKETS  BYTES\n"
+	    "tcp    192.0.2.1:4000  203.0.113.10:443  10.1.0.11:8080         established\n"
+	    "    local        1.50s       10   123k\n"
+	    "tcp    192.0.2.2:4000  203.0.113.10:443  at osaka               opening\n"
+	    "    transferred     0s        1     60\n"
+	    "udp    192.0.2.3:4000  198.51.100.1:53   10.1.0.13:53 for kobe  closing\n"
+	    "    received     1m30s        1     60\n"
+	    "3 shown of 1000, truncated: see limit\n");
+	assert_shown("{'view': 'connections', 'connections': [], 'listed': 0, 'live': 7,"
+	             " 'truncated': false}",
+	    &plain, "0 shown of 7\n");
+}
+
+static void
+test_counters(void **arg)
+{
+	(void)arg;
+	assert_shown("{'view': 'counters', 'counters': {'packets_in': 12, 'bytes_in': 0},"
+	             " 'drops': {'ttl': 0, 'icmp': 3}}",
+	    &plain,
+	    "COUNTERS\n"
+	    "  packets_in                                 12\n"
+	    "  bytes_in                                    0\n"
+	    "PACKETS DROPPED\n"
+	    "  icmp                                        3\n");
+	assert_holds("{'view': 'counters', 'counters': {}, 'drops': {'ttl': 0}}", &plain,
+	    "PACKETS DROPPED\n  none\n");
+}
+
+static void
+test_explain(void **arg)
+{
+	(void)arg;
+	assert_shown(
+	    "{'view': 'explain', 'client': '192.0.2.1:4000', 'service': 'web',"
+	    " 'service_address': '203.0.113.10', 'protocol': 'tcp', 'martian': false,"
+	    " 'existing': [{'client': '192.0.2.1:4000', 'service_address': '203.0.113.10:443',"
+	    "  'kind': 'transferred', 'transferee': 'osaka', 'state': 'established'}],"
+	    " 'own': {'prefer': 'local', 'load': 0.8, 'high_load': 0.75, 'gate': 0.5,"
+	    "  'servers_up': 2, 'capacity': 200},"
+	    " 'sites': [{'site': 'osaka', 'candidate': true, 'reason': 'candidate',"
+	    "  'capacity': 300, 'load': 0.2, 'fresh': 1, 'slow_start': 0.55, 'near': 0.89,"
+	    "  'weight': 102.7, 'probability': 0.5}],"
+	    " 'scheduler': 'twos', 'servers': [{'name': 'a', 'address': '10.1.0.11:80',"
+	    "  'candidate': false, 'reason': 'draining', 'weight': 1, 'active': 80,"
+	    "  'max_connections': 100, 'load': 0.8, 'probability': 0}],"
+	    " 'outcome': {'own_server': 0, 'other_site': 0.5, 'refused': 0.5}}",
+	    &plain,
+	    "client 192.0.2.1:4000 to service web (tcp 203.0.113.10)\n"
+	    "own site: load 80.0% of 200, high from 75.0%, 2 servers up, prefer local\n"
+	    "gate: 50.0% of new connections may leave for a better site\n"
+	    "exists: 192.0.2.1:4000 to 203.0.113.10:443,\n"
+	    "        established, transferred, osaka: it stays where it is\n"
+	    "\n"
+	    "SITE   REASON     CAPACITY   LOAD  FRESH  SLOW START  NEAR  WEIGHT   GETS\n"
+	    "osaka  candidate       300  20.0%   1.00        0.55  0.89   102.7  50.0%\n"
+	    "\n"
+	    "SERVER  ADDRESS       REASON    WEIGHT  ACTIVE  MAX   LOAD  GETS\n"
+	    "a       10.1.0.11:80  draining       1      80  100  80.0%  0.0%\n"
+	    "\n"
+	    "a new connection: own server 0.0%, other site 50.0%, refused 50.0% (twos)\n");
+	assert_holds("{'view': 'explain', 'martian': true}", &plain, "packets are dropped");
+}
+
+static void
+test_small_answers(void **arg)
+{
+	(void)arg;
+	assert_shown("{'view': 'server', 'service': 'web', 'name': 'a', 'admin': 'draining',"
+	             " 'before': 'enabled', 'state': 'up', 'active': 12}",
+	    &plain, "web/a: draining (was enabled), measured up, 12 connections\n");
+	assert_shown("{'view': 'log', 'level': 'debug'}", &plain, "log level debug\n");
+	assert_shown("{'view': 'version', 'version': '1.2', 'site': 'tokyo'}", &plain,
+	    "wlad 1.2 at site tokyo\n");
+	assert_shown("{'view': 'help', 'commands': [{'command': 'log LEVEL', 'right': 'change',"
+	             " 'help': 'text'}, {'command': 'help', 'right': 'look', 'help': 'more'}]}",
+	    &plain,
+	    "log LEVEL\n        text (*)\nhelp\n        more\n"
+	    "(*) root and the daemon's user only\n");
+}
+
+/* Another version's answers: unknown ones as JSON, known ones with what is there. */
+static void
+test_other_versions(void **arg)
+{
+	static const char *const views[] = {"summary", "services", "servers", "sites",
+	    "connections", "counters", "explain", "server", "log", "version", "help"};
+	char json[256];
+
+	(void)arg;
+	assert_shown("{'schema': 9, 'view': 'tunnels', 'x': ['\\u001b']}", &plain,
+	    "{\n  \"schema\": 9,\n  \"view\": \"tunnels\",\n  \"x\": [\n    \"\\u001B\"\n  ]\n}\n");
+	assert_shown("[1]", &plain, "[\n  1\n]\n");
+	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
+		snprintf(json, sizeof(json), "{'view': '%s'}", views[i]);
+		free(show(json, &plain));
+		snprintf(json, sizeof(json),
+		    "{'view': '%s', 'servers': [{}], 'sites': [{'services': 7}, 8], 'services': 'x',"
+		    " 'connections': [[]], 'commands': [1], 'counters': [], 'drops': {'x': 'y'},"
+		    " 'own': [], 'existing': {}, 'outcome': null, 'version': {}, 'site': 1}",
+		    views[i]);
+		free(show(json, &plain));
+	}
+	assert_holds("{'view': 'servers', 'servers': [{'name': 7}]}", &plain,
+	    "-        -       -        -      -         -       -       -      -\n");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_seconds),
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_table_continues),
+		cmocka_unit_test(test_table_folds),
+		cmocka_unit_test(test_harmless),
+		cmocka_unit_test(test_servers),
+		cmocka_unit_test(test_colours),
+		cmocka_unit_test(test_colours_keep_alignment),
+		cmocka_unit_test(test_summary),
+		cmocka_unit_test(test_services),
+		cmocka_unit_test(test_sites),
+		cmocka_unit_test(test_connections),
+		cmocka_unit_test(test_counters),
+		cmocka_unit_test(test_explain),
+		cmocka_unit_test(test_small_answers),
+		cmocka_unit_test(test_other_versions),
+	};
+
+	return cmocka_run_group_tests_name("wladmctl_text", tests, NULL, NULL);
+}
