@@ -6,9 +6,10 @@
 set -eu
 
 build="gcc make autoconf automake pkg-config libc6-dev libevent-dev libconfig-dev libssl-dev
-    libjansson-dev libmnl-dev libncurses-dev"
+    libjansson-dev libmnl-dev"
 demo="python3 iproute2 util-linux nginx openssl coreutils curl"
-tests="$demo clang clang-format libcmocka-dev mandoc python3-pytest python3-scapy dnsmasq-base
+tests="$demo clang libclang-rt-14-dev clang-format libcmocka-dev mandoc python3-pytest python3-scapy
+    python3-cryptography dnsmasq-base
     bind9-dnsutils iperf3 wrk haproxy nftables tcpdump iputils-ping shellcheck"
 
 usage() {

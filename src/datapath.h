@@ -36,9 +36,12 @@ struct datapath_parts {
 struct datapath *datapath_new(const struct datapath_parts *parts, uint64_t now);
 void datapath_free(struct datapath *dp);
 
-/* Reads and handles what is there, at most IO_BATCH packets.  Returns true if there may be more. */
-bool datapath_run_device(struct datapath *dp, uint64_t now);
-bool datapath_run_transfer(struct datapath *dp, uint64_t now);
+/*
+ * Reads and handles what is there, at most IO_BATCH packets.  Returns how many there were
+ * (IO_BATCH: there may be more), or -1 with errno if the device or socket is broken.
+ */
+int datapath_run_device(struct datapath *dp, uint64_t now);
+int datapath_run_transfer(struct datapath *dp, uint64_t now);
 
 /* Arrivals 1, 2, 3 and 6: one packet from the device. */
 void datapath_device_packet(struct datapath *dp, struct packet *p, uint64_t now);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "datapath.h"
 #include "datapath_internal.h"
 
@@ -83,7 +82,7 @@ datapath_connections(struct datapath *dp)
 	return dp->connections;
 }
 
-bool
+int
 datapath_run_device(struct datapath *dp, uint64_t now)
 {
 	struct packet p;
@@ -91,13 +90,11 @@ datapath_run_device(struct datapath *dp, uint64_t now)
 	for (int i = 0; i < IO_BATCH; i++) {
 		int got = dp->io->ops->device_receive(dp->io, &p);
 
-		if (got == -1)
-			log_warn("device cannot be read");
-		if (got <= 0)
-			return false;
+		if (got != 1)
+			return got == 0 ? i : -1;
 		datapath_device_packet(dp, &p, now);
 	}
-	return true;
+	return IO_BATCH;
 }
 
 static void
@@ -111,17 +108,15 @@ split_datagram(struct datapath *dp, const struct datagram *d, uint64_t now)
 	}
 }
 
-bool
+int
 datapath_run_transfer(struct datapath *dp, uint64_t now)
 {
 	struct datagram batch[IO_BATCH];
 	int count = dp->io->ops->transfer_receive(dp->io, batch, IO_BATCH);
 
-	if (count == -1)
-		log_warn("transfer socket cannot be read");
 	for (int i = 0; i < count; i++)
 		split_datagram(dp, &batch[i], now);
-	return count == IO_BATCH;
+	return count;
 }
 
 void

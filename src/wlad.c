@@ -3,6 +3,9 @@
  */
 #include "wlad.h"
 
+#include <sys/resource.h>
+#include <sys/time.h>
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,6 +34,11 @@
 
 #define ERROR_TEXT 512
 
+/* A key's epoch ends by itself after so many packets; here, after so long. */
+#define KEY_EPOCH  (600 * CLOCK_SECOND)
+/* How often keys of epochs that are over are looked for, to be wiped. */
+#define KEY_EXPIRY (2 * CLOCK_SECOND)
+
 /* The apparatus: everything that lives as long as the process. */
 struct wlad {
 	struct config *config;
@@ -46,9 +54,9 @@ struct wlad {
 	struct exchange *exchange;
 	struct control *control;
 	struct loop_fd *device_fd, *transfer_fd;
-	struct loop_timer *expiry;
+	struct loop_timer *expiry, *key_expiry, *key_epoch;
 	struct loop_signal *signals[3];
-	bool stopping;
+	bool stopping, broken;
 	char error[ERROR_TEXT];
 };
 
@@ -79,8 +87,12 @@ on_device(void *arg, int fd, bool readable, bool writable, uint64_t now)
 
 	(void)fd;
 	(void)writable;
-	if (readable)
-		datapath_run_device(w->datapath, now);
+	if (!readable || datapath_run_device(w->datapath, now) != -1)
+		return;
+	/* somebody removed it: a descriptor that stays in error would keep us busy for nothing */
+	log_error("device is gone device=%s", io_device_name(w->io));
+	w->broken = true;
+	loop_stop(w->loop);
 }
 
 static void
@@ -90,8 +102,27 @@ on_transfer(void *arg, int fd, bool readable, bool writable, uint64_t now)
 
 	(void)fd;
 	(void)writable;
-	if (readable)
-		datapath_run_transfer(w->datapath, now);
+	if (readable && datapath_run_transfer(w->datapath, now) == -1)
+		log_warn("transfer socket cannot be read");
+}
+
+static void
+on_key_expiry(void *arg, uint64_t now)
+{
+	struct wlad *w = arg;
+
+	keyring_expire(w->keyring, now);
+	loop_timer_set(w->key_expiry, KEY_EXPIRY);
+}
+
+static void
+on_key_epoch(void *arg, uint64_t now)
+{
+	struct wlad *w = arg;
+
+	(void)now;
+	keyring_next_epoch(w->keyring);
+	loop_timer_set(w->key_epoch, KEY_EPOCH);
 }
 
 static void
@@ -277,16 +308,33 @@ connect_loop(struct wlad *w)
 		    loop_fd_add(w->loop, transfer, true, false, on_transfer, w);
 	w->expiry = loop_timer_new(w->loop, on_expiry, w);
 	loop_timer_set(w->expiry, CLOCK_SECOND);
+	w->key_expiry = loop_timer_new(w->loop, on_key_expiry, w);
+	loop_timer_set(w->key_expiry, KEY_EXPIRY);
+	w->key_epoch = loop_timer_new(w->loop, on_key_epoch, w);
+	loop_timer_set(w->key_epoch, KEY_EPOCH);
 	w->signals[0] = loop_signal_add(w->loop, SIGTERM, on_terminate, w);
 	w->signals[1] = loop_signal_add(w->loop, SIGINT, on_terminate, w);
 	w->signals[2] = loop_signal_add(w->loop, SIGHUP, on_hangup, w);
 	load_table_set_listener(w->load, on_load_changed, w);
 }
 
+/* A descriptor for each check under way, each session, each wladmctl: as many as root may have. */
+static void
+raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* Everything that needs rights comes before privileges_drop(). */
 static int
 start(struct wlad *w)
 {
+	raise_descriptors();
 	make_tables(w);
 	if (open_io(w) == -1 || add_routes(w) == -1 || make_datapath(w) == -1 ||
 	    open_exchange(w) == -1 || open_control(w) == -1)
@@ -307,6 +355,8 @@ stop(struct wlad *w)
 	exchange_free(w->exchange);
 	for (size_t i = 0; i < sizeof(w->signals) / sizeof(w->signals[0]); i++)
 		loop_signal_free(w->signals[i]);
+	loop_timer_free(w->key_epoch);
+	loop_timer_free(w->key_expiry);
 	loop_timer_free(w->expiry);
 	loop_fd_free(w->transfer_fd);
 	loop_fd_free(w->device_fd);
@@ -365,7 +415,7 @@ run(struct wlad *w)
 	loop_run(w->loop);
 	log_info("stopped");
 	stop(w);
-	return 0;
+	return w->broken ? 1 : 0;
 }
 
 int

@@ -256,9 +256,6 @@ check_services(const struct config *config, struct report *report)
 {
 	if (config->services_count == 0 && !report_bad(report, &config->services))
 		report_field(report, &config->services, "must hold at least one service");
-	if (config->services_count > CONFIG_SERVICES_MAX)
-		report_field(report, &config->services, "can hold at most %d services",
-		    CONFIG_SERVICES_MAX);
 	for (size_t i = 0; i < config->services_count; i++) {
 		const struct config_service *service = &config->services[i];
 

@@ -18,9 +18,8 @@
 
 #define CONFIG_NAME_MAX 63 /* octets of a site, service or server name; a DNS label's characters and '.', '_' */
 
-#define CONFIG_SERVICES_MAX 65535 /* their numbers have 16 bits in transfer packets */
-#define CONFIG_PORTS_MAX    1024  /* of a service: what other sites can be told */
-#define CONFIG_PEERS_MAX    256
+#define CONFIG_PORTS_MAX 1024 /* of a service: what other sites can be told */
+#define CONFIG_PEERS_MAX 256
 
 enum config_role { CONFIG_ROLE_SITE };
 enum config_scheduler { CONFIG_TWOS, CONFIG_RR, CONFIG_WRR, CONFIG_SCHEDULERS };
@@ -84,7 +83,7 @@ struct config {
 	size_t self_addresses_count;
 
 	struct config_service *services;
-	size_t services_count;
+	size_t services_count; /* 1 to 65535: more do not fit into a file of 1 MiB */
 
 	struct {
 		struct addr listen; /* port 0: no transfer */

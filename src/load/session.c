@@ -145,7 +145,7 @@ next_message(struct session *s, struct evbuffer *input)
 
 /*
  * Called after each TLS record, so that what waits is less than a message and a record.  There is no
- * read watermark: libevent would leave the rest of a record inside OpenSSL when it is
+ * read watermark: libevent may leave the rest of a record inside OpenSSL when it is
  * reached, and come back to it only when more arrives.
  */
 static void

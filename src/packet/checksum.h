@@ -2,7 +2,7 @@
  * checksum: the Internet checksum (RFC 1071) and its update (RFC 1624).
  *
  * Sums are one's complement sums over 16-bit words in network order, unfolded in 32 bits or
- * folded in 16.  Used by packet/ alone.
+ * folded in 16.  Used by packet/ and by the device files of io/.
  */
 #ifndef WLAD_PACKET_CHECKSUM_H
 #define WLAD_PACKET_CHECKSUM_H

@@ -5,58 +5,6 @@
 
 #define COLUMNS(array) (sizeof(array) / sizeof((array)[0]))
 
-/* States in colours: what is good, what asks for attention, what is broken. */
-static enum table_colour
-state_colour(const char *state)
-{
-	static const struct {
-		const char *state;
-		enum table_colour colour;
-	} colours[] = {
-		{"up", TABLE_GOOD},
-		{"down", TABLE_BAD},
-		{"none", TABLE_BAD},
-		{"connecting", TABLE_WARN},
-		{"draining", TABLE_WARN},
-		{"disabled", TABLE_WARN},
-		{"opening", TABLE_WARN},
-		{"established", TABLE_GOOD},
-	};
-
-	for (size_t i = 0; i < COLUMNS(colours); i++)
-		if (strcmp(colours[i].state, state) == 0)
-			return colours[i].colour;
-	return TABLE_PLAIN;
-}
-
-static void
-cell_state(struct table *table, const json_t *object, const char *key)
-{
-	const char *state = text_string(object, key);
-
-	table_cell(table, state_colour(state), "%s", state);
-}
-
-static void
-cell_seconds(struct table *table, const json_t *object, const char *key, double unit)
-{
-	char buf[TEXT_SHORT];
-	const json_t *value = json_object_get(object, key);
-
-	table_cell(table, TABLE_PLAIN, "%s",
-	    json_is_number(value) ? text_seconds(json_number_value(value) * unit, buf) : "-");
-}
-
-/* "2/3": green if all are up, red if none is. */
-static void
-cell_up(struct table *table, const json_t *object)
-{
-	double up = text_number(object, "servers_up"), all = text_number(object, "servers");
-
-	table_cell(table, up >= all ? TABLE_GOOD : up > 0 ? TABLE_WARN : TABLE_BAD, "%.0f/%.0f",
-	    up, all);
-}
-
 static void
 rate_line(const json_t *answer, FILE *out, const char *name, const char *prefix)
 {
@@ -82,7 +30,7 @@ summary_services(const json_t *answer, FILE *out, const struct table_style *styl
 
 	json_array_foreach(json_object_get(answer, "services"), i, o) {
 		text_cell_string(table, o, "service");
-		cell_up(table, o);
+		text_cell_up(table, o);
 		text_cell_percent(table, o, "load");
 		text_cell_count(table, o, "active");
 		text_cell_count(table, o, "transferred_active");
@@ -103,8 +51,8 @@ summary_sites(const json_t *answer, FILE *out, const struct table_style *style)
 
 	json_array_foreach(json_object_get(answer, "sites"), i, o) {
 		text_cell_string(table, o, "site");
-		cell_state(table, o, "state");
-		cell_state(table, o, "session");
+		text_cell_state(table, o, "state");
+		text_cell_state(table, o, "session");
 		text_cell_count(table, o, "transferred_active");
 		text_cell_count(table, o, "received_active");
 	}
@@ -145,7 +93,7 @@ print_services(const json_t *answer, FILE *out, const struct table_style *style)
 	json_array_foreach(json_object_get(answer, "services"), i, o) {
 		text_cell_string(table, o, "service");
 		text_cell_string(table, o, "address");
-		cell_up(table, o);
+		text_cell_up(table, o);
 		text_cell_percent(table, o, "load");
 		text_cell_count(table, o, "active");
 		text_cell_count(table, o, "total");
@@ -169,7 +117,7 @@ cell_server_state(struct table *table, const json_t *o)
 	else if (strcmp(state, "up") == 0 && text_true(o, "high"))
 		table_cell(table, TABLE_WARN, "up, high");
 	else
-		table_cell(table, state_colour(state), "%s", state);
+		table_cell(table, text_state_colour(state), "%s", state);
 }
 
 static void
@@ -187,7 +135,7 @@ print_servers(const json_t *answer, FILE *out, const struct table_style *style)
 		text_cell_string(table, o, "name");
 		text_cell_string(table, o, "address");
 		cell_server_state(table, o);
-		cell_state(table, o, "admin");
+		text_cell_state(table, o, "admin");
 		text_cell_percent(table, o, "load");
 		text_cell_count(table, o, "weight");
 		text_cell_count(table, o, "active");
@@ -211,9 +159,9 @@ site_rows(const json_t *answer, FILE *out, const struct table_style *style)
 
 	json_array_foreach(json_object_get(answer, "sites"), i, o) {
 		text_cell_string(table, o, "site");
-		cell_state(table, o, "state");
-		cell_state(table, o, "session");
-		cell_seconds(table, o, "session_s", 1);
+		text_cell_state(table, o, "state");
+		text_cell_state(table, o, "session");
+		text_cell_seconds(table, o, "session_s", 1);
 		text_cell_string(table, o, "direct");
 		rtt = json_object_get(o, "rtt_ms");
 		if (json_is_number(rtt))
@@ -245,7 +193,7 @@ site_service_row(struct table *table, const json_t *site, const json_t *o)
 	else
 		table_cell(table, TABLE_PLAIN, "-");
 	text_cell_percent(table, o, "load");
-	cell_seconds(table, o, "age_ms", 0.001);
+	text_cell_seconds(table, o, "age_ms", 0.001);
 	text_cell_count(table, o, "transferred_active");
 	text_cell_count(table, o, "received_active");
 }
@@ -305,9 +253,9 @@ print_connections(const json_t *answer, FILE *out, const struct table_style *sty
 		text_cell_string(table, o, "client");
 		text_cell_string(table, o, "service_address");
 		cell_served(table, o);
-		cell_state(table, o, "state");
+		text_cell_state(table, o, "state");
 		text_cell_string(table, o, "kind");
-		cell_seconds(table, o, "idle_ms", 0.001);
+		text_cell_seconds(table, o, "idle_ms", 0.001);
 		text_cell_count(table, o, "packets");
 		text_cell_count(table, o, "bytes");
 	}
@@ -351,9 +299,9 @@ print_server(const json_t *answer, FILE *out, const struct table_style *style)
 	char active[TEXT_SHORT];
 
 	fprintf(out, "%s/%s: ", text_string(answer, "service"), text_string(answer, "name"));
-	table_text(out, style, state_colour(admin), admin);
+	table_text(out, style, text_state_colour(admin), admin);
 	fprintf(out, " (was %s), measured ", text_string(answer, "before"));
-	table_text(out, style, state_colour(state), state);
+	table_text(out, style, text_state_colour(state), state);
 	fprintf(out, ", %s connections\n", text_count(text_number(answer, "active"), active));
 }
 

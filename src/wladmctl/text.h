@@ -30,9 +30,18 @@ const char *text_string(const json_t *object, const char *key);
 double text_number(const json_t *object, const char *key);
 bool text_true(const json_t *object, const char *key);
 
-/* A cell with a number, a share, or "-" if the key is missing or null. */
+/* A cell with a number, a share, a text, a time in units of so many seconds; "-" if the key is
+ * missing or null. */
 void text_cell_count(struct table *table, const json_t *object, const char *key);
 void text_cell_percent(struct table *table, const json_t *object, const char *key);
 void text_cell_string(struct table *table, const json_t *object, const char *key);
+void text_cell_seconds(struct table *table, const json_t *object, const char *key, double unit);
+
+/* States in colours: what is good, what asks for attention, what is broken. */
+enum table_colour text_state_colour(const char *state);
+void text_cell_state(struct table *table, const json_t *object, const char *key);
+
+/* "2/3" of servers_up and servers: green if all are up, red if none is. */
+void text_cell_up(struct table *table, const json_t *object);
 
 #endif

@@ -1,8 +1,9 @@
 /*
- * text_values: values as short text.
+ * text_values: values as short text, and as cells of a table.
  */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "wladmctl/text.h"
 
@@ -92,4 +93,54 @@ void
 text_cell_string(struct table *table, const json_t *object, const char *key)
 {
 	table_cell(table, TABLE_PLAIN, "%s", text_string(object, key));
+}
+
+enum table_colour
+text_state_colour(const char *state)
+{
+	static const struct {
+		const char *state;
+		enum table_colour colour;
+	} colours[] = {
+		{"up", TABLE_GOOD},
+		{"down", TABLE_BAD},
+		{"none", TABLE_BAD},
+		{"connecting", TABLE_WARN},
+		{"draining", TABLE_WARN},
+		{"disabled", TABLE_WARN},
+		{"opening", TABLE_WARN},
+		{"established", TABLE_GOOD},
+	};
+
+	for (size_t i = 0; i < sizeof(colours) / sizeof(colours[0]); i++)
+		if (strcmp(colours[i].state, state) == 0)
+			return colours[i].colour;
+	return TABLE_PLAIN;
+}
+
+void
+text_cell_state(struct table *table, const json_t *object, const char *key)
+{
+	const char *state = text_string(object, key);
+
+	table_cell(table, text_state_colour(state), "%s", state);
+}
+
+void
+text_cell_seconds(struct table *table, const json_t *object, const char *key, double unit)
+{
+	char buf[TEXT_SHORT];
+	const json_t *value = json_object_get(object, key);
+
+	table_cell(table, TABLE_PLAIN, "%s",
+	    json_is_number(value) ? text_seconds(json_number_value(value) * unit, buf) : "-");
+}
+
+void
+text_cell_up(struct table *table, const json_t *object)
+{
+	double up = text_number(object, "servers_up"), all = text_number(object, "servers");
+
+	table_cell(table, up >= all ? TABLE_GOOD : up > 0 ? TABLE_WARN : TABLE_BAD, "%.0f/%.0f",
+	    up, all);
 }

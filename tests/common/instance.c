@@ -154,7 +154,7 @@ instance_carry(struct instance *a, struct instance *b, uint64_t now)
 		memory_put_datagram(b->io, d.data, d.len, &a->config->transfer.listen);
 		count++;
 	}
-	while (datapath_run_transfer(b->datapath, now))
+	while (datapath_run_transfer(b->datapath, now) == IO_BATCH)
 		;
 	return count;
 }

@@ -16,6 +16,8 @@
 #include "base/xalloc.h"
 #include "control/control.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 #define NOW      (100 * CLOCK_SECOND)
 #define REQUESTS 64 /* of one input */
 

@@ -41,7 +41,7 @@ replay_directory(const char *directory)
 {
 	DIR *dir = opendir(directory);
 	struct dirent *entry;
-	char path[4096];
+	char path[5000];
 	int count = 0;
 
 	if (dir == NULL) {

@@ -1,5 +1,6 @@
 """Fixtures of the lab: content, two sites, what to show when a test fails."""
 
+import importlib
 import os
 import platform
 import shutil
@@ -35,7 +36,7 @@ def why_not():
     if missing:
         return "needs " + ", ".join(missing)
     try:
-        import scapy.all  # noqa: F401
+        importlib.import_module("scapy.layers.inet6")
     except ImportError:
         return "needs scapy"
     return netns.unusable()
@@ -78,15 +79,26 @@ def content(possible):
     shutil.rmtree(directory)
 
 
-@pytest.fixture(scope="session")
-def upload_file(content):
-    """100 MiB to be uploaded: (path, SHA-256)."""
-    path = os.path.join(content.directory, "upload")
+def cut(content, name, mib):
+    """A piece out of the middle of the content as a file: (path, SHA-256)."""
+    path = os.path.join(content.directory, name)
     with open(content.big, "rb") as source, open(path, "wb") as out:
         source.seek(200 << 20)
-        for _ in range(100):
+        for _ in range(mib):
             out.write(source.read(1 << 20))
     return path, servers.sha256(path)
+
+
+@pytest.fixture(scope="session")
+def upload_file(content):
+    """100 MiB to be uploaded."""
+    return cut(content, "upload", 100)
+
+
+@pytest.fixture(scope="session")
+def small_file(content):
+    """4 MiB to be uploaded where every packet is looked at."""
+    return cut(content, "small", 4)
 
 
 @pytest.fixture(scope="module")

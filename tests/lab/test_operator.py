@@ -25,8 +25,10 @@ def check(lab, text, name="checked.conf"):
     return daemon.check(path)
 
 
-def line_of(text, part):
-    return next(i for i, line in enumerate(text.splitlines(), 1) if part in line)
+def changed_line(good, bad):
+    """The number of the first line that was added or changed."""
+    lines = zip(good.splitlines(), bad.splitlines())
+    return next((i for i, (a, b) in enumerate(lines, 1) if a != b), len(good.splitlines()) + 1)
 
 
 # Configuration.
@@ -58,9 +60,9 @@ def test_fault_says_where(lab, old, new):
     bad = good.replace(old, new, 1)
     status, out = check(lab, bad)
     assert status == 1
-    line = line_of(bad, new.splitlines()[-1].strip())
-    near = range(line - 1, line + 2)
-    assert any("checked.conf:%d:" % n in out for n in near), out
+    line = changed_line(good, bad)
+    # libconfig itself counts a number that is too large for the line where it ends
+    assert "checked.conf:%d:" % line in out or "checked.conf:%d:" % (line + 1) in out, out
 
 
 def test_all_faults_at_once(lab):
@@ -305,8 +307,8 @@ def test_strangers_may_not_even_look(lab):
     done = subprocess.run(["setpriv", "--reuid=daemon", "--regid=daemon", "--clear-groups",
                            daemon.WLADMCTL, "-s", lab.x.wlad.socket, "show", "servers"],
                           capture_output=True, text=True, timeout=10)
-    assert done.returncode == 3
-    assert "ermission" in done.stderr
+    assert done.returncode == 1
+    assert lab.x.wlad.socket in done.stderr and "not allowed" in done.stderr
 
 
 def test_group_may_look_but_not_change(lab):

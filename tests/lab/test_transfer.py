@@ -88,7 +88,7 @@ def transfer(p, source, destination):
 
 
 @FAMILIES
-def test_replies_never_touch_the_transferor(spilled, upload_file, v6):
+def test_replies_never_touch_the_transferor(spilled, v6):
     """Every packet on tokyo's link is one that rule 2 allows there, and none is a reply."""
     lab = spilled
     client, service = (CLIENT6, lab.x.v6) if v6 else (CLIENT4, lab.x.v4)
@@ -121,13 +121,14 @@ def test_replies_never_touch_the_transferor(spilled, upload_file, v6):
 
 
 @FAMILIES
-def test_upload_fits_the_path(spilled, upload_file, v6):
+def test_upload_fits_the_path(spilled, small_file, v6):
     """Osaka lowers the MSS of the SYN-ACK, so that no transfer packet is a fragment or too large."""
     lab = spilled
     captures = [capture.Capture(lab.x.gw, "wan", "udp"),
                 capture.Capture(lab.client, "eth0", "tcp")]
-    lab.upload(lab.x, upload_file[0], "fits", v6)
-    lab.upload_found("fits")
+    path, digest = small_file
+    lab.upload(lab.x, path, "fits", v6)
+    assert lab.upload_found("fits")[1] == digest
     at_x, at_client = [c.stop() for c in captures]
     sealed = [p for p in at_x if transfer(p, lab.x, lab.y)]
     assert len(sealed) > 100

@@ -140,7 +140,7 @@ device(unsigned number, unsigned gso, unsigned size, unsigned partial, const cha
 
 	memory_put_packet(i->io, octets, from_hex(hex), (uint8_t)gso, (uint16_t)size,
 	    partial != 0);
-	while (datapath_run_device(i->datapath, now))
+	while (datapath_run_device(i->datapath, now) == IO_BATCH)
 		;
 }
 
@@ -155,7 +155,7 @@ inject(unsigned number, const char *from, const char *hex)
 		return;
 	}
 	memory_put_datagram(i->io, octets, from_hex(hex), &addr);
-	while (datapath_run_transfer(i->datapath, now))
+	while (datapath_run_transfer(i->datapath, now) == IO_BATCH)
 		;
 }
 

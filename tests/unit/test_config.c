@@ -311,12 +311,13 @@ test_dialler_need_not_listen(void **state)
 
 	(void)state;
 	snprintf(text, sizeof(text),
-	    "%s transfer: { listen = \"198.51.100.1:7210\"; };\n"
+	    "%s transfer: { listen = \"198.51.100.1:7210\"; }; self_addresses = [ ];\n"
 	    "load: { certificate = \"/c\"; key = \"/k\"; ca = \"/a\"; };\n"
 	    "peers: ({ site = \"zurich\"; load = \"192.0.2.1:1\"; transfer = \"192.0.2.1:2\"; });\n",
 	    minimal);
 	c = parse(text);
 	assert_int_equal(c->load.listen.port, 0);
+	assert_int_equal(c->self_addresses_count, 0);
 	config_free(c);
 }
 
@@ -523,6 +524,25 @@ test_include_lines(void **state)
 	config_faults_free(&faults);
 }
 
+/* A fault that names another place names its file where that is another. */
+static void
+test_include_place(void **state)
+{
+	const struct folder *folder = *state;
+
+	write_text(folder, "main.conf",
+	    "site = \"tokyo\"; services: (\n"
+	    "{ name = \"web\"; address = \"203.0.113.10\"; ports = [ 80 ];\n"
+	    "  servers: ({ name = \"a\"; address = \"10.1.0.11\"; }); },\n"
+	    "@include \"a.conf\"\n);\n");
+	write_text(folder, "a.conf",
+	    "{ name = \"web\"; address = \"203.0.113.11\"; ports = [ 80 ];\n"
+	    "  servers: ({ name = \"a\"; address = \"10.1.0.11\"; }); }");
+	assert_load_fault(folder,
+	    "~/a.conf:1: services[1].name: \"web\" is the name of another service, at "
+	    "~/main.conf line 2");
+}
+
 static void
 test_include_refused(void **state)
 {
@@ -659,6 +679,7 @@ main(void)
 	    cmocka_unit_test(test_names),
 	    WITH_FOLDER(test_include),
 	    WITH_FOLDER(test_include_lines),
+	    WITH_FOLDER(test_include_place),
 	    WITH_FOLDER(test_include_refused),
 	    WITH_FOLDER(test_no_include_in_text),
 	    WITH_FOLDER(test_unreadable),

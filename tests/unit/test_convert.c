@@ -540,6 +540,36 @@ test_clamp_every_value(void **state)
 		}
 }
 
+/* Options may fill the header to its last octet. */
+static void
+test_clamp_full_options(void **state)
+{
+	(void)state;
+	check_clamp("\1\1\2\4\5\xb4\4\2", "\1\1\2\4\4\xb0\4\2", 8, 1200);
+	check_clamp("\4\2\1\1\2\4\5\xb4", "\4\2\1\1\2\4\4\xb0", 8, 1200);
+}
+
+/* What follows the options is data, even if it looks like more of them. */
+static void
+test_clamp_ends_at_the_data(void **state)
+{
+	static const char *const data[] = {"\3\0\0\0", "\2\4\5\xb4"};
+	struct packet p;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		syn(&f, 4, TCP_SYN, "\2\4\5\xb4", 4, false);
+		frame_add(&f, data[i], 4);
+		frame_finish(&f);
+		syn(&expected, 4, TCP_SYN, "\2\4\4\xb0", 4, false);
+		frame_add(&expected, data[i], 4);
+		frame_finish(&expected);
+		p = parsed(&f, false);
+		assert_true(packet_clamp_mss(&p, 1200));
+		assert_memory_equal(f.octets, expected.octets, f.len);
+	}
+}
+
 static void
 test_clamp_never_raises_or_adds(void **state)
 {
@@ -663,6 +693,8 @@ main(void)
 	    cmocka_unit_test(test_clamp_lowers),
 	    cmocka_unit_test(test_clamp_odd_offset),
 	    cmocka_unit_test(test_clamp_every_value),
+	    cmocka_unit_test(test_clamp_full_options),
+	    cmocka_unit_test(test_clamp_ends_at_the_data),
 	    cmocka_unit_test(test_clamp_never_raises_or_adds),
 	    cmocka_unit_test(test_clamp_twice_given),
 	    cmocka_unit_test(test_clamp_malformed),

@@ -200,31 +200,70 @@ test_every_truncation_is_too_short(void **state)
 		}
 }
 
+/* Makes the IP length say that the packet ends after len octets; padding is behind it. */
+static void
+shorten(int version, size_t len, size_t padding)
+{
+	if (version == 4) {
+		frame_put16(f.octets + 2, len);
+		frame_ip_checksum(&f);
+	} else
+		frame_put16(f.octets + 4, len - 40);
+	f.len = len + padding;
+}
+
 /* The same where the IP length itself says less: the headers inside do not fit. */
 static void
 test_every_shorter_ip_length(void **state)
 {
+	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, 0};
+	static const size_t lengths[] = {24, 8, 8};
 	struct packet p;
-	size_t header;
 
 	(void)state;
-	for (int version = 4; version <= 6; version += 2) {
-		header = version == 4 ? 20 : 40;
-		for (size_t len = header; len < header + 24; len++) {
-			start(version, IPPROTO_TCP);
-			frame_tcp(&f, 40000, 443, 1, 2, TCP_ACK, "\1\1\1\0", 4);
-			frame_payload(&f, 40);
-			f.len = len;
-			if (version == 4) {
-				frame_put16(f.octets + 2, len);
-				frame_ip_checksum(&f);
-			} else
-				frame_put16(f.octets + 4, len - 40);
-			f.len = header + 64;
-			assert_int_equal(parse_frame(&p), DROP_too_short);
-			assert_int_equal(p.len, len);
-		}
-	}
+	for (int version = 4; version <= 6; version += 2)
+		for (int i = 0; i < 3; i++)
+			for (size_t len = 0; len < lengths[i]; len++)
+				for (size_t padding = 0; padding <= 16;
+				     padding += 16) {
+					start(version,
+					    i == 2 ? icmp_of(version)
+						   : protocols[i]);
+					frame_tcp(&f, 40000, 443, 1, 2, TCP_ACK,
+					    "\1\1\1\0", 4);
+					frame_payload(&f, 40);
+					shorten(version, f.transport + len,
+					    padding);
+					assert_int_equal(
+					    parse_frame(&p), DROP_too_short);
+					assert_int_equal(
+					    p.len, f.transport + len);
+				}
+}
+
+/* And where the IPv6 length ends inside an extension header, of any kind. */
+static void
+test_every_shorter_ipv6_length(void **state)
+{
+	static const uint8_t kinds[] = {IPPROTO_HOPOPTS, IPPROTO_ROUTING,
+	    IPPROTO_DSTOPTS, IPPROTO_FRAGMENT};
+	struct packet p;
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		for (size_t len = 0; len < (i == 3 ? 8 : 32); len++)
+			for (size_t padding = 0; padding <= 16; padding += 16) {
+				start(6, IPPROTO_UDP);
+				if (i == 3)
+					frame_fragment(&f, 0, false, 1);
+				else
+					frame_extension(&f, kinds[i], 32);
+				frame_udp(&f, 40000, 443);
+				frame_payload(&f, 40);
+				frame_finish(&f);
+				shorten(6, 40 + len, padding);
+				assert_int_equal(parse_frame(&p), DROP_too_short);
+			}
 }
 
 static void
@@ -329,7 +368,9 @@ test_ipv4_header_checksum(void **state)
 		frame_udp(&f, 40000, 443);
 		frame_finish(&f);
 		f.octets[bit / 8] ^= (uint8_t)(1 << (bit % 8));
-		assert_int_not_equal(parse_frame(&p), DROP_none);
+		if (bit / 8 == 2 || bit / 8 == 3) /* the length, noticed first */
+			f.len = 65535;
+		assert_int_equal(parse_frame(&p), DROP_bad_header);
 	}
 }
 
@@ -464,6 +505,23 @@ test_ipv6_number_of_headers(void **state)
 		assert_int_equal(parse_frame(&p),
 		    count <= PACKET_MAX_HEADERS ? DROP_none
 						: DROP_too_many_headers);
+	}
+}
+
+/* RFC 8200, 4.7: headers alone are complete, but for nobody here. */
+static void
+test_ipv6_no_next_header(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	for (int extension = 0; extension < 2; extension++) {
+		start(6, IPPROTO_NONE);
+		if (extension)
+			frame_extension(&f, IPPROTO_DSTOPTS, 16);
+		f.fragment_later = true; /* no transport header */
+		frame_finish(&f);
+		assert_int_equal(parse_frame(&p), DROP_bad_protocol);
 	}
 }
 
@@ -892,6 +950,7 @@ main(void)
 	    cmocka_unit_test(test_icmp),
 	    cmocka_unit_test(test_every_truncation_is_too_short),
 	    cmocka_unit_test(test_every_shorter_ip_length),
+	    cmocka_unit_test(test_every_shorter_ipv6_length),
 	    cmocka_unit_test(test_padding_is_cut),
 	    cmocka_unit_test(test_other_versions),
 	    cmocka_unit_test(test_ipv4_header_length),
@@ -904,6 +963,7 @@ main(void)
 	    cmocka_unit_test(test_unknown_protocols),
 	    cmocka_unit_test(test_ipv6_extension_headers),
 	    cmocka_unit_test(test_ipv6_number_of_headers),
+	    cmocka_unit_test(test_ipv6_no_next_header),
 	    cmocka_unit_test(test_ipv6_hop_by_hop_later),
 	    cmocka_unit_test(test_ipv6_routing_headers),
 	    cmocka_unit_test(test_ipv6_two_fragment_headers),

@@ -1,0 +1,293 @@
+/*
+ * exchange_peers: the configured peers: when they are dialled, and which session is the current one.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "load/exchange_internal.h"
+
+#define BACKOFF_MIN  (CLOCK_SECOND / 2)
+#define BACKOFF_MAX  (15 * CLOCK_SECOND)
+#define LIVED        (10 * CLOCK_SECOND)   /* a session this old was a good one */
+#define STOP_PAUSE   (2 * CLOCK_SECOND)    /* no dial after the peer's BYE */
+#define RENEW        (3600 * CLOCK_SECOND) /* a new session, for new keys */
+#define RENEW_SPREAD 300000                /* ms; not all sites at once */
+#define HOLD         (10 * CLOCK_SECOND)   /* keys of a session that another one follows */
+
+static struct peer *
+peer_of(struct exchange *x, uint32_t site)
+{
+	for (size_t i = 0; i < x->peers_count; i++)
+		if (x->peers[i]->site == site)
+			return x->peers[i];
+	return NULL;
+}
+
+bool
+peer_is_dialled(const struct peer *peer)
+{
+	return strcmp(peer->exchange->parts.config->site, peer->config->site) < 0;
+}
+
+void
+exchange_enter(struct exchange *x, struct peering *p)
+{
+	x->peerings = xrealloc_array(x->peerings, x->peerings_count + 1, sizeof x->peerings[0]);
+	x->peerings[x->peerings_count++] = p;
+}
+
+static void
+remove_peering(struct exchange *x, const struct peering *p)
+{
+	for (size_t i = 0; i < x->peerings_count; i++) {
+		if (x->peerings[i] != p)
+			continue;
+		x->peerings[i] = x->peerings[--x->peerings_count];
+		return;
+	}
+}
+
+/* ---- dialling ---- */
+
+static void
+dial_in(struct peer *peer, uint64_t delay)
+{
+	if (peer_is_dialled(peer) && !peer->exchange->stopping)
+		loop_timer_set(peer->dial_timer, delay);
+}
+
+/* After a failure: half a second, doubled each time up to 15, half to one and a half of that. */
+static void
+dial_later(struct peer *peer)
+{
+	double jitter = 0.5 + random_unit(peer->exchange->random);
+
+	dial_in(peer, (uint64_t)((double)peer->backoff * jitter));
+	peer->backoff = peer->backoff * 2 < BACKOFF_MAX ? peer->backoff * 2 : BACKOFF_MAX;
+}
+
+static void
+dial_failed(struct peer *peer, const char *why)
+{
+	struct load_table *table = peer->exchange->parts.table;
+	const struct site *site = load_table_site(table, peer->site);
+	char address[ADDR_TEXT];
+
+	addr_format(&peer->config->load, address);
+	if (!peer->failing || site->last_error == NULL || strcmp(site->last_error, why) != 0)
+		log_warnx("no session to peer, tries again site=%s address=%s reason=\"%s\"",
+		    peer->config->site, address, why);
+	peer->failing = true;
+	load_table_site_error(table, peer->site, "%s", why);
+	dial_later(peer);
+}
+
+static void
+on_dial(void *arg, uint64_t now)
+{
+	struct peer *peer = arg;
+	struct exchange *x = peer->exchange;
+
+	if (peer->dialling != NULL)
+		return;
+	peer->dialling = peering_dial(&x->parts, peer->config, &exchange_handlers, x);
+	if (peer->dialling == NULL) {
+		dial_failed(peer, strerror(errno));
+		return;
+	}
+	exchange_enter(x, peer->dialling);
+	if (load_table_site(x->parts.table, peer->site)->session == SITE_NO_SESSION)
+		load_table_site_session(x->parts.table, peer->site, SITE_CONNECTING, now);
+}
+
+/* ---- sessions come and go ---- */
+
+static void
+forget_tx(struct peer *peer)
+{
+	struct exchange *x = peer->exchange;
+
+	keyring_set_tx(x->parts.keyring, (uint16_t)peer->site, NULL);
+	load_table_site_keys(x->parts.table, peer->site, false, exchange_now(x));
+}
+
+/* No session, and none that was to follow. */
+static void
+peer_down(struct peer *peer)
+{
+	struct exchange *x = peer->exchange;
+
+	forget_tx(peer);
+	load_table_site_session(x->parts.table, peer->site, SITE_NO_SESSION, exchange_now(x));
+}
+
+static void
+release_held(struct peer *peer)
+{
+	loop_timer_cancel(peer->hold_timer);
+	if (peer->held != 0)
+		keyring_remove(peer->exchange->parts.keyring, peer->held);
+	peer->held = 0;
+}
+
+static void
+on_hold(void *arg, uint64_t now)
+{
+	struct peer *peer = arg;
+
+	(void)now;
+	release_held(peer);
+	if (peer->current == NULL)
+		peer_down(peer);
+}
+
+/* The current session ends and another follows: what was sealed for its key is still opened. */
+static void
+hold(struct peer *peer)
+{
+	release_held(peer);
+	peer->held = peering_take_index(peer->current);
+	peer->current = NULL;
+	loop_timer_set(peer->hold_timer, HOLD);
+}
+
+static void
+on_established(void *arg, struct peering *p)
+{
+	struct exchange *x = arg;
+	const struct peering_info *info = peering_info(p);
+	struct peer *peer = peer_of(x, info->site);
+	struct peering *old;
+	char address[ADDR_TEXT];
+
+	if (peer == NULL || x->stopping) {
+		peering_bye(p, BYE_STOP);
+		return;
+	}
+	if (p == peer->dialling)
+		peer->dialling = NULL;
+	old = peer->current;
+	if (old != NULL) {
+		hold(peer);
+		peering_bye(old, BYE_REPLACED);
+	}
+	/* started anew, or does not take transfers any more: the key to it is no good */
+	if (info->boot_id != peer->boot_id || info->offered == 0)
+		forget_tx(peer);
+	peer->boot_id = info->boot_id;
+	peer->current = p;
+	peer->since = exchange_now(x);
+	peer->failing = false;
+	dial_in(peer, RENEW - random_below(x->random, RENEW_SPREAD) * CLOCK_MILLISECOND);
+	exchange_count(x, COUNTER_sessions_opened);
+	load_table_site_session(x->parts.table, peer->site, SITE_SESSION, peer->since);
+	log_info("session up site=%s address=%s dialled=%s replaces=%s", peer->config->site,
+	    addr_format(peering_address(p), address), info->dialled ? "yes" : "no",
+	    old != NULL ? "yes" : "no");
+}
+
+/* The session that was in use has ended. */
+static void
+current_ended(struct peer *peer, const struct peering_info *info, const char *why)
+{
+	bool another = info->said_bye == BYE_REPLACED || info->said_bye == BYE_RESTART;
+
+	if (exchange_now(peer->exchange) - peer->since >= LIVED)
+		peer->backoff = BACKOFF_MIN;
+	if (info->said_bye == BYE_REPLACED && peer->dialling == NULL)
+		log_warnx("session replaced by none of ours, does another daemon use the name of "
+		    "this site? site=%s", peer->config->site);
+	load_table_site_error(peer->exchange->parts.table, peer->site, "%s", why);
+	if (another) {
+		hold(peer);
+	} else {
+		peer->current = NULL;
+		peer_down(peer);
+	}
+	if (peer->dialling != NULL)
+		return;
+	if (info->said_bye == BYE_RESTART)
+		dial_in(peer, 0);
+	else if (info->said_bye == BYE_STOP)
+		dial_in(peer, STOP_PAUSE);
+	else
+		dial_later(peer);
+}
+
+static void
+log_ended(struct exchange *x, struct peering *p, const char *why)
+{
+	const struct peering_info *info = peering_info(p);
+	const struct site *site = load_table_site(x->parts.table, info->site);
+	const char *name = site != NULL ? site->name : "unknown";
+	char address[ADDR_TEXT];
+
+	addr_format(peering_address(p), address);
+	if (info->established) {
+		exchange_count(x, COUNTER_sessions_lost);
+		log_info("session ended site=%s address=%s reason=\"%s\"", name, address, why);
+	} else if (!info->dialled || info->secured) {
+		exchange_count(x, COUNTER_sessions_refused);
+		log_warnx("session refused site=%s address=%s dialled=%s reason=\"%s\"", name,
+		    address, info->dialled ? "yes" : "no", why);
+	}
+}
+
+static void
+on_ended(void *arg, struct peering *p, const char *why)
+{
+	struct exchange *x = arg;
+	const struct peering_info *info = peering_info(p);
+	struct peer *peer = peer_of(x, info->site);
+
+	log_ended(x, p, why);
+	remove_peering(x, p);
+	if (peer != NULL && p == peer->current) {
+		current_ended(peer, info, why);
+	} else if (peer != NULL && p == peer->dialling) {
+		peer->dialling = NULL;
+		if (load_table_site(x->parts.table, peer->site)->session == SITE_CONNECTING)
+			peer_down(peer);
+		dial_failed(peer, why);
+	}
+	if (x->stopping && x->peerings_count == 0)
+		loop_timer_set(x->stop_timer, 0);
+}
+
+const struct peering_handlers exchange_handlers = { on_established, on_ended };
+
+/* ---- life ---- */
+
+struct peer *
+peer_new(struct exchange *x, const struct config_peer *config)
+{
+	uint32_t site = load_table_find_site(x->parts.table, config->site);
+	struct loop *loop = x->parts.session.loop;
+	struct peer *peer;
+
+	if (site > UINT16_MAX)
+		return NULL;
+	peer = xcalloc(1, sizeof *peer);
+	peer->exchange = x;
+	peer->config = config;
+	peer->site = site;
+	peer->backoff = BACKOFF_MIN;
+	peer->dial_timer = loop_timer_new(loop, on_dial, peer);
+	peer->hold_timer = loop_timer_new(loop, on_hold, peer);
+	dial_in(peer, 0);
+	return peer;
+}
+
+void
+peer_free(struct peer *peer)
+{
+	release_held(peer);
+	peer_down(peer);
+	loop_timer_free(peer->dial_timer);
+	loop_timer_free(peer->hold_timer);
+	free(peer);
+}
