@@ -4,6 +4,7 @@
  * Reads what allocation_decide() would read, by the functions that it uses, and changes nothing.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/xalloc.h"
 #include "control/shares.h"
@@ -84,11 +85,59 @@ existing(struct request *request, const struct question *q)
 	json_end_array(&request->json);
 }
 
+/* What the decision draws from, and how probable each way is. */
+struct chances {
+	const struct scheduler *list; /* of own servers */
+	double *share;                /* of each of them, if the connection stays */
+	bool can_stay;                /* one of them has room */
+	const struct sitechoice *choice;
+	struct sitechoice *last; /* the choice once more where no own server can; NULL if one can */
+	double home, away, resort; /* own server; another site at first, and as the last resort */
+};
+
 static void
-site_member(struct request *request, const struct sitechoice *choice,
-    const struct sitechoice_site *c, double away)
+weigh(struct request *request, const struct question *q, struct chances *chances)
+{
+	const struct control_parts *parts = request->parts;
+	const struct service *own = load_table_service(parts->load, q->service);
+
+	memset(chances, 0, sizeof(*chances));
+	chances->list = allocation_candidates(parts->allocation, q->service, q->v4);
+	chances->share = xcalloc(chances->list->count + 1, sizeof(*chances->share));
+	shares_calculate(chances->list, parts->load, own->scheduler, chances->share);
+	for (size_t i = 0; i < chances->list->count; i++)
+		chances->can_stay |= chances->share[i] > 0;
+	chances->choice = allocation_explain(parts->allocation, q->service, request->now);
+	chances->away = chances->choice->total > 0 ? chances->choice->gate : 0;
+	if (chances->can_stay) {
+		chances->home = 1 - chances->away;
+		return;
+	}
+	chances->last = xcalloc(1, sizeof(*chances->last));
+	sitechoice_evaluate(chances->last, parts->load, q->service, true,
+	    parts->config->load.interval, request->now);
+	chances->resort = chances->last->total > 0 ? 1 - chances->away : 0;
+}
+
+static void
+chances_fini(struct chances *chances)
+{
+	free(chances->share);
+	free(chances->last);
+}
+
+static double
+drawn(const struct sitechoice *choice, size_t index, double probability)
+{
+	return probability > 0 ? probability * choice->sites[index].weight / choice->total : 0;
+}
+
+static void
+site_member(struct request *request, const struct chances *chances, size_t index)
 {
 	struct json *json = &request->json;
+	const struct sitechoice *shown = chances->last != NULL ? chances->last : chances->choice;
+	const struct sitechoice_site *c = &shown->sites[index];
 	const struct site *site = load_table_site(request->parts->load, c->site);
 
 	json_begin_object(json, NULL);
@@ -101,34 +150,33 @@ site_member(struct request *request, const struct sitechoice *choice,
 	json_put_real(json, "slow_start", c->slow_start, 4);
 	json_put_real(json, "near", c->near, 4);
 	json_put_real(json, "weight", c->weight, 4);
-	json_put_real(json, "probability", away > 0 ? away * c->weight / choice->total : 0, 4);
+	json_put_real(json, "probability",
+	    drawn(chances->choice, index, chances->away) +
+	        drawn(chances->last, index, chances->resort),
+	    4);
 	json_end_object(json);
 }
 
-/* The site choice; returns the probability that the connection goes to another site. */
-static double
-site_choice(struct request *request, const struct question *q)
+static void
+site_members(struct request *request, const struct question *q, const struct chances *chances)
 {
 	struct json *json = &request->json;
 	const struct service *own = load_table_service(request->parts->load, q->service);
-	const struct sitechoice *choice =
-	    allocation_explain(request->parts->allocation, q->service, request->now);
-	double away = choice->total > 0 ? choice->gate : 0;
 
 	json_begin_object(json, "own");
 	json_put_string(json, "prefer", config_prefer_name(own->prefer));
-	json_put_real(json, "load", choice->own_load, 4);
+	json_put_real(json, "load", chances->choice->own_load, 4);
 	json_put_real(json, "high_load", own->high_load, 4);
-	json_put_real(json, "gate", choice->gate, 4);
-	json_put_uint(json, "servers_up", choice->own_up);
+	json_put_real(json, "gate", chances->choice->gate, 4);
+	json_put_bool(json, "last_resort", !chances->can_stay);
+	json_put_uint(json, "servers_up", chances->choice->own_up);
 	json_put_uint(json, "active", own->active);
 	json_put_uint(json, "capacity", own->capacity);
 	json_end_object(json);
 	json_begin_array(json, "sites");
-	for (size_t i = 0; i < choice->count; i++)
-		site_member(request, choice, &choice->sites[i], away);
+	for (size_t i = 0; i < chances->choice->count; i++)
+		site_member(request, chances, i);
 	json_end_array(json);
-	return away;
 }
 
 /* Why a server is no candidate; NULL if it is one. */
@@ -169,30 +217,24 @@ server_member(struct request *request, uint32_t number, bool v4, double probabil
 	json_end_object(json);
 }
 
-/* The service's own servers; returns the probability that one of them can take the connection. */
-static double
-server_choice(struct request *request, const struct question *q, double home)
+static void
+server_members(struct request *request, const struct question *q, const struct chances *chances)
 {
 	struct json *json = &request->json;
-	const struct control_parts *parts = request->parts;
-	const struct service *own = load_table_service(parts->load, q->service);
-	const struct scheduler *list = allocation_candidates(parts->allocation, q->service, q->v4);
-	double *share = xcalloc(list->count + 1, sizeof(*share)), sum = 0, probability;
+	const struct service *own = load_table_service(request->parts->load, q->service);
+	const struct scheduler *list = chances->list;
 	size_t next = 0; /* the list has the service's order, with servers left out */
+	double share;
 
-	shares_calculate(list, parts->load, own->scheduler, share);
 	json_put_string(json, "scheduler", config_scheduler_name(own->scheduler));
 	json_begin_array(json, "servers");
 	for (size_t i = 0; i < own->servers_count; i++) {
-		probability = 0;
+		share = 0;
 		if (next < list->count && list->servers[next] == own->servers[i])
-			probability = share[next++];
-		sum += probability;
-		server_member(request, own->servers[i], q->v4, home * probability);
+			share = chances->share[next++];
+		server_member(request, own->servers[i], q->v4, chances->home * share);
 	}
 	json_end_array(json);
-	free(share);
-	return sum > 0 ? 1 : 0;
 }
 
 void
@@ -200,17 +242,21 @@ view_explain(struct request *request)
 {
 	struct json *json = &request->json;
 	struct question question;
-	double away, home;
+	struct chances chances;
+	double other;
 
 	if (parse_question(request, &question) < 0)
 		return;
+	weigh(request, &question, &chances);
 	question_members(request, &question);
 	existing(request, &question);
-	away = site_choice(request, &question);
-	home = (1 - away) * server_choice(request, &question, 1 - away);
+	site_members(request, &question, &chances);
+	server_members(request, &question, &chances);
+	other = chances.away + chances.resort;
 	json_begin_object(json, "outcome");
-	json_put_real(json, "own_server", home, 4);
-	json_put_real(json, "other_site", away, 4);
-	json_put_real(json, "refused", 1 - away - home, 4);
+	json_put_real(json, "own_server", chances.home, 4);
+	json_put_real(json, "other_site", other, 4);
+	json_put_real(json, "refused", 1 - other - chances.home, 4);
 	json_end_object(json);
+	chances_fini(&chances);
 }

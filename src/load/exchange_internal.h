@@ -7,6 +7,7 @@
 #ifndef WLAD_LOAD_EXCHANGE_INTERNAL_H
 #define WLAD_LOAD_EXCHANGE_INTERNAL_H
 
+#include "base/ratelimit.h"
 #include "load/exchange.h"
 #include "load/peering.h"
 
@@ -40,6 +41,7 @@ struct exchange {
 	size_t peerings_count;
 	struct evconnlistener *listener;
 	struct loop_timer *accept_timer;
+	struct ratelimit strangers;
 	struct loop_timer *report_timer;
 	uint64_t reported_at;
 	bool stopping;

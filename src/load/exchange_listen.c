@@ -16,6 +16,7 @@
 
 #define HANDSHAKES_MAX  64 /* accepted and not established, at a time ... */
 #define HANDSHAKES_KEPT 16 /* ... these many of them for addresses of peers only */
+#define STRANGERS_RATE  16 /* handshakes a second with other addresses: each costs a signature */
 #define ACCEPT_PAUSE    CLOCK_SECOND /* when descriptors have run out */
 
 static bool
@@ -27,9 +28,9 @@ is_peer_ip(const struct exchange *x, const struct ip *ip)
 	return false;
 }
 
-/* Strangers cannot take all places from peers. */
+/* Strangers can take neither all places from peers nor all time from packets. */
 static bool
-has_place(const struct exchange *x, const struct addr *from)
+has_place(struct exchange *x, const struct addr *from)
 {
 	size_t opening = 0;
 
@@ -38,8 +39,10 @@ has_place(const struct exchange *x, const struct addr *from)
 
 		opening += !info->dialled && !info->established;
 	}
-	return opening < HANDSHAKES_MAX - HANDSHAKES_KEPT ||
-	    (opening < HANDSHAKES_MAX && is_peer_ip(x, &from->ip));
+	if (is_peer_ip(x, &from->ip))
+		return opening < HANDSHAKES_MAX;
+	return opening < HANDSHAKES_MAX - HANDSHAKES_KEPT &&
+	    ratelimit_take(&x->strangers, exchange_now(x));
 }
 
 static void
@@ -60,7 +63,7 @@ on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *
 	if (!has_place(x, &from)) {
 		evutil_closesocket(fd);
 		exchange_count(x, COUNTER_sessions_refused);
-		log_warnx("session refused, too many handshakes at a time address=%s",
+		log_warnx("session refused, too many handshakes address=%s",
 		    addr_format(&from, address));
 		return;
 	}
@@ -105,6 +108,7 @@ exchange_listen(struct exchange *x, const struct addr *address, char *error, siz
 		    addr_format(address, text), strerror(errno));
 		return -1;
 	}
+	x->strangers = ratelimit_make(STRANGERS_RATE, HANDSHAKES_MAX - HANDSHAKES_KEPT);
 	evconnlistener_set_error_cb(x->listener, on_accept_error);
 	x->accept_timer = loop_timer_new(x->parts.session.loop, on_accept_again, x);
 	return 0;

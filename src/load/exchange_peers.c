@@ -230,10 +230,11 @@ log_ended(struct exchange *x, struct peering *p, const char *why)
 	if (info->established) {
 		exchange_count(x, COUNTER_sessions_lost);
 		log_info("session ended site=%s address=%s reason=\"%s\"", name, address, why);
-	} else if (!info->dialled || info->secured) {
+	} else if (!info->dialled) {
 		exchange_count(x, COUNTER_sessions_refused);
-		log_warnx("session refused site=%s address=%s dialled=%s reason=\"%s\"", name,
-		    address, info->dialled ? "yes" : "no", why);
+		log_warnx("session refused site=%s address=%s reason=\"%s\"", name, address, why);
+	} else if (info->secured) {
+		exchange_count(x, COUNTER_sessions_refused); /* dial_failed() logs it */
 	}
 }
 

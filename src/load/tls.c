@@ -367,10 +367,10 @@ tls_error_text(struct bufferevent *bev, char *text, size_t size)
 		snprintf(text, size, "TLS: the peer does not offer wlad/1");
 	else if (reason != NULL)
 		snprintf(text, size, "TLS: %s", reason);
-	else if (saved != 0)
+	else if (saved != 0 && saved != EAGAIN)
 		snprintf(text, size, "%s", strerror(saved));
 	else
-		snprintf(text, size, "closed by the peer during the handshake");
+		snprintf(text, size, "closed by the peer");
 	ERR_clear_error();
 }
 

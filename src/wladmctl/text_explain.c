@@ -25,6 +25,8 @@ print_head(const json_t *answer, FILE *out)
 	    text_string(own, "prefer"));
 	fprintf(out, "gate: %s of new connections may leave for a better site\n",
 	    text_percent(text_number(own, "gate"), gate));
+	if (text_true(own, "last_resort"))
+		fputs("no own server can take it: any other site that can is better than none\n", out);
 }
 
 static void

@@ -562,6 +562,69 @@ test_explain_reasons(void **arg)
 	json_decref(root);
 }
 
+/* Up, but not for this family, and below the load at which the gate opens: the other site. */
+static void
+test_explain_last_resort(void **arg)
+{
+	struct allocation_decision decision;
+	json_t *root;
+
+	(void)arg;
+	control_fixture_osaka(&fixture, 200);
+	root = ask(&fixture, "explain 2001:db8::77 web", "explain");
+	assert_true(json_is_false(json_object_get(json_object_get(root, "own"), "last_resort")));
+	assert_text(at(root, "sites", 0), "reason", "not better than here");
+	json_decref(root);
+	load_table_server_set_admin(fixture.parts.load, WEB_B, SERVER_DISABLED, NOW);
+	root = ask(&fixture, "explain 2001:db8::77 web", "explain");
+	assert_number(json_object_get(root, "own"), "gate", 0);
+	assert_true(json_is_true(json_object_get(json_object_get(root, "own"), "last_resort")));
+	assert_text(at(root, "sites", 0), "reason", "candidate");
+	assert_number(at(root, "sites", 0), "probability", 1);
+	assert_number(json_object_get(root, "outcome"), "other_site", 1);
+	assert_number(json_object_get(root, "outcome"), "refused", 0);
+	json_decref(root);
+	/* and that is what happens */
+	allocation_decide(fixture.parts.allocation, WEB, false, &fixture.random, NOW, &decision);
+	assert_int_equal(decision.where, ALLOCATION_SITE);
+	assert_int_equal(decision.site, OSAKA);
+}
+
+/* What explain calculates is what allocation_decide() does, over and over. */
+static void
+test_explain_is_true(void **arg)
+{
+	enum { DECISIONS = 100000 };
+	struct load_table *load = fixture.parts.load;
+	unsigned away = 0, servers[2] = {0};
+	json_t *root;
+
+	(void)arg;
+	control_fixture_osaka(&fixture, 300);
+	for (int i = 0; i < 78; i++) {
+		load_table_server_opened(load, WEB_A);
+		load_table_server_opened(load, WEB_B);
+	}
+	for (int i = 0; i < DECISIONS; i++) {
+		struct allocation_decision decision;
+
+		allocation_decide(fixture.parts.allocation, WEB, true, &fixture.random, NOW, &decision);
+		if (decision.where == ALLOCATION_SITE)
+			away++;
+		else
+			servers[decision.server == WEB_B]++;
+	}
+	root = ask(&fixture, "explain 192.0.2.1 web", "explain");
+	assert_number(json_object_get(root, "outcome"), "other_site", 0.3);
+	assert_float_equal(away / (double)DECISIONS, 0.3, 0.01);
+	for (int i = 0; i < 2; i++)
+		assert_float_equal(servers[i] / (double)DECISIONS,
+		    json_number_value(
+		        json_object_get(at(root, "servers", (size_t)i), "probability")),
+		    0.01);
+	json_decref(root);
+}
+
 static void
 test_explain_existing(void **arg)
 {
@@ -840,6 +903,8 @@ main(void)
 		T(test_explain_at_home),
 		T(test_explain_away),
 		T(test_explain_reasons),
+		T(test_explain_last_resort),
+		T(test_explain_is_true),
 		T(test_explain_existing),
 		T(test_explain_bad),
 		T(test_server),
