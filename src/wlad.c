@@ -20,6 +20,7 @@
 #include "base/random.h"
 #include "config/config.h"
 #include "control/control.h"
+#include "control/manager.h"
 #include "datapath.h"
 #include "health/health.h"
 #include "io/io.h"
@@ -27,6 +28,8 @@
 #include "load/table.h"
 #include "loop.h"
 #include "options.h"
+#include "platform/daemonize.h"
+#include "platform/notify.h"
 #include "platform/privileges.h"
 #include "platform/routes.h"
 #include "transfer/keyring.h"
@@ -53,6 +56,8 @@ struct wlad {
 	struct health *health;
 	struct exchange *exchange;
 	struct control *control;
+	struct notify *notify;
+	struct manager *manager;
 	struct loop_fd *device_fd, *transfer_fd;
 	struct loop_timer *expiry, *key_expiry, *key_epoch;
 	struct loop_signal *signals[3];
@@ -140,6 +145,7 @@ on_load_changed(void *arg, enum load_change change, uint32_t number)
 	}
 	if (change != LOAD_CHANGE_SITE && w->exchange != NULL)
 		exchange_changed(w->exchange);
+	manager_changed(w->manager);
 }
 
 static void
@@ -160,6 +166,7 @@ on_terminate(void *arg, uint64_t now)
 		return;
 	w->stopping = true;
 	log_info("stopping");
+	notify_stopping(w->notify);
 	if (w->exchange != NULL)
 		exchange_stop(w->exchange, on_stopped, w);
 	else
@@ -335,14 +342,18 @@ static int
 start(struct wlad *w)
 {
 	raise_descriptors();
+	w->notify = notify_open();
 	make_tables(w);
 	if (open_io(w) == -1 || add_routes(w) == -1 || make_datapath(w) == -1 ||
 	    open_exchange(w) == -1 || open_control(w) == -1)
 		return -1;
+	w->health = health_new(w->loop, w->load, &w->counters, &w->random);
+	if (health_sockets(w->health, w->error, sizeof(w->error)) == -1)
+		return -1;
 	if (privileges_drop(w->config->user, w->error, sizeof(w->error)) == -1)
 		return -1;
+	w->manager = manager_new(w->loop, w->load, w->notify);
 	connect_loop(w);
-	w->health = health_new(w->loop, w->load, &w->counters, &w->random);
 	return 0;
 }
 
@@ -350,6 +361,7 @@ static void
 stop(struct wlad *w)
 {
 	load_table_set_listener(w->load, NULL, NULL);
+	manager_free(w->manager);
 	control_free(w->control);
 	health_free(w->health);
 	exchange_free(w->exchange);
@@ -367,6 +379,7 @@ stop(struct wlad *w)
 	io_close(w->io);
 	loop_free(w->loop);
 	config_free(w->config);
+	notify_close(w->notify);
 }
 
 /* ---- the story ---- */
@@ -400,12 +413,32 @@ check_only(struct config *config)
 	return status;
 }
 
+/* Whoever waits for the start, the shell or a service manager, is told how it went. */
 static int
-run(struct wlad *w)
+start_or_say(struct wlad *w, int background)
+{
+	char sentence[ERROR_TEXT + 32];
+
+	if (start(w) == -1) {
+		snprintf(sentence, sizeof(sentence), "cannot start: %s", w->error);
+		log_errorx("%s", sentence);
+		notify_status(w->notify, sentence);
+		if (background != -1)
+			daemonize_failed(background, 1, sentence);
+		return -1;
+	}
+	if (background != -1)
+		daemonize_ready(background);
+	notify_ready(w->notify);
+	return 0;
+}
+
+/* background: from daemonize_begin(), or -1 in the foreground. */
+static int
+run(struct wlad *w, int background)
 {
 	signal(SIGPIPE, SIG_IGN);
-	if (start(w) == -1) {
-		log_errorx("cannot start: %s", w->error);
+	if (start_or_say(w, background) == -1) {
 		stop(w);
 		return 1;
 	}
@@ -423,7 +456,7 @@ wlad_main(int argc, char **argv)
 {
 	struct options options;
 	struct wlad *w;
-	int status;
+	int status, background = -1;
 
 	if (options_parse(argc, argv, &options) == -1)
 		return 1;
@@ -440,13 +473,13 @@ wlad_main(int argc, char **argv)
 		free(w);
 		return status;
 	}
-	if (!options.foreground && daemon(0, 0) == -1) {
-		perror("wlad: daemon");
+	if (!options.foreground && (background = daemonize_begin()) == -1) {
+		perror("wlad: cannot go into the background");
 		return 1;
 	}
 	log_open("wlad", options.foreground);
 	log_set_level(options.verbose ? LOG_LEVEL_DEBUG : w->config->log_level);
-	status = run(w);
+	status = run(w, background);
 	free(w);
 	return status;
 }

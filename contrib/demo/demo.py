@@ -95,7 +95,9 @@ class Demo:
         self.show.say("osaka  %-14s  servers y1 y2 y3, %d connections each" % (self.y.v4, PLACES_Y))
         self.show.say("client 192.0.2.2       knows nothing but tokyo's service address (and its IPv6"
                       " address)")
-        self.show.claim(True, "both daemons run, have verified each other and report their load")
+        self.show.claim(self.x.wlad.sites()["osaka"]["state"] == "up" and
+                        self.y.wlad.sites()["tokyo"]["state"] == "up",
+                        "both daemons run, have verified each other and report their load")
         self.visitors = Visitors(lab.client, [self.x.v4, self.x.v6])
 
     # The live line.

@@ -92,6 +92,8 @@ class Visitors:
 
     def stop(self):
         """Returns once every request has been answered or has failed."""
+        if not self.going.is_set():
+            return
         self.going.clear()
         for _ in self.threads:
             self.idle.acquire()

@@ -27,7 +27,10 @@
 	X(resets_sent, "TCP resets sent by wlad itself") \
 	X(icmp_sent, "ICMP messages sent by wlad itself") \
 	X(echo_answered, "echo requests to a service address answered") \
+	X(icmp_converted, "ICMP errors converted and passed on") \
 	X(segments_out, "segments made of super-packets before sealing") \
+	X(fragments_out, "fragments made of packets too large for the way to the other site") \
+	X(fragments_held, "fragments that waited for the first of their datagram") \
 	X(mss_clamped, "SYN-ACKs whose MSS option was lowered for the transfer path") \
 	X(sessions_opened, "load exchange sessions whose peer was verified") \
 	X(sessions_refused, "load exchange sessions refused: see the log") \
@@ -46,8 +49,14 @@
 	X(routing_header, "IPv6 routing header of type 0 (RFC 5095)") \
 	X(too_many_headers, "more IPv6 extension headers than are walked") \
 	X(bad_protocol, "neither TCP, UDP nor ICMP") \
-	X(fragment, "a fragment whose datagram is not known") \
+	X(fragment, "a fragment of a datagram that has lost another one here") \
+	X(fragment_overlap, "a fragment that overlaps or repeats another one (RFC 5722)") \
+	X(fragment_timeout, "a fragment whose first one did not come within 2 seconds") \
+	X(fragment_limit, "a fragment beyond what is held or counted") \
 	X(icmp, "an ICMP message that belongs to no connection") \
+	X(icmp_fragment, "a fragment of an ICMP message") \
+	X(icmp_short, "an ICMP error that quotes too little to tell the connection") \
+	X(icmp_checksum, "an ICMP error with a wrong checksum") \
 	X(bad_offload, "offload data that do not fit the packet") \
 	X(martian, "a sender that cannot be a client") \
 	X(not_ours, "for no service and no connection") \

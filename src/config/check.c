@@ -251,6 +251,23 @@ check_service_servers(const struct config *config, size_t number, struct report 
 		check_server(config, service, i, report);
 }
 
+/* What only an HTTP check reads would be silently without effect. */
+static void
+check_check(const struct config_check *check, struct report *report)
+{
+	const struct {
+		const void *field;
+		const char *what;
+	} http[] = {{check->path, "path"}, {check->host, "host"}, {&check->status, "status"}};
+
+	if (check->type == CONFIG_CHECK_HTTP || report_bad(report, &check->type))
+		return;
+	for (size_t i = 0; i < sizeof(http) / sizeof(http[0]); i++)
+		if (report_set(report, http[i].field))
+			report_field(report, http[i].field,
+			    "a %s is for checks of the type \"http\" only", http[i].what);
+}
+
 static void
 check_services(const struct config *config, struct report *report)
 {
@@ -262,6 +279,7 @@ check_services(const struct config *config, struct report *report)
 		check_martian(&service->v4, "service address", report);
 		check_martian(&service->v6, "service address", report);
 		check_ports(service, report);
+		check_check(&service->check, report);
 		check_service_twins(config, i, report);
 		check_service_servers(config, i, report);
 	}

@@ -1,5 +1,7 @@
 #include "config/config.h"
 
+#include <netinet/in.h>
+
 #include <libconfig.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -368,6 +370,9 @@ read_value(const struct value *v)
 	    [KEY_DEVICE] = read_text,
 	    [KEY_PATH] = read_text,
 	    [KEY_FINGERPRINT] = read_text,
+	    [KEY_URL_PATH] = read_text,
+	    [KEY_HOST] = read_text,
+	    [KEY_STATUSES] = read_text,
 	    [KEY_ADDR] = read_text,
 	    [KEY_BOOL] = read_bool,
 	    [KEY_INTEGER] = read_integer,
@@ -459,6 +464,19 @@ syntax_fault(struct report *report, const config_t *tree)
 	    line == seen ? "at or just before" : "after", near);
 }
 
+/* Not every service with the protocol UDP listens on TCP as well, but its host answers echo. */
+static void
+preset_checks(struct config *config, struct report *report)
+{
+	for (size_t i = 0; i < config->services_count; i++) {
+		struct config_service *service = &config->services[i];
+
+		if (service->protocol == IPPROTO_UDP &&
+		    !report_set(report, &service->check.type))
+			service->check.type = CONFIG_CHECK_ICMP;
+	}
+}
+
 static struct config *
 build(const struct source *source, const char *file, struct report *report)
 {
@@ -476,6 +494,7 @@ build(const struct source *source, const char *file, struct report *report)
 	keys_preset(keys_root, config);
 	read_group(report, keys_root, config_root_setting(&tree), "", config);
 	config_destroy(&tree);
+	preset_checks(config, report);
 	check_config(config, report);
 	return config;
 }

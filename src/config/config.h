@@ -15,6 +15,7 @@
 
 #include "base/addr.h"
 #include "base/log.h"
+#include "config/statuses.h"
 
 #define CONFIG_NAME_MAX 63 /* octets of a site, service or server name; a DNS label's characters and '.', '_' */
 
@@ -25,12 +26,17 @@ enum config_role { CONFIG_ROLE_SITE };
 enum config_scheduler { CONFIG_TWOS, CONFIG_RR, CONFIG_WRR, CONFIG_SCHEDULERS };
 enum config_prefer { CONFIG_PREFER_LOCAL, CONFIG_PREFER_REMOTE };
 enum config_unknown { CONFIG_UNKNOWN_RESET, CONFIG_UNKNOWN_DROP };
-enum config_check_type { CONFIG_CHECK_NONE, CONFIG_CHECK_TCP };
+enum config_check_type { CONFIG_CHECK_NONE, CONFIG_CHECK_TCP, CONFIG_CHECK_HTTP, CONFIG_CHECK_ICMP };
+
+#define CONFIG_CHECK_TEXT 256 /* octets of path and host with NUL */
 
 struct config_check {
 	enum config_check_type type;
 	double interval, timeout; /* seconds, 0.05 to 3600 */
 	unsigned rise, fall;      /* checks in a row, 1 to 100 */
+	char path[CONFIG_CHECK_TEXT]; /* http: what is asked for */
+	char host[CONFIG_CHECK_TEXT]; /* http: the Host field; "": the server's address */
+	struct statuses status;       /* http: what passes */
 };
 
 struct config_server {

@@ -31,7 +31,8 @@ static const struct key_choice permissions[] = {
     {"permit", true}, {"prohibit", false}, {NULL, 0}};
 
 static const struct key_choice check_types[] = {
-    {"tcp", CONFIG_CHECK_TCP}, {"none", CONFIG_CHECK_NONE}, {NULL, 0}};
+    {"tcp", CONFIG_CHECK_TCP}, {"http", CONFIG_CHECK_HTTP}, {"icmp", CONFIG_CHECK_ICMP},
+    {"none", CONFIG_CHECK_NONE}, {NULL, 0}};
 
 static const struct key_choice log_levels[] = {{"error", LOG_LEVEL_ERROR},
     {"warn", LOG_LEVEL_WARN}, {"info", LOG_LEVEL_INFO}, {"debug", LOG_LEVEL_DEBUG}, {NULL, 0}};
@@ -53,6 +54,9 @@ static const struct key check_keys[] = {
         .preset = 1},
     {"rise", KEY_INTEGER, FIELD(config_service, check.rise), .min = 1, .max = 100, .preset = 2},
     {"fall", KEY_INTEGER, FIELD(config_service, check.fall), .min = 1, .max = 100, .preset = 3},
+    {"path", KEY_URL_PATH, FIELD(config_service, check.path), .preset_text = "/"},
+    {"host", KEY_HOST, FIELD(config_service, check.host), .preset_text = ""},
+    {"status", KEY_STATUSES, FIELD(config_service, check.status), .preset_text = "200-399"},
     {0},
 };
 

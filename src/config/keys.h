@@ -18,6 +18,9 @@ enum key_type {
 	KEY_DEVICE,      /* char *: name of a network device */
 	KEY_PATH,        /* char *: absolute path; "" is none unless there is a default */
 	KEY_FINGERPRINT, /* char *: normalised to lower case without colons; "" is none */
+	KEY_URL_PATH,    /* char []: begins with '/', printable ASCII without blanks */
+	KEY_HOST,        /* char []: host name or address, perhaps with port; "" is allowed */
+	KEY_STATUSES,    /* struct statuses */
 	KEY_ADDR,        /* struct addr; "" is none unless the key is required */
 	KEY_BOOL,        /* bool */
 	KEY_INTEGER,     /* unsigned of 2 or 4 octets, min to max */

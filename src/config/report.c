@@ -156,6 +156,12 @@ report_missing(struct report *report, const void *asking, const char *path, cons
 }
 
 bool
+report_set(struct report *report, const void *field)
+{
+	return find_mark(report, field) != NULL;
+}
+
+bool
 report_bad(struct report *report, const void *field)
 {
 	const struct report_mark *mark = find_mark(report, field);

@@ -62,6 +62,9 @@ void report_missing(struct report *report, const void *asking, const char *path,
 /* True if the field was set to something that could not be taken (and that was reported). */
 bool report_bad(struct report *report, const void *field);
 
+/* True if the file sets the field, well or badly. */
+bool report_set(struct report *report, const void *field);
+
 /* The line of a field for the reader: "line 12", or "other.conf line 12"; returns buf. */
 const char *report_place(struct report *report, const void *field, const void *from,
     char buf[REPORT_PLACE]);

@@ -7,8 +7,12 @@
 
 #include "base/addr.h"
 #include "base/xalloc.h"
+#include "config/statuses.h"
 
 #define FINGERPRINT_DIGITS 64 /* of a SHA-256 */
+#define LETTERS_AND_DIGITS \
+	"abcdefghijklmnopqrstuvwxyz" \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 #define NEAREST_NAME_MAX   32 /* longer names are compared with nothing */
 
 static void *
@@ -44,6 +48,12 @@ is_text(enum key_type type)
 	return type <= KEY_FINGERPRINT;
 }
 
+static bool
+is_in_place(enum key_type type)
+{
+	return type == KEY_URL_PATH || type == KEY_HOST || type == KEY_STATUSES;
+}
+
 void
 keys_preset(const struct key *keys, void *object)
 {
@@ -58,6 +68,8 @@ keys_preset(const struct key *keys, void *object)
 		else if (keys->type == KEY_BOOL || keys->type == KEY_INTEGER ||
 		    keys->type == KEY_CHOICE)
 			key_store(keys, object, (uint64_t)keys->preset);
+		else if (is_in_place(keys->type))
+			key_take_text(keys, object, keys->preset_text);
 		else if (keys->type == KEY_GROUP)
 			keys_preset(keys->keys, object);
 	}
@@ -162,6 +174,10 @@ key_wants(const struct key *key, char buf[KEY_WANTS])
 			   "that begins with neither '-' nor '.'",
 	    [KEY_FINGERPRINT] = "\"\" or the 64 hexadecimal digits of a SHA-256, "
 	                        "with or without colons between octets",
+	    [KEY_HOST] = "\"\" or a host name or address, if need be with its port, "
+			 "such as \"www.example.net\"",
+	    [KEY_STATUSES] = "HTTP status codes and ranges from 100 to 599, "
+			     "such as \"200-299, 304\"",
 	    [KEY_ADDR] = "an address with its port, "
 	                 "such as \"192.0.2.1:7210\" or \"[2001:db8::1]:7210\"",
 	    [KEY_BOOL] = "true or false",
@@ -179,6 +195,11 @@ key_wants(const struct key *key, char buf[KEY_WANTS])
 	else if (key->type == KEY_PATH)
 		snprintf(buf, KEY_WANTS,
 		    "a path that begins with '/' and has at most %zu characters", key->length);
+	else if (key->type == KEY_URL_PATH)
+		snprintf(buf, KEY_WANTS,
+		    "a path that begins with '/', of at most %zu printable ASCII characters "
+		    "without blanks",
+		    key->size - 1);
 	else if (key->type == KEY_CHOICE)
 		choices_text(key->choices, buf);
 	else
@@ -199,8 +220,7 @@ set_text(const struct key *key, void *object, const char *text)
 static bool
 is_name(const char *text, size_t max)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
-				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+	static const char allowed[] = LETTERS_AND_DIGITS "-_.";
 
 	return strspn(text, allowed) == strlen(text) && strlen(text) <= max;
 }
@@ -256,6 +276,33 @@ take_fingerprint(const struct key *key, void *object, const char *text)
 	return 0;
 }
 
+/* Into an array of characters, if it holds nothing but those allowed (NULL: any printable). */
+static int
+take_chars(const struct key *key, void *object, const char *text, const char *allowed)
+{
+	size_t len = strlen(text);
+
+	if (len >= key->size || (allowed != NULL && strspn(text, allowed) != len))
+		return -1;
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] > '~')
+			return -1;
+	memcpy(field_of(key, object), text, len + 1);
+	return 0;
+}
+
+static int
+take_url_path(const struct key *key, void *object, const char *text)
+{
+	return text[0] == '/' ? take_chars(key, object, text, NULL) : -1;
+}
+
+static int
+take_host(const struct key *key, void *object, const char *text)
+{
+	return take_chars(key, object, text, LETTERS_AND_DIGITS "-_.:[]");
+}
+
 static int
 take_addr(const struct key *key, void *object, const char *text)
 {
@@ -290,6 +337,12 @@ key_take_text(const struct key *key, void *object, const char *text)
 		return take_path(key, object, text);
 	case KEY_FINGERPRINT:
 		return take_fingerprint(key, object, text);
+	case KEY_URL_PATH:
+		return take_url_path(key, object, text);
+	case KEY_HOST:
+		return take_host(key, object, text);
+	case KEY_STATUSES:
+		return statuses_parse(text, field_of(key, object));
 	case KEY_ADDR:
 		return take_addr(key, object, text);
 	case KEY_CHOICE:

@@ -153,12 +153,14 @@ void connection_table_set_port_taken(
 /*
  * Takes a packet of the connection into account: state, timeouts, counters, sequence numbers.
  * Pure of I/O.  tcp_* are 0 for other protocols; payload is octets of TCP payload, len
- * octets of the IP packet.
+ * octets of the IP packet.  A later fragment (RFC 791, 3.2) is counted and gives the
+ * connection its time, and says nothing else.
  */
 struct connection_event {
 	enum connection_side side;
 	uint8_t tcp_flags;
 	uint32_t tcp_seq, tcp_ack, payload, len;
+	bool later_fragment;
 };
 void connection_track(struct connection_table *table, struct connection *c,
     const struct connection_event *event, uint64_t now);

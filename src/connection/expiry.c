@@ -61,15 +61,13 @@ clear_slot(struct connection_queues *q, uint32_t slot)
 		q->summary &= ~(UINT64_C(1) << slot / 64);
 }
 
-/* The slot is of a tick between the cursor's and one turn later, so it names just one tick. */
+/* The list of a tick: a turn ahead of the cursor at most, so that no two ticks share one. */
 static uint32_t
 slot_for(const struct connection_queues *q, uint32_t expires)
 {
-	uint32_t tick = expires < q->cursor ? q->cursor : expires;
+	uint32_t farthest = q->cursor + WHEEL_SLOTS - 1;
 
-	if (tick - q->cursor >= WHEEL_SLOTS)
-		tick = q->cursor + WHEEL_SLOTS - 1;
-	return tick % WHEEL_SLOTS;
+	return (expires < farthest ? expires : farthest) % WHEEL_SLOTS;
 }
 
 static void

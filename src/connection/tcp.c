@@ -17,8 +17,6 @@
  * hits this (one in 2048) costs the record its state, not the connection: its ends compare
  * exactly (RFC 5961), and while they go on talking each packet keeps the record alive.
  */
-#include <netinet/in.h>
-
 #include "connection/internal.h"
 
 #define TCP_FIN 0x01
@@ -221,7 +219,7 @@ connection_may_reopen(
 {
 	const uint8_t fins = FLAG_CLIENT_FIN | FLAG_SERVER_FIN;
 
-	if (c->protocol != IPPROTO_TCP || e->side != CONNECTION_FROM_CLIENT ||
+	if (e->side != CONNECTION_FROM_CLIENT ||
 	    (e->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN)
 		return false;
 	if (c->state == CONNECTION_TIME_WAIT)

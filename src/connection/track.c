@@ -15,7 +15,7 @@ connection_timeout(
 
 	switch (c->protocol) {
 	case IPPROTO_TCP:
-		if (c->state == CONNECTION_OPENING || c->flags & FLAG_OPENING)
+		if (c->state == CONNECTION_OPENING)
 			return t->tcp_opening;
 		if (c->state == CONNECTION_ESTABLISHED)
 			return t->tcp_established;
@@ -95,7 +95,9 @@ connection_track(struct connection_table *table, struct connection *c,
 	if (c->packets != UINT32_MAX)
 		c->packets++;
 	c->bytes += event->len;
-	if (c->protocol == IPPROTO_TCP)
+	if (event->later_fragment)
+		alive = true;
+	else if (c->protocol == IPPROTO_TCP)
 		alive = connection_tcp_track(table, c, event);
 	else
 		track_datagram(table, c, event);

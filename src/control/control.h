@@ -45,7 +45,8 @@ struct control_parts {
 
 struct control;
 
-/* Opens the socket (mode 0660, group as configured); replaces a stale one, refuses one that answers.  NULL with a sentence. */
+/* Opens the socket (mode 0660, group as configured); replaces a stale one, refuses one that
+ * answers.  NULL with a sentence in error.  Ignores SIGPIPE from then on. */
 struct control *control_new(const struct control_parts *parts, char *error, size_t error_size);
 void control_free(struct control *control); /* removes the socket */
 

@@ -1,9 +1,9 @@
 /*
  * listener: the file in the file system that is the control socket.
  *
- * Made so that nobody but root and the group can ever open it, not even while it is being made; a file left by a daemon
- * that is gone is replaced, one behind which a daemon answers is refused, anything that is no
- * socket is left alone.
+ * Nobody but root and the group can ever open it, not even while it is being made.  A file
+ * left by a daemon that is gone is replaced, one behind which a daemon answers is refused,
+ * anything that is no socket is left alone.
  */
 #ifndef WLAD_CONTROL_LISTENER_H
 #define WLAD_CONTROL_LISTENER_H

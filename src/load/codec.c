@@ -172,7 +172,7 @@ codec_encode_hello(struct codec_buffer *b, const struct hello *hello)
 	tlv_put_number(b, HELLO_BOOT_ID, hello->boot_id, 8);
 	memcpy(transfer, hello->transfer.ip.octet, 16);
 	tlv_store(transfer + 16, hello->transfer.port, 2);
-	tlv_put_bytes(b, HELLO_TRANSFER, transfer, sizeof transfer);
+	tlv_put_bytes(b, HELLO_TRANSFER, transfer, sizeof(transfer));
 	if (hello->key_index != 0)
 		tlv_put_number(b, HELLO_KEY_INDEX, hello->key_index, 4);
 	tlv_put_bytes(b, HELLO_RANDOM, hello->random, KEYS_RANDOM_LEN);
@@ -231,7 +231,7 @@ take_service_ports(void *out, const uint8_t *value, size_t len)
 
 	if (len % 2 != 0)
 		return -1;
-	s->ports = xcalloc(len / 2, sizeof s->ports[0]);
+	s->ports = xcalloc(len / 2, sizeof(s->ports[0]));
 	s->ports_count = len / 2;
 	for (size_t i = 0; i < s->ports_count; i++) {
 		s->ports[i] = (uint16_t)tlv_fetch(value + 2 * i, 2);
@@ -254,7 +254,7 @@ static int
 take_service(void *out, const uint8_t *value, size_t len)
 {
 	struct hello *hello = out;
-	struct hello_service *s = grow(hello->services, hello->services_count, sizeof *s);
+	struct hello_service *s = grow(hello->services, hello->services_count, sizeof(*s));
 
 	if (s == NULL)
 		return -1;
@@ -312,7 +312,7 @@ compare_names(const void *a, const void *b)
 static bool
 hello_ambiguous(const struct hello *hello)
 {
-	uint8_t numbers[65536 / 8] = { 0 };
+	uint8_t numbers[65536 / 8] = {0};
 	const char *names[HELLO_SERVICES_MAX];
 
 	for (size_t i = 0; i < hello->services_count; i++) {
@@ -320,7 +320,7 @@ hello_ambiguous(const struct hello *hello)
 			return true;
 		names[i] = hello->services[i].name;
 	}
-	qsort(names, hello->services_count, sizeof names[0], compare_names);
+	qsort(names, hello->services_count, sizeof(names[0]), compare_names);
 	for (size_t i = 1; i < hello->services_count; i++)
 		if (strcmp(names[i - 1], names[i]) == 0)
 			return true;
@@ -368,7 +368,7 @@ codec_encode_key_ready(struct codec_buffer *b, uint32_t key_index)
 int
 codec_decode_key_ready(const uint8_t *body, size_t len, uint32_t *key_index)
 {
-	struct key_ready message = { 0 };
+	struct key_ready message = {0};
 
 	if (tlv_read(body, len, TLV_TABLE(key_ready_fields), &message) != 0 || message.index == 0)
 		return -1;
@@ -427,7 +427,7 @@ static int
 take_report(void *out, const uint8_t *value, size_t len)
 {
 	struct load_report *report = out;
-	struct load_report_service *s = grow(report->services, report->services_count, sizeof *s);
+	struct load_report_service *s = grow(report->services, report->services_count, sizeof(*s));
 
 	if (s == NULL)
 		return -1;
@@ -447,7 +447,7 @@ static const struct tlv_field load_fields[] = {
 static bool
 load_ambiguous(const struct load_report *report)
 {
-	uint8_t numbers[65536 / 8] = { 0 };
+	uint8_t numbers[65536 / 8] = {0};
 
 	for (size_t i = 0; i < report->services_count; i++)
 		if (marked(numbers, report->services[i].number))
@@ -494,7 +494,7 @@ codec_encode_bye(struct codec_buffer *b, enum bye_reason reason)
 int
 codec_decode_bye(const uint8_t *body, size_t len, enum bye_reason *reason)
 {
-	struct bye message = { 0 };
+	struct bye message = {0};
 
 	if (tlv_read(body, len, TLV_TABLE(bye_fields), &message) != 0 || message.reason < BYE_STOP)
 		return -1;

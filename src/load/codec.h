@@ -99,8 +99,10 @@ int codec_encode_bye(struct codec_buffer *b, enum bye_reason reason);
  */
 int codec_header(const uint8_t *data, size_t len, uint8_t *type, uint32_t *body_len);
 
-/* Each decodes the body of one message; 0 and the caller owns what _fini frees, or -1 if it is malformed or lacks something
- * that must be there. */
+/*
+ * Each decodes the body of one message; 0 and the caller owns what _fini frees, or -1 if it is
+ * malformed or lacks something that must be there.
+ */
 int codec_decode_hello(const uint8_t *body, size_t len, struct hello *hello);
 int codec_decode_key_ready(const uint8_t *body, size_t len, uint32_t *key_index);
 int codec_decode_load(const uint8_t *body, size_t len, struct load_report *report);

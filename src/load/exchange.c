@@ -44,7 +44,7 @@ add_peers(struct exchange *x, char *error, size_t error_size)
 {
 	const struct config *config = x->parts.config;
 
-	x->peers = xcalloc(config->peers_count, sizeof x->peers[0]);
+	x->peers = xcalloc(config->peers_count, sizeof(x->peers[0]));
 	for (size_t i = 0; i < config->peers_count; i++) {
 		struct peer *peer = peer_new(x, &config->peers[i]);
 
@@ -68,7 +68,7 @@ warn_certificate(const struct exchange *x)
 	int64_t left = tls_expiry(tls) - (int64_t)time(NULL);
 	char text[1024];
 
-	if (tls_check_own(tls, x->parts.config->site, text, sizeof text) != 0)
+	if (tls_check_own(tls, x->parts.config->site, text, sizeof(text)) != 0)
 		log_warnx("%s", text);
 	else if (left < EXPIRY_WARN)
 		log_warnx("own certificate expires soon file=%s days=%d",
@@ -87,14 +87,14 @@ on_stop(void *arg, uint64_t now)
 static struct exchange *
 exchange_alloc(const struct exchange_parts *parts)
 {
-	struct exchange *x = xcalloc(1, sizeof *x);
+	struct exchange *x = xcalloc(1, sizeof(*x));
 
 	x->parts.session.loop = parts->loop;
 	x->parts.session.counters = parts->counters;
 	x->parts.config = parts->config;
 	x->parts.table = parts->table;
 	x->parts.keyring = parts->keyring;
-	random_system(&x->parts.boot_id, sizeof x->parts.boot_id);
+	random_system(&x->parts.boot_id, sizeof(x->parts.boot_id));
 	x->random = parts->random;
 	x->stop_timer = loop_timer_new(parts->loop, on_stop, x);
 	return x;

@@ -32,8 +32,10 @@ struct exchange_parts {
 };
 
 /*
- * Loads certificate, key and CA and opens the listener (privileges may be dropped afterwards); dials start
- * with the loop.  NULL with a sentence in error.
+ * Loads certificate, key and CA and opens the listener (privileges may be dropped afterwards);
+ * dials start with the loop.  The configuration must have been entered into the load table
+ * before.  Ignores SIGPIPE from then on.  Without peers it does nothing.  NULL with a sentence in
+ * error.
  */
 struct exchange *exchange_new(const struct exchange_parts *parts, char *error, size_t error_size);
 

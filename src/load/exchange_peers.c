@@ -36,7 +36,7 @@ peer_is_dialled(const struct peer *peer)
 void
 exchange_enter(struct exchange *x, struct peering *p)
 {
-	x->peerings = xrealloc_array(x->peerings, x->peerings_count + 1, sizeof x->peerings[0]);
+	x->peerings = xrealloc_array(x->peerings, x->peerings_count + 1, sizeof(x->peerings[0]));
 	x->peerings[x->peerings_count++] = p;
 }
 
@@ -259,7 +259,7 @@ on_ended(void *arg, struct peering *p, const char *why)
 		loop_timer_set(x->stop_timer, 0);
 }
 
-const struct peering_handlers exchange_handlers = { on_established, on_ended };
+const struct peering_handlers exchange_handlers = {on_established, on_ended};
 
 /* ---- life ---- */
 
@@ -272,7 +272,7 @@ peer_new(struct exchange *x, const struct config_peer *config)
 
 	if (site > UINT16_MAX)
 		return NULL;
-	peer = xcalloc(1, sizeof *peer);
+	peer = xcalloc(1, sizeof(*peer));
 	peer->exchange = x;
 	peer->config = config;
 	peer->site = site;

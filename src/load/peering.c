@@ -24,7 +24,7 @@ static const char *const bye_texts[] = {
 static void
 say_bye(struct peering *p, enum bye_reason reason, const char *why)
 {
-	struct codec_buffer b = { 0 };
+	struct codec_buffer b = {0};
 
 	if (p->said_hello && codec_encode_bye(&b, reason) == 0)
 		session_send(p->session, &b, 1);
@@ -39,7 +39,7 @@ peering_refuse(struct peering *p, const char *format, ...)
 	va_list ap;
 
 	va_start(ap, format);
-	vsnprintf(why, sizeof why, format, ap);
+	vsnprintf(why, sizeof(why), format, ap);
 	va_end(ap);
 	say_bye(p, BYE_PROTOCOL, why);
 }
@@ -72,8 +72,8 @@ on_key_ready(struct peering *p, const uint8_t *body, size_t len)
 void
 peering_report(struct peering *p)
 {
-	struct codec_buffer b = { 0 };
-	struct load_report report = { 0 };
+	struct codec_buffer b = {0};
+	struct load_report report = {0};
 	uint64_t now = peering_now(p);
 
 	if (!p->info.established || !session_is_open(p->session))
@@ -172,7 +172,7 @@ on_opened(void *arg, struct session *session)
 	if (!p->info.dialled)
 		return;
 	if (tls_verify_peer(session_tls(session), p->peer->site, p->peer->fingerprint, why,
-	    sizeof why) != 0)
+	    sizeof(why)) != 0)
 		session_close(session, "%s", why);
 	else
 		peering_say_hello(p);
@@ -197,14 +197,14 @@ on_ended(void *arg, struct session *session, const char *why)
 	dispose(p);
 }
 
-static const struct session_handlers handlers_of_session = { on_opened, on_message, on_ended };
+static const struct session_handlers handlers_of_session = {on_opened, on_message, on_ended};
 
 /* ---- life ---- */
 
 static struct peering *
 peering_new(const struct peering_parts *parts, const struct peering_handlers *handlers, void *arg)
 {
-	struct peering *p = xcalloc(1, sizeof *p);
+	struct peering *p = xcalloc(1, sizeof(*p));
 
 	p->parts = parts;
 	p->handlers = handlers;

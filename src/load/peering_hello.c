@@ -23,8 +23,8 @@ own_transfer(const struct config *config)
 	static const uint8_t any[4];
 	struct addr transfer = config->transfer.listen;
 
-	if (ip_is_v4(&transfer.ip) && memcmp(ip_v4(&transfer.ip), any, sizeof any) == 0)
-		memset(&transfer.ip, 0, sizeof transfer.ip);
+	if (ip_is_v4(&transfer.ip) && memcmp(ip_v4(&transfer.ip), any, sizeof(any)) == 0)
+		memset(&transfer.ip, 0, sizeof(transfer.ip));
 	return transfer;
 }
 
@@ -32,7 +32,7 @@ void
 peering_say_hello(struct peering *p)
 {
 	const struct config *config = p->parts->config;
-	struct codec_buffer b = { 0 };
+	struct codec_buffer b = {0};
 	struct hello hello = {
 		.version = CODEC_VERSION,
 		.boot_id = p->parts->boot_id,
@@ -42,12 +42,12 @@ peering_say_hello(struct peering *p)
 	};
 	size_t left_out;
 
-	snprintf(hello.site, sizeof hello.site, "%s", config->site);
+	snprintf(hello.site, sizeof(hello.site), "%s", config->site);
 	if (peering_transfers(p))
 		p->index = keyring_reserve(p->parts->keyring);
 	hello.key_index = p->index;
-	random_system(p->random, sizeof p->random);
-	memcpy(hello.random, p->random, sizeof hello.random);
+	random_system(p->random, sizeof(p->random));
+	memcpy(hello.random, p->random, sizeof(hello.random));
 	left_out = report_hello(p->parts->table, &hello);
 	if (left_out > 0)
 		log_warnx("services not told to other sites, at most %d can be left_out=%zu",
@@ -88,7 +88,7 @@ static int
 agree_keys(struct peering *p, const struct hello *hello)
 {
 	int own = p->info.dialled ? 0 : 1, other = 1 - own;
-	struct keys_context context = { .cipher = KEYS_AES_128_GCM };
+	struct keys_context context = {.cipher = KEYS_AES_128_GCM};
 	uint8_t direction[2][KEYS_SECRET_LEN];
 	int ret = -1;
 
@@ -101,14 +101,14 @@ agree_keys(struct peering *p, const struct hello *hello)
 	    context.certificate[other]) == 0 &&
 	    tls_derive(session_tls(p->session), &context, direction[0], direction[1]) == 0)
 		ret = make_keys(p, direction[own], direction[other]);
-	explicit_bzero(direction, sizeof direction);
+	explicit_bzero(direction, sizeof(direction));
 	return ret;
 }
 
 static void
 say_key_ready(struct peering *p)
 {
-	struct codec_buffer b = { 0 };
+	struct codec_buffer b = {0};
 
 	if (p->index != 0 && codec_encode_key_ready(&b, p->index) == 0)
 		session_send(p->session, &b, 1);
@@ -197,7 +197,7 @@ accept_hello(struct peering *p, const struct hello *hello)
 
 	if (hello->version != CODEC_VERSION)
 		peering_refuse(p, "speaks version %u, not %d", hello->version, CODEC_VERSION);
-	else if (identify(p, hello, why, sizeof why) != 0)
+	else if (identify(p, hello, why, sizeof(why)) != 0)
 		peering_refuse(p, "%s", why);
 	else if (hello->cipher != KEYS_AES_128_GCM)
 		peering_refuse(p, "wants cipher %u for transfer packets, which is unknown here",

@@ -18,7 +18,7 @@ report_hello(struct load_table *table, struct hello *hello)
 	uint32_t count = load_table_services(table);
 	size_t left_out = 0;
 
-	hello->services = xcalloc(HELLO_SERVICES_MAX, sizeof hello->services[0]);
+	hello->services = xcalloc(HELLO_SERVICES_MAX, sizeof(hello->services[0]));
 	hello->services_count = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct service *s = load_table_service(table, i);
@@ -36,9 +36,9 @@ report_hello(struct load_table *table, struct hello *hello)
 		to->protocol = s->protocol;
 		to->v4 = s->v4;
 		to->v6 = s->v6;
-		to->ports = xcalloc(s->ports_count, sizeof to->ports[0]);
+		to->ports = xcalloc(s->ports_count, sizeof(to->ports[0]));
 		to->ports_count = s->ports_count;
-		memcpy(to->ports, s->ports, s->ports_count * sizeof to->ports[0]);
+		memcpy(to->ports, s->ports, s->ports_count * sizeof(to->ports[0]));
 	}
 	return left_out;
 }
@@ -46,7 +46,7 @@ report_hello(struct load_table *table, struct hello *hello)
 void
 report_enter_hello(struct load_table *table, uint32_t site, const struct hello *hello)
 {
-	struct site_service *services = xcalloc(hello->services_count + 1, sizeof services[0]);
+	struct site_service *services = xcalloc(hello->services_count + 1, sizeof(services[0]));
 
 	for (size_t i = 0; i < hello->services_count; i++) {
 		const struct hello_service *from = &hello->services[i];
@@ -58,9 +58,9 @@ report_enter_hello(struct load_table *table, uint32_t site, const struct hello *
 		to->protocol = from->protocol;
 		to->v4 = from->v4;
 		to->v6 = from->v6;
-		to->ports = xcalloc(from->ports_count, sizeof to->ports[0]);
+		to->ports = xcalloc(from->ports_count, sizeof(to->ports[0]));
 		to->ports_count = from->ports_count;
-		memcpy(to->ports, from->ports, from->ports_count * sizeof to->ports[0]);
+		memcpy(to->ports, from->ports, from->ports_count * sizeof(to->ports[0]));
 	}
 	load_table_site_services(table, site, services, hello->services_count);
 }
@@ -97,7 +97,7 @@ report_load(struct load_table *table, uint32_t site, struct load_report *report)
 {
 	uint32_t count = load_table_services(table);
 
-	report->services = xcalloc(HELLO_SERVICES_MAX, sizeof report->services[0]);
+	report->services = xcalloc(HELLO_SERVICES_MAX, sizeof(report->services[0]));
 	report->services_count = 0;
 	for (uint32_t i = 0; i < count && report->services_count < HELLO_SERVICES_MAX; i++) {
 		const struct service *s = load_table_service(table, i);

@@ -12,7 +12,10 @@
 #include "load/codec.h"
 #include "load/table.h"
 
-/* Adds our services that are present to a HELLO, HELLO_SERVICES_MAX at most.  Returns how many were left out. */
+/*
+ * Adds our services that are present to a HELLO, HELLO_SERVICES_MAX at most.  Returns how many
+ * were left out.
+ */
 size_t report_hello(struct load_table *table, struct hello *hello);
 
 /* Enters the services of a site's HELLO. */

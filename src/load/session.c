@@ -41,7 +41,7 @@ static void
 set_why(struct session *s, const char *format, va_list ap)
 {
 	if (s->why[0] == '\0')
-		vsnprintf(s->why, sizeof s->why, format, ap);
+		vsnprintf(s->why, sizeof(s->why), format, ap);
 }
 
 /* Stops all but the timer that will call ended. */
@@ -116,7 +116,7 @@ static bool
 next_message(struct session *s, struct evbuffer *input)
 {
 	uint8_t header[CODEC_HEADER_LEN], type = 0, *whole;
-	ev_ssize_t got = evbuffer_copyout(input, header, sizeof header);
+	ev_ssize_t got = evbuffer_copyout(input, header, sizeof(header));
 	uint32_t len = 0;
 
 	if (got < 0)
@@ -180,7 +180,7 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	char text[WHY_MAX];
 
 	if ((what & BEV_EVENT_CONNECTED) != 0) {
-		if (tls_check_handshake(tls_of(bev), text, sizeof text) != 0) {
+		if (tls_check_handshake(tls_of(bev), text, sizeof(text)) != 0) {
 			session_close(s, "%s", text);
 			return;
 		}
@@ -190,7 +190,7 @@ on_event(struct bufferevent *bev, short what, void *arg)
 		session_close(s, s->open && s->idle_ns == 0 ?
 		    "closed by the peer before HELLO: see its log" : "closed by the peer");
 	} else {
-		tls_error_text(bev, text, sizeof text);
+		tls_error_text(bev, text, sizeof(text));
 		session_close(s, "%s", text);
 	}
 }
@@ -203,7 +203,7 @@ start_tls(struct session *s, int fd, bool dialer)
 {
 	int on = 1;
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	s->bev = tls_bufferevent(s->parts.tls, loop_base(s->parts.loop), fd, dialer);
 	if (s->bev == NULL) {
 		errno = ENOMEM;
@@ -218,7 +218,7 @@ static struct session *
 session_new(const struct session_parts *parts, const struct addr *address,
     const struct session_handlers *handlers, void *arg)
 {
-	struct session *s = xcalloc(1, sizeof *s);
+	struct session *s = xcalloc(1, sizeof(*s));
 
 	s->parts = *parts;
 	s->handlers = handlers;
@@ -236,7 +236,7 @@ on_connected(void *arg, int fd, bool readable, bool writable, uint64_t now)
 {
 	struct session *s = arg;
 	int error = 0;
-	socklen_t len = sizeof error;
+	socklen_t len = sizeof(error);
 
 	(void)readable;
 	(void)writable;
@@ -258,7 +258,7 @@ on_connected(void *arg, int fd, bool readable, bool writable, uint64_t now)
 static int
 bind_source(int fd, const struct addr *to, const struct ip *from)
 {
-	struct addr source = { *from, 0 };
+	struct addr source = {*from, 0};
 	struct sockaddr_storage ss;
 	socklen_t len;
 
@@ -348,7 +348,7 @@ session_finish(struct session *s, const char *why)
 {
 	if (s->over || s->finishing)
 		return;
-	snprintf(s->why, sizeof s->why, "%s", why);
+	snprintf(s->why, sizeof(s->why), "%s", why);
 	if (!s->open || evbuffer_get_length(bufferevent_get_output(s->bev)) == 0) {
 		session_close(s, "%s", why);
 		return;

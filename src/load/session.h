@@ -63,7 +63,10 @@ struct session *session_accept(const struct session_parts *parts, int fd,
  * message has come for idle_ns. */
 void session_established(struct session *session, uint64_t idle_ns);
 
-/* Sends what an encoder has put into message, one or more whole messages.  Ends the session if the peer does not read. */
+/*
+ * Sends what an encoder has put into message: count whole messages.  Ends the session if the peer
+ * does not read.
+ */
 void session_send(struct session *session, const struct codec_buffer *message, unsigned count);
 
 /* Ends it now; nothing more is read or written.  The first reason counts. */

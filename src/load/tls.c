@@ -19,7 +19,7 @@
 #include "base/xalloc.h"
 
 #define ALPN     "\x06wlad/1"
-#define ALPN_LEN (sizeof ALPN - 1)
+#define ALPN_LEN (sizeof(ALPN) - 1)
 
 struct tls {
 	SSL_CTX *ctx;
@@ -162,7 +162,7 @@ tls_new(const char *certificate, const char *key, const char *ca, char *error, s
 	}
 	if (load_files(ctx, certificate, key, ca, error, error_size) != 0)
 		goto fail;
-	tls = xcalloc(1, sizeof *tls);
+	tls = xcalloc(1, sizeof(*tls));
 	tls->ctx = ctx;
 	tls->certificate = xstrdup(certificate);
 	tls->ca = xstrdup(ca);
@@ -267,7 +267,7 @@ int64_t
 tls_expiry(const struct tls *tls)
 {
 	const ASN1_TIME *end = X509_get0_notAfter(SSL_CTX_get0_certificate(tls->ctx));
-	struct tm tm = { 0 };
+	struct tm tm = {0};
 
 	return ASN1_TIME_to_tm(end, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
 }
@@ -400,12 +400,12 @@ tls_derive(struct ssl_st *ssl, const struct keys_context *context,
 	size_t len = keys_context_encode(context, encoded);
 	int ret = -1;
 
-	if (len != 0 && SSL_export_keying_material(ssl, secret, sizeof secret, KEYS_LABEL,
+	if (len != 0 && SSL_export_keying_material(ssl, secret, sizeof(secret), KEYS_LABEL,
 	    strlen(KEYS_LABEL), encoded, len, 1) == 1 &&
 	    keys_expand_label(secret, "dialer", dialer, KEYS_SECRET_LEN) == 0 &&
 	    keys_expand_label(secret, "listener", listener, KEYS_SECRET_LEN) == 0)
 		ret = 0;
-	OPENSSL_cleanse(secret, sizeof secret);
+	OPENSSL_cleanse(secret, sizeof(secret));
 	ERR_clear_error();
 	return ret;
 }

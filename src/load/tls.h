@@ -22,8 +22,10 @@ struct event_base;
 struct ssl_st; /* OpenSSL's SSL */
 struct tls;
 
-/* Loads certificate (chain), key and authority, which must be there and match.  Warns of a key that others may read.
- * NULL with a sentence in error. */
+/*
+ * Loads certificate (chain), key and authority, which must be there and match.  Warns of a key
+ * that others may read.  NULL with a sentence in error.
+ */
 struct tls *tls_new(const char *certificate, const char *key, const char *ca, char *error,
     size_t error_size);
 void tls_free(struct tls *tls); /* sessions made of it may go on */

@@ -38,13 +38,13 @@ take_number(const struct tlv_field *f, uint8_t *at, const uint8_t *value, size_t
 		*at = (uint8_t)number;
 		return 0;
 	case 2:
-		memcpy(at, &n16, sizeof n16);
+		memcpy(at, &n16, sizeof(n16));
 		return 0;
 	case 4:
-		memcpy(at, &n32, sizeof n32);
+		memcpy(at, &n32, sizeof(n32));
 		return 0;
 	case 8:
-		memcpy(at, &number, sizeof number);
+		memcpy(at, &number, sizeof(number));
 		return 0;
 	}
 	return -1;

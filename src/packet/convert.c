@@ -77,6 +77,8 @@ update_tcp(struct packet *p, uint32_t addresses, uint32_t ports)
 {
 	uint8_t *field = p->data + p->transport + TCP_CHECKSUM;
 
+	if (p->len < p->transport + TCP_CHECKSUM + 2u)
+		return; /* quoted by an ICMP error, and cut off before it */
 	if (p->partial)
 		put16(field, checksum_fold(get16(field) + addresses));
 	else

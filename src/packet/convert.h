@@ -14,7 +14,8 @@
 /*
  * Replaces sender and destination.  All three must be of the packet's family (the caller
  * sees to that).  IPv4 UDP checksum 0 stays 0; a computed 0 is written as 0xffff.  Later
- * fragments get the addresses only.  ICMP is left alone but for the addresses (and the pseudo-header
+ * fragments get the addresses only.  A packet that an ICMP error quotes (icmp.h) may end before
+ * its TCP checksum.  ICMP is left alone but for the addresses (and the pseudo-header
  * sum of ICMPv6).
  */
 void packet_convert(struct packet *p, const struct addr *source,

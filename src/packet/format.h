@@ -56,10 +56,20 @@
 #define ICMP_CHECKSUM 2
 #define ICMP_HEADER   8
 
-#define ICMP4_ECHO_REPLY   0
-#define ICMP4_ECHO_REQUEST 8
-#define ICMP6_REQUEST      128
-#define ICMP6_REPLY        129
+#define ICMP4_ECHO_REPLY    0
+#define ICMP4_UNREACHABLE   3
+#define ICMP4_SOURCE_QUENCH 4
+#define ICMP4_REDIRECT      5
+#define ICMP4_ECHO_REQUEST  8
+#define ICMP4_TIME_EXCEEDED 11
+#define ICMP4_PARAMETER     12
+#define ICMP6_UNREACHABLE   1
+#define ICMP6_TOO_BIG       2
+#define ICMP6_TIME_EXCEEDED 3
+#define ICMP6_PARAMETER     4
+#define ICMP6_REQUEST       128
+#define ICMP6_REPLY         129
+#define ICMP6_REDIRECT      137
 
 static inline uint16_t
 get16(const uint8_t *at)

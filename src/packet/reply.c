@@ -8,16 +8,6 @@
 
 #define REPLY_TTL 64
 
-#define ICMP4_UNREACHABLE   3
-#define ICMP4_SOURCE_QUENCH 4
-#define ICMP4_REDIRECT      5
-#define ICMP4_TIME_EXCEEDED 11
-#define ICMP4_PARAMETER     12
-#define ICMP6_UNREACHABLE   1
-#define ICMP6_TOO_BIG       2
-#define ICMP6_TIME_EXCEEDED 3
-#define ICMP6_REDIRECT      137
-
 /* Octets of the largest error message, IP header included. */
 #define ERROR_MAX4 576  /* RFC 1812, 4.3.2.3 */
 #define ERROR_MAX6 1280 /* RFC 4443, 2.4 (c) */

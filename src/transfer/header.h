@@ -55,9 +55,13 @@ enum transfer_type {
 	TRANSFER_CLOSED
 };
 
-#define TRANSFER_FLAG_DEMAND  0x01 /* connection demand; without: in service */
-#define TRANSFER_FLAG_PARTIAL 0x02 /* the client packet's checksum is partial */
-#define TRANSFER_FLAGS_KNOWN  (TRANSFER_FLAG_DEMAND | TRANSFER_FLAG_PARTIAL)
+#define TRANSFER_FLAG_DEMAND   0x01 /* connection demand; without: in service */
+#define TRANSFER_FLAG_PARTIAL  0x02 /* the client packet's checksum is partial */
+#define TRANSFER_FLAG_FRAGMENT 0x04 /* the client packet is a fragment */
+#define TRANSFER_FLAG_ICMP     0x08 /* an ICMP error about a reply */
+#define TRANSFER_FLAGS_KNOWN \
+	(TRANSFER_FLAG_DEMAND | TRANSFER_FLAG_PARTIAL | \
+	    TRANSFER_FLAG_FRAGMENT | TRANSFER_FLAG_ICMP)
 
 struct transfer_header {
 	uint8_t type;

@@ -3,7 +3,8 @@
  * sealed datagrams.
  *
  * A super-packet is cut into its segments first; each is sealed by itself, straight from the
- * packet's buffer.  Seed: transfer packet 70 with the client packet as transfer data 76
+ * packet's buffer.  An IPv4 packet that is too large and may be fragmented is cut into fragments
+ * likewise.  Seed: transfer packet 70 with the client packet as transfer data 76
  * (Fig. 4B, Fig. 7).
  */
 #ifndef WLAD_TRANSFER_TRANSMISSION_H
@@ -11,16 +12,25 @@
 
 #include "packet/packet.h"
 #include "packet/segment.h"
+#include "packet/split.h"
 #include "transfer/seal.h"
 
 struct transmission {
 	struct segmenter segments;
+	struct splitter fragments; /* packet NULL: it is not fragmented */
+	size_t most;               /* octets of the largest packet to be sealed */
 	struct transfer_info info;
 	uint32_t count; /* datagrams sealed so far */
 };
 
-/* Begins with a parsed packet, borrowed until the end.  The partial flag is set as the packet demands. */
+/* Begins with a parsed packet, borrowed until the end.  The flags partial and
+ * fragment are set as the packet demands. */
 void transmission_start(struct transmission *t, const struct packet *p,
+    const struct transfer_info *info);
+
+/* The same with a packet that is cut into fragments of at most mtu octets (split_possible());
+ * the flag demand is that of the first alone. */
+void transmission_start_split(struct transmission *t, const struct packet *p, uint32_t mtu,
     const struct transfer_info *info);
 
 /*

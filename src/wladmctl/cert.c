@@ -71,9 +71,9 @@ name_files(struct files *f, const char *dir, const char *stem, const struct erro
 {
 	const char *there = NULL;
 
-	if (snprintf(f->key, sizeof f->key, "%s/%s.key", dir, stem) >= (int)sizeof f->key ||
-	    snprintf(f->certificate, sizeof f->certificate, "%s/%s.crt", dir, stem) >=
-	    (int)sizeof f->certificate)
+	if (snprintf(f->key, sizeof(f->key), "%s/%s.key", dir, stem) >= (int)sizeof(f->key) ||
+	    snprintf(f->certificate, sizeof(f->certificate), "%s/%s.crt", dir, stem) >=
+	    (int)sizeof(f->certificate))
 		return fail(e, "%s: directory name too long", dir);
 	if (access(f->key, F_OK) == 0)
 		there = f->key;
@@ -150,7 +150,7 @@ read_ca(const char *dir, X509 **cert, EVP_PKEY **key, const struct error *e)
 	char path[PATH_MAX];
 	FILE *file;
 
-	snprintf(path, sizeof path, "%s/ca.crt", dir);
+	snprintf(path, sizeof(path), "%s/ca.crt", dir);
 	if ((file = open_read(path, hint, e)) == NULL)
 		return -1;
 	*cert = PEM_read_X509(file, NULL, NULL, NULL);
@@ -162,7 +162,7 @@ read_ca(const char *dir, X509 **cert, EVP_PKEY **key, const struct error *e)
 	if (X509_cmp_current_time(X509_get0_notAfter(*cert)) < 0)
 		return fail(e, "%s: has expired; make a new authority in another directory", path);
 
-	snprintf(path, sizeof path, "%s/ca.key", dir);
+	snprintf(path, sizeof(path), "%s/ca.key", dir);
 	if ((file = open_read(path, hint, e)) == NULL)
 		return -1;
 	*key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
@@ -183,10 +183,10 @@ set_serial(X509 *cert)
 	BIGNUM *number;
 	bool ok;
 
-	if (RAND_bytes(octets, sizeof octets) != 1)
+	if (RAND_bytes(octets, sizeof(octets)) != 1)
 		return false;
 	octets[0] = (octets[0] & 0x7f) | 0x40; /* positive, never short */
-	number = BN_bin2bn(octets, sizeof octets, NULL);
+	number = BN_bin2bn(octets, sizeof(octets), NULL);
 	ok = number != NULL && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) != NULL;
 	BN_free(number);
 	return ok;
@@ -199,7 +199,7 @@ set_dates(X509 *cert, long valid, X509 *issuer)
 	uint16_t more;
 	time_t now = time(NULL);
 
-	if (RAND_bytes((uint8_t *)&more, sizeof more) != 1 ||
+	if (RAND_bytes((uint8_t *)&more, sizeof(more)) != 1 ||
 	    X509_time_adj_ex(X509_getm_notBefore(cert), 0, -SLACK - more % SLACK, &now) == NULL ||
 	    X509_time_adj_ex(X509_getm_notAfter(cert), (int)(valid / DAY), valid % DAY, &now) ==
 	    NULL)
@@ -268,11 +268,11 @@ int
 cert_make_ca(const struct cert_order *order, char *error, size_t error_size)
 {
 	static const struct extension extensions[] = {
-		{ NID_basic_constraints, "critical,CA:TRUE,pathlen:0" },
-		{ NID_key_usage, "critical,keyCertSign,cRLSign" },
-		{ NID_subject_key_identifier, "hash" },
+		{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"},
+		{NID_key_usage, "critical,keyCertSign,cRLSign"},
+		{NID_subject_key_identifier, "hash"},
 	};
-	struct error e = { error, error_size };
+	struct error e = {error, error_size};
 	struct files f;
 	EVP_PKEY *key;
 	X509 *cert = NULL;
@@ -284,7 +284,7 @@ cert_make_ca(const struct cert_order *order, char *error, size_t error_size)
 		return -1;
 	if ((key = EVP_EC_gen("P-256")) == NULL ||
 	    (cert = issue(order, key, NULL, NULL, extensions,
-	    sizeof extensions / sizeof extensions[0])) == NULL)
+	    sizeof(extensions) / sizeof(extensions[0]))) == NULL)
 		fail_openssl(&e, "cannot make the authority");
 	else
 		ret = write_files(&f, key, cert, &e);
@@ -296,16 +296,16 @@ cert_make_ca(const struct cert_order *order, char *error, size_t error_size)
 int
 cert_make_site(const struct cert_order *order, char *error, size_t error_size)
 {
-	char dns[CERT_NAME_MAX + sizeof "DNS:"];
+	char dns[CERT_NAME_MAX + sizeof("DNS:")];
 	struct extension extensions[] = {
-		{ NID_basic_constraints, "critical,CA:FALSE" },
-		{ NID_key_usage, "critical,digitalSignature" },
-		{ NID_ext_key_usage, "clientAuth,serverAuth" },
-		{ NID_subject_key_identifier, "hash" },
-		{ NID_authority_key_identifier, "keyid:always" },
-		{ NID_subject_alt_name, dns },
+		{NID_basic_constraints, "critical,CA:FALSE"},
+		{NID_key_usage, "critical,digitalSignature"},
+		{NID_ext_key_usage, "clientAuth,serverAuth"},
+		{NID_subject_key_identifier, "hash"},
+		{NID_authority_key_identifier, "keyid:always"},
+		{NID_subject_alt_name, dns},
 	};
-	struct error e = { error, error_size };
+	struct error e = {error, error_size};
 	struct files f;
 	EVP_PKEY *ca_key = NULL, *key = NULL;
 	X509 *ca = NULL, *cert = NULL;
@@ -315,13 +315,13 @@ cert_make_site(const struct cert_order *order, char *error, size_t error_size)
 		return fail(&e, "\"%s\" cannot be a site's name here: 1 to %d letters, digits, '-', "
 		    "'.' and '_', not beginning with '-' or '.', and not \"ca\"", order->name,
 		    CERT_NAME_MAX);
-	snprintf(dns, sizeof dns, "DNS:%s", order->name);
+	snprintf(dns, sizeof(dns), "DNS:%s", order->name);
 	if (name_files(&f, order->dir, order->name, &e) != 0 ||
 	    read_ca(order->dir, &ca, &ca_key, &e) != 0)
 		goto done;
 	if ((key = EVP_EC_gen("P-256")) == NULL ||
 	    (cert = issue(order, key, ca, ca_key, extensions,
-	    sizeof extensions / sizeof extensions[0])) == NULL)
+	    sizeof(extensions) / sizeof(extensions[0]))) == NULL)
 		fail_openssl(&e, "cannot make the certificate");
 	else
 		ret = write_files(&f, key, cert, &e);
@@ -394,7 +394,7 @@ parse_order(int argc, char **argv, struct cert_order *order)
 int
 cert_main(int argc, char **argv)
 {
-	struct cert_order order = { .dir = "." };
+	struct cert_order order = {.dir = "."};
 	char error[PATH_MAX + 256];
 	bool ca;
 
@@ -408,7 +408,7 @@ cert_main(int argc, char **argv)
 		return usage();
 	if (order.name == NULL)
 		order.name = "wlad";
-	if ((ca ? cert_make_ca : cert_make_site)(&order, error, sizeof error) != 0) {
+	if ((ca ? cert_make_ca : cert_make_site)(&order, error, sizeof(error)) != 0) {
 		fprintf(stderr, "wladmctl: %s\n", error);
 		return 1;
 	}

@@ -12,7 +12,7 @@ fault() {
 # the rank of a header or source below src/
 rank() {
 	case $1 in
-	base/*) echo 0 ;;
+	base/* | version.*) echo 0 ;;
 	packet/*) echo 1 ;;
 	connection/* | config/*) echo 2 ;;
 	load/table* | load/endpoints*) echo 3 ;;
@@ -21,7 +21,7 @@ rank() {
 	io/*) echo 6 ;;
 	datapath*) echo 7 ;;
 	loop* | health/* | load/* | control/* | platform/*) echo 8 ;;
-	wlad.* | main.c | options.* | wladmctl/* | version.*) echo 9 ;;
+	wlad.* | main.c | options.* | wladmctl/*) echo 9 ;;
 	*) echo unknown ;;
 	esac
 }

@@ -191,7 +191,7 @@ raw_is_closed(void *arg)
 static inline void
 raw_handshake(struct raw *r)
 {
-	assert_true(rig_until(raw_is_secured, r, 3000));
+	assert_true(rig_until(raw_is_secured, r, 8000));
 	assert_true(r->secured);
 }
 
@@ -226,7 +226,7 @@ raw_write(struct raw *r, const void *data, size_t len)
 {
 	struct raw_output o = {r, data, len};
 
-	assert_true(rig_until(raw_write_some, &o, 5000));
+	assert_true(rig_until(raw_write_some, &o, 8000));
 }
 
 static inline void
@@ -276,7 +276,7 @@ raw_expect(struct raw *r, enum message_type type, const uint8_t **body, uint32_t
 {
 	struct raw_wait w = {.raw = r, .type = type};
 
-	if (!rig_until(raw_has_message, &w, 3000) || (r->closed && w.body == NULL))
+	if (!rig_until(raw_has_message, &w, 8000) || (r->closed && w.body == NULL))
 		return false;
 	*body = w.body;
 	*len = w.len;

@@ -32,7 +32,9 @@ static const char complete[] =
     "  { name = \"web\"; address = \"203.0.113.10\"; protocol = \"tcp\";\n"
     "    ports = [ 443, 80 ]; scheduler = \"wrr\"; prefer = \"local\";\n"
     "    on_unknown = \"drop\"; transfer = \"prohibit\"; high_load = 0.5;\n"
-    "    check: { type = \"none\"; interval = 2.5; timeout = 2; rise = 4; fall = 5; };\n"
+    "    check: { type = \"http\"; interval = 2.5; timeout = 2; rise = 4; fall = 5;\n"
+    "      path = \"/up?full=1\"; host = \"www.example.net:81\";\n"
+    "      status = \"204, 300 - 302,401\"; };\n"
     "    servers: (\n"
     "      { name = \"a\"; address = \"10.1.0.11\"; port = 8080; weight = 10;\n"
     "        max_connections = 1000; },\n"
@@ -128,6 +130,10 @@ assert_defaults(const struct config *c)
 	assert_true(s->check.timeout == 1.0);
 	assert_int_equal(s->check.rise, 2);
 	assert_int_equal(s->check.fall, 3);
+	assert_string_equal(s->check.path, "/");
+	assert_string_equal(s->check.host, "");
+	for (unsigned code = 0; code <= 999; code++)
+		assert_int_equal(statuses_have(&s->check.status, code), code >= 200 && code <= 399);
 }
 
 static void
@@ -171,6 +177,7 @@ check_complete_services(const struct config *c)
 {
 	const struct config_service *web = &c->services[0], *dns = &c->services[1];
 
+	assert_int_equal(dns->check.type, CONFIG_CHECK_ICMP); /* the default with UDP */
 	assert_int_equal(c->services_count, 2);
 	assert_string_equal(web->name, "web");
 	assert_ip(&web->v4, "203.0.113.10");
@@ -184,7 +191,14 @@ check_complete_services(const struct config *c)
 	assert_int_equal(web->on_unknown, CONFIG_UNKNOWN_DROP);
 	assert_false(web->transfer_permitted);
 	assert_true(web->high_load == 0.5);
-	assert_int_equal(web->check.type, CONFIG_CHECK_NONE);
+	assert_int_equal(web->check.type, CONFIG_CHECK_HTTP);
+	assert_string_equal(web->check.path, "/up?full=1");
+	assert_string_equal(web->check.host, "www.example.net:81");
+	assert_true(statuses_have(&web->check.status, 204));
+	assert_true(statuses_have(&web->check.status, 302));
+	assert_true(statuses_have(&web->check.status, 401));
+	assert_false(statuses_have(&web->check.status, 200));
+	assert_false(statuses_have(&web->check.status, 303));
 	assert_true(web->check.interval == 2.5);
 	assert_true(web->check.timeout == 2.0);
 	assert_int_equal(web->check.rise, 4);

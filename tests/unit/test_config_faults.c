@@ -45,6 +45,16 @@
 #define NAME   "must be a name of 1 to 63 letters, digits, '-', '_' and '.' " BEGIN
 #define PAIR   "must be an IPv4 or IPv6 address, or a list of one of each, but is "
 #define PORTS  "must be a list of ports from 1 to 65535, such as [ 80, 443 ], but is "
+#define URL_PATH \
+	"must be a path that begins with '/', of at most 255 printable ASCII characters " \
+	"without blanks, but is "
+#define HOST \
+	"must be \"\" or a host name or address, if need be with its port, " \
+	"such as \"www.example.net\", but is "
+#define STATUSES \
+	"must be HTTP status codes and ranges from 100 to 599, such as \"200-299, 304\", " \
+	"but is "
+#define HTTP_ONLY " is for checks of the type \"http\" only"
 #define PORT   "must be a port from 1 to 65535, but is "
 #define GROUPS "must be a list of groups ( { }, { } ), but is "
 #define ADDR \
@@ -239,8 +249,38 @@ static const struct broken services[] = {
         {"f:3: services[0].high_load: must be a number from 0.05 to 1, but is 0"}},
     {SERVICE("check = \"tcp\";"),
         {"f:3: services[0].check: must be a group { }, but is \"tcp\""}},
-    {SERVICE("check: { type = \"http\"; };"),
-        {"f:3: services[0].check.type: must be \"tcp\" or \"none\", but is \"http\""}},
+    {SERVICE("check: { type = \"https\"; };"),
+        {"f:3: services[0].check.type: must be \"tcp\", \"http\", \"icmp\" or \"none\", "
+         "but is \"https\""}},
+    {SERVICE("check: { type = \"http\"; path = \"\"; };"),
+        {"f:3: services[0].check.path: " URL_PATH "\"\""}},
+    {SERVICE("check: { type = \"http\"; path = \"health\"; };"),
+        {"f:3: services[0].check.path: " URL_PATH "\"health\""}},
+    {SERVICE("check: { type = \"http\"; path = \"/a b\"; };"),
+        {"f:3: services[0].check.path: " URL_PATH "\"/a b\""}},
+    {SERVICE("check: { type = \"http\"; path = \"/a\\r\\nX: y\"; };"),
+        {"f:3: services[0].check.path: " URL_PATH "\"/a..X: y\""}},
+    {SERVICE("check: { type = \"http\"; path = \"/\xc3\xa4\"; };"),
+        {"f:3: services[0].check.path: " URL_PATH "\"/\xc3\xa4\""}},
+    {SERVICE("check: { type = \"http\"; host = \"a b\"; };"),
+        {"f:3: services[0].check.host: " HOST "\"a b\""}},
+    {SERVICE("check: { type = \"http\"; host = \"a/b\"; };"),
+        {"f:3: services[0].check.host: " HOST "\"a/b\""}},
+    {SERVICE("check: { type = \"http\"; host = 1; };"),
+        {"f:3: services[0].check.host: " HOST "1"}},
+    {SERVICE("check: { type = \"http\"; status = 200; };"),
+        {"f:3: services[0].check.status: " STATUSES "200"}},
+    {SERVICE("check: { type = \"http\"; status = \"200-\"; };"),
+        {"f:3: services[0].check.status: " STATUSES "\"200-\""}},
+    {SERVICE("check: { path = \"/a\"; status = \"200\"; host = \"h\"; };"),
+        {"f:3: services[0].check.path: a path" HTTP_ONLY,
+            "f:3: services[0].check.host: a host" HTTP_ONLY,
+            "f:3: services[0].check.status: a status" HTTP_ONLY}},
+    {SERVICE("check: { type = \"icmp\"; path = \"/\"; };"),
+        {"f:3: services[0].check.path: a path" HTTP_ONLY}},
+    {SERVICE("check: { type = \"htpp\"; path = \"/\"; };"),
+        {"f:3: services[0].check.type: must be \"tcp\", \"http\", \"icmp\" or \"none\", "
+         "but is \"htpp\""}},
     {SERVICE("check: { interval = 3601; };"),
         {"f:3: services[0].check.interval: must be a number from 0.05 to 3600, but is 3601"}},
     {SERVICE("check: { timeout = 0.0; };"),

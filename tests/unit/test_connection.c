@@ -750,6 +750,42 @@ test_too_many_addresses(void **state)
 	connection_table_free(table);
 }
 
+/* One address short: the two that fit must not be kept. */
+static void
+test_refusal_keeps_no_address(void **state)
+{
+	struct connection_table *table = table_of(2000);
+	struct connection_new what;
+	struct connection *c;
+	bool existed;
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 496; i++) {
+		what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
+		what.server = ten(0x500000 + i, 80);
+		open_new(table, &what, &random_source, START);
+	}
+	/* 498 of 500 are in use: each refusal comes from another one of the three */
+	for (i = 0; i < 3; i++) {
+		what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 1000);
+		what.service = ten(0x700000, 80);
+		what.server = ten(0x700001, 80);
+		what.self = ten(0x700002, 0);
+		assert_int_equal(connection_open(table, &what, &random_source, START, &c, &existed),
+		    DROP_table_full);
+	}
+	what.self = address("198.51.100.20:1");
+	what.self.port = 0;
+	c = open_new(table, &what, &random_source, START);
+	connection_end(table, c);
+	what.service = address("203.0.113.10:80");
+	what.self = ten(0x700003, 0);
+	open_new(table, &what, &random_source, START);
+	assert_int_equal(count_live(table), 497);
+	connection_table_free(table);
+}
+
 static void
 test_addresses_return(void **state)
 {
@@ -986,6 +1022,7 @@ main(void)
 	    cmocka_unit_test_setup(test_full_of_unanswered_ones, setup),
 	    cmocka_unit_test_setup(test_refusal_evicts_nobody, setup),
 	    cmocka_unit_test_setup(test_too_many_addresses, setup),
+	    cmocka_unit_test_setup(test_refusal_keeps_no_address, setup),
 	    cmocka_unit_test_setup(test_addresses_return, setup),
 	    cmocka_unit_test_setup(test_datagrams, setup),
 	    cmocka_unit_test_setup(test_counters, setup),

@@ -467,6 +467,20 @@ test_idle_and_remaining(void **state)
 	connection_table_free(table);
 }
 
+/* The clock never falls; if it does, nothing happens. */
+static void
+test_clock_before_the_start(void **state)
+{
+	struct connection_table *table = table_of(16);
+
+	(void)state;
+	open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
+	assert_int_equal(connection_expire(table, START - CLOCK_SECOND, MANY), 0);
+	assert_int_equal(connection_expire(table, 0, MANY), 0);
+	assert_expires_after(table, START, 60);
+	connection_table_free(table);
+}
+
 /* Many of different timeouts, opened over time: each goes at its own time, never early, and
  * next_expiry() never sleeps past one. */
 static void
@@ -537,6 +551,7 @@ main(void)
 	    cmocka_unit_test_setup(test_extreme_timeouts, setup),
 	    cmocka_unit_test_setup(test_ends_are_told, setup),
 	    cmocka_unit_test_setup(test_idle_and_remaining, setup),
+	    cmocka_unit_test_setup(test_clock_before_the_start, setup),
 	    cmocka_unit_test_setup(test_many, setup),
 	};
 
