@@ -18,25 +18,15 @@
 
 #include "datapath_internal.h"
 #include "packet/convert.h"
+#include "packet/split.h"
 #include "relay/relay.h"
 #include "transfer/reception.h"
-#include "transfer/transmission.h"
 
 /* IP and TCP headers without options: what an MSS leaves out of an MTU (RFC 6691). */
 #define MSS_HEADERS_V4 40
 #define MSS_HEADERS_V6 60
 
 /* ---- parts of the stories ---- */
-
-enum drop
-datapath_output(struct datapath *dp, const struct packet *p)
-{
-	if (dp->io->ops->device_send(dp->io, p) == -1)
-		return DROP_write_failed;
-	counter_add(dp->counters, COUNTER_packets_out, 1);
-	counter_add(dp->counters, COUNTER_bytes_out, p->len);
-	return DROP_none;
-}
 
 static struct connection_event
 event_of(const struct packet *p, enum connection_side side)
@@ -46,7 +36,14 @@ event_of(const struct packet *p, enum connection_side side)
 	    .tcp_seq = p->tcp_seq,
 	    .tcp_ack = p->tcp_ack,
 	    .payload = packet_payload_len(p),
-	    .len = p->len};
+	    .len = p->len,
+	    .later_fragment = p->fragment == PACKET_LATER_FRAGMENT};
+}
+
+static bool
+is_icmp(const struct packet *p)
+{
+	return p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6;
 }
 
 /* Finds the connection of a packet; origin 0 for the device, site + 1 for a transfer packet. */
@@ -59,14 +56,6 @@ find(struct datapath *dp, const struct packet *p, uint16_t origin,
 	return connection_find(dp->connections, &key, side);
 }
 
-/* Largest client packet that fits into a transfer packet to an address like this one. */
-static uint32_t
-inner_mtu(const struct datapath *dp, const struct ip *peer)
-{
-	return dp->config->transfer.mtu -
-	    (ip_is_v4(peer) ? TRANSFER_OVERHEAD_V4 : TRANSFER_OVERHEAD_V6);
-}
-
 /* Upper bound of a SYN-ACK's MSS option for a received connection; 0 for others. */
 static uint16_t
 mss_limit(const struct datapath *dp, const struct packet *p, const struct connection *c)
@@ -77,7 +66,7 @@ mss_limit(const struct datapath *dp, const struct packet *p, const struct connec
 	if (c->kind != CONNECTION_RECEIVED)
 		return 0;
 	site = load_table_site(dp->load, c->site);
-	return (uint16_t)(inner_mtu(dp, &site->transfer.ip) - headers);
+	return (uint16_t)(datapath_inner_mtu(dp, site) - headers);
 }
 
 /* Server transfer: rule 1 at X, rule 2 at Y. */
@@ -100,58 +89,29 @@ to_server(struct datapath *dp, struct packet *p, struct connection *c, uint64_t 
 
 /* Transfer transmission: the client packet, unchanged but for its TTL, to the other site. */
 static enum drop
-send_sealed(struct datapath *dp, const struct packet *p, const struct transfer_info *info,
-    struct site *site, struct transfer_tx *tx)
-{
-	struct transmission t;
-	size_t segment;
-	long len, sent;
-
-	transmission_start(&t, p, info);
-	while ((len = transmission_next(&t, tx, dp->sealed, sizeof(dp->sealed), &segment)) > 0) {
-		sent = dp->io->ops->transfer_send(dp->io, &site->transfer, dp->sealed,
-		    (size_t)len, segment);
-		if (sent < len)
-			return DROP_send_failed;
-	}
-	if (len < 0)
-		return DROP_no_key;
-	if (t.count > 1)
-		counter_add(dp->counters, COUNTER_segments_out, t.count);
-	counter_add(dp->counters, COUNTER_transfer_packets_out, t.count);
-	counter_add(dp->counters, COUNTER_transfer_bytes_out, p->len);
-	site->transfer_packets_out += t.count;
-	site->transfer_bytes_out += p->len;
-	return DROP_none;
-}
-
-static enum drop
 to_site(struct datapath *dp, struct packet *p, struct connection *c, uint64_t now)
 {
 	struct connection_event event = event_of(p, CONNECTION_FROM_CLIENT);
-	struct site *site = load_table_site(dp->load, c->site);
-	struct transfer_tx *tx = keyring_tx(dp->keyring, c->site);
-	uint32_t index = load_table_site_service(dp->load, c->site, c->service);
 	struct transfer_info info = {.hops = 1};
-	uint32_t mtu = inner_mtu(dp, &site->transfer.ip);
+	struct datapath_way way;
 
-	if (tx == NULL || index == LOAD_NONE)
+	if (!datapath_way(dp, c, &way))
 		return DROP_no_key;
 	if (!packet_decrement_ttl(p)) {
 		datapath_answer_ttl(dp, p, now);
 		return DROP_ttl;
 	}
-	if (segment_max_len(p) > mtu) {
-		datapath_answer_too_big(dp, p, (uint16_t)mtu, now);
+	if (segment_max_len(p) > way.mtu && !split_possible(p, way.mtu)) {
+		datapath_answer_too_big(dp, p, (uint16_t)way.mtu, now);
 		return DROP_too_big;
 	}
 	/* Until an answer was seen the transferee may not have heard of the connection: what
 	 * may open one stays a demand.  The transferee's insert notices the second one. */
 	if (c->state == CONNECTION_OPENING && datapath_may_open(p))
 		info.flags |= TRANSFER_FLAG_DEMAND;
-	info.service = site->services[index].number;
+	info.service = way.service;
 	connection_track(dp->connections, c, &event, now);
-	return send_sealed(dp, p, &info, site, tx);
+	return datapath_seal(dp, p, &info, &way);
 }
 
 static enum drop
@@ -270,29 +230,49 @@ demand(struct datapath *dp, struct packet *p, uint32_t service, uint16_t site, u
 	return to_server(dp, p, c, now);
 }
 
-/* The client packet out of a transfer packet: is it for a service that this sender owns? */
-static enum drop
-client_packet(struct datapath *dp, struct transfer_opened *opened, struct packet *p,
-    uint16_t site, uint32_t *service)
+bool
+datapath_sender_owns(const struct datapath *dp, const struct datapath_arrival *arrival,
+    const struct addr *address, uint8_t protocol)
 {
-	const struct service *own = load_table_service(dp->load, opened->info.service);
-	uint32_t index;
+	const struct service *own = load_table_service(dp->load, arrival->info.service);
+	const struct site *sender = load_table_site(dp->load, arrival->site);
+	uint32_t index = load_table_site_lookup(dp->load, arrival->site, address, protocol);
+
+	return own != NULL && own->present && index != LOAD_NONE &&
+	    sender->services[index].local == arrival->info.service;
+}
+
+static enum drop
+from_site(struct datapath *dp, struct packet *p, const struct datapath_arrival *arrival,
+    uint64_t now)
+{
+	uint32_t service = arrival->info.service;
+
+	if (!datapath_sender_owns(dp, arrival, &p->destination, p->protocol))
+		return DROP_transfer_service;
+	if (datapath_is_martian(dp, &p->source.ip))
+		return DROP_martian;
+	if (arrival->info.flags & TRANSFER_FLAG_DEMAND && p->fragment != PACKET_LATER_FRAGMENT)
+		return demand(dp, p, service, arrival->site, now);
+	return in_service(dp, p, service, arrival->site, now);
+}
+
+/* The client packet out of a transfer packet: is it what its flags say? */
+static enum drop
+unpack(const struct transfer_opened *opened, struct packet *p)
+{
+	uint8_t flags = opened->info.flags;
 
 	*p = (struct packet){.data = opened->inner,
 	    .len = (uint32_t)opened->inner_len,
 	    .headroom = IO_HEADROOM + TRANSFER_HEADER_LEN + TRANSFER_INFO_LEN,
-	    .partial = (opened->info.flags & TRANSFER_FLAG_PARTIAL) != 0};
-	if (packet_parse(p) != DROP_none || p->fragment != PACKET_WHOLE)
+	    .partial = (flags & TRANSFER_FLAG_PARTIAL) != 0};
+	if (packet_parse(p) != DROP_none)
 		return DROP_transfer_inner;
-	if (own == NULL || !own->present)
-		return DROP_transfer_service;
-	index = load_table_site_lookup(dp->load, site, &p->destination, p->protocol);
-	if (index == LOAD_NONE ||
-	    load_table_site(dp->load, site)->services[index].local != opened->info.service)
-		return DROP_transfer_service;
-	if (datapath_is_martian(dp, &p->source.ip))
-		return DROP_martian;
-	*service = opened->info.service;
+	if ((p->fragment != PACKET_WHOLE) != ((flags & TRANSFER_FLAG_FRAGMENT) != 0))
+		return DROP_transfer_inner;
+	if (is_icmp(p) != ((flags & TRANSFER_FLAG_ICMP) != 0))
+		return DROP_transfer_inner;
 	return DROP_none;
 }
 
@@ -300,10 +280,10 @@ static enum drop
 transfer_packet(struct datapath *dp, uint8_t *data, size_t len, const struct addr *from,
     uint64_t now, uint16_t *site)
 {
+	struct datapath_arrival arrival = {.transferred = true};
 	struct transfer_opened opened;
 	struct packet p;
 	struct site *sender;
-	uint32_t service;
 	enum drop drop;
 
 	drop = reception_open(dp->keyring, data, len, from, now, &opened, site);
@@ -316,12 +296,16 @@ transfer_packet(struct datapath *dp, uint8_t *data, size_t len, const struct add
 	counter_add(dp->counters, COUNTER_transfer_bytes_in, opened.inner_len);
 	sender->transfer_packets_in++;
 	sender->transfer_bytes_in += opened.inner_len;
-	drop = client_packet(dp, &opened, &p, *site, &service);
+	drop = unpack(&opened, &p);
 	if (drop != DROP_none)
 		return drop;
-	if (opened.info.flags & TRANSFER_FLAG_DEMAND)
-		return demand(dp, &p, service, *site, now);
-	return in_service(dp, &p, service, *site, now);
+	arrival.site = *site;
+	arrival.info = opened.info;
+	if (is_icmp(&p))
+		return datapath_icmp_transferred(dp, &p, &arrival);
+	if (p.fragment != PACKET_WHOLE)
+		return datapath_fragment(dp, &p, &arrival, now);
+	return datapath_story(dp, &p, &arrival, now);
 }
 
 void
@@ -341,20 +325,12 @@ datapath_transfer_datagram(struct datapath *dp, uint8_t *data, size_t len,
 /* ---- 6. everything else, and which story it is ---- */
 
 static enum drop
-device_packet(struct datapath *dp, struct packet *p, uint64_t now)
+from_device(struct datapath *dp, struct packet *p, uint64_t now)
 {
 	enum connection_side side;
-	struct connection *c;
+	struct connection *c = find(dp, p, 0, &side);
 	uint32_t service;
-	enum drop drop = packet_parse(p);
 
-	if (drop != DROP_none)
-		return drop;
-	if (p->fragment != PACKET_WHOLE)
-		return DROP_fragment;
-	if (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP)
-		return datapath_icmp(dp, p, now);
-	c = find(dp, p, 0, &side);
 	if (c != NULL && side == CONNECTION_FROM_CLIENT)
 		return known_client(dp, p, c, now);
 	if (c != NULL)
@@ -364,6 +340,30 @@ device_packet(struct datapath *dp, struct packet *p, uint64_t now)
 		return new_client(dp, p, service, now);
 	datapath_answer_unknown(dp, p, LOAD_NONE, now);
 	return DROP_not_ours;
+}
+
+enum drop
+datapath_story(struct datapath *dp, struct packet *p, const struct datapath_arrival *arrival,
+    uint64_t now)
+{
+	if (arrival->transferred)
+		return from_site(dp, p, arrival, now);
+	return from_device(dp, p, now);
+}
+
+static enum drop
+device_packet(struct datapath *dp, struct packet *p, uint64_t now)
+{
+	static const struct datapath_arrival arrival = {.transferred = false};
+	enum drop drop = packet_parse(p);
+
+	if (drop != DROP_none)
+		return drop;
+	if (is_icmp(p))
+		return datapath_icmp(dp, p, now);
+	if (p->fragment != PACKET_WHOLE)
+		return datapath_fragment(dp, p, &arrival, now);
+	return datapath_story(dp, p, &arrival, now);
 }
 
 void

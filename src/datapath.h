@@ -53,8 +53,12 @@ void datapath_transfer_datagram(struct datapath *dp, uint8_t *data, size_t len,
 /* Ends expired connections within a budget; returns when to be called again, ns of the clock. */
 uint64_t datapath_expire(struct datapath *dp, uint64_t now);
 
-/* A server went down: its TCP connections are reset towards their clients, all its records end. */
+/* A server went down: its TCP connections are reset towards their clients or stay, as the
+ * service says; its UDP records end, for their next packet to be allocated anew. */
 void datapath_server_down(struct datapath *dp, uint32_t server, uint64_t now);
+
+/* A reload brought a new configuration: borrowed.  Timeouts hold for the next packets. */
+void datapath_set_config(struct datapath *dp, const struct config *config);
 
 struct connection_table *datapath_connections(struct datapath *dp);
 

@@ -83,12 +83,11 @@ datapath_answer_ttl(struct datapath *dp, const struct packet *p, uint64_t now)
 }
 
 enum drop
-datapath_icmp(struct datapath *dp, struct packet *p, uint64_t now)
+datapath_answer_echo(struct datapath *dp, struct packet *p, uint64_t now)
 {
 	enum drop drop;
 
-	if (!packet_is_echo_request(p) ||
-	    !load_table_is_service_ip(dp->load, &p->destination.ip))
+	if (!load_table_is_service_ip(dp->load, &p->destination.ip))
 		return DROP_icmp;
 	if (datapath_is_martian(dp, &p->source.ip))
 		return DROP_martian;

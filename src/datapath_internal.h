@@ -6,7 +6,9 @@
 
 #include "base/ratelimit.h"
 #include "datapath.h"
+#include "packet/fragment.h"
 #include "packet/reply.h"
+#include "transfer/header.h"
 
 /* Sealed datagrams of one super-packet, as many as go out by one system call. */
 #define SEAL_BUFFER (128 * 1024)
@@ -20,6 +22,7 @@ struct datapath {
 	struct counters *counters;
 	struct random *random;
 	struct connection_table *connections;
+	struct fragment_store *fragments;
 
 	struct ratelimit resets, icmp, echoes; /* answers of wlad itself */
 
@@ -31,8 +34,68 @@ struct datapath {
 	uint8_t sealed[SEAL_BUFFER];
 };
 
+/* How a packet came. */
+struct datapath_arrival {
+	bool transferred;          /* in a transfer packet; else from the device */
+	uint16_t site;             /* who transferred it */
+	struct transfer_info info; /* what came with it */
+};
+
+/* A part of the keys of connections and fragments: the transferor's number + 1. */
+static inline uint16_t
+datapath_origin(const struct datapath_arrival *arrival)
+{
+	return arrival->transferred ? (uint16_t)(arrival->site + 1) : 0;
+}
+
+/* datapath.c.  Stories 1 to 5 and part of 6, told of a parsed TCP or UDP packet that has its ports. */
+enum drop datapath_story(struct datapath *dp, struct packet *p,
+    const struct datapath_arrival *arrival, uint64_t now);
+
+/* True if what was transferred is for a service of ours that the sender's service at this
+ * address stands for. */
+bool datapath_sender_owns(const struct datapath *dp, const struct datapath_arrival *arrival,
+    const struct addr *address, uint8_t protocol);
+
+/* datapath_fragment.c: a fragment's story, if its ports are known; else it waits. */
+enum drop datapath_fragment(struct datapath *dp, struct packet *p,
+    const struct datapath_arrival *arrival, uint64_t now);
+
+/* datapath_icmp.c: ICMP from the device; an ICMP error out of a transfer packet. */
+enum drop datapath_icmp(struct datapath *dp, struct packet *p, uint64_t now);
+enum drop datapath_icmp_transferred(struct datapath *dp, struct packet *p,
+    const struct datapath_arrival *arrival);
+
+/* datapath_send.c: the ways out. */
+
 /* Hands a packet to the device and counts it. */
 enum drop datapath_output(struct datapath *dp, const struct packet *p);
+
+/*
+ * Sends what the io has kept back.  A packet that its way out is too narrow for is answered,
+ * as a router would, to the sender that it has by now: that is one of our addresses, so the
+ * answer comes back by the device and is converted like any other ICMP error.
+ */
+void datapath_flush(struct datapath *dp, uint64_t now);
+
+/* Largest client packet that fits into a transfer packet to a site. */
+uint32_t datapath_inner_mtu(const struct datapath *dp, const struct site *site);
+
+/* How packets of a connection get to the site that has its server. */
+struct datapath_way {
+	struct site *site;
+	struct transfer_tx *tx;
+	uint16_t service; /* its number at that site */
+	uint32_t mtu;     /* as datapath_inner_mtu() */
+};
+
+/* False if there is no way: no key, or a service that the site no longer offers. */
+bool datapath_way(struct datapath *dp, const struct connection *c, struct datapath_way *way);
+
+/* Sends a packet in transfer packets.  One that is larger than the way's MTU must be one
+ * that may be fragmented (split_possible()). */
+enum drop datapath_seal(struct datapath *dp, struct packet *p,
+    const struct transfer_info *info, const struct datapath_way *way);
 
 /* datapath_answer.c: what wlad itself says. */
 
@@ -44,8 +107,8 @@ void datapath_answer_too_big(struct datapath *dp, const struct packet *p, uint16
     uint64_t now);
 void datapath_answer_ttl(struct datapath *dp, const struct packet *p, uint64_t now);
 
-/* ICMP from the device: an echo request to a service address is answered. */
-enum drop datapath_icmp(struct datapath *dp, struct packet *p, uint64_t now);
+/* An echo request to a service address is answered; others belong to nobody here. */
+enum drop datapath_answer_echo(struct datapath *dp, struct packet *p, uint64_t now);
 
 /* Tells the client of a connection whose server is gone. */
 void datapath_reset_client(struct datapath *dp, const struct connection *c, uint64_t now);
@@ -65,7 +128,7 @@ void datapath_connection_changed(void *arg, const struct connection *c, bool act
     bool active_after, bool ended);
 bool datapath_port_taken(void *arg, const struct addr *self, uint8_t protocol);
 
-/* True if the packet may open a connection: a TCP SYN, or any UDP packet. */
+/* True if the packet may open a connection: a TCP SYN, or any UDP packet; no later fragment. */
 bool datapath_may_open(const struct packet *p);
 
 /* True if no client can have this address: RFC 6890 and our own service and self addresses. */

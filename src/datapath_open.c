@@ -9,6 +9,8 @@
 bool
 datapath_may_open(const struct packet *p)
 {
+	if (p->fragment == PACKET_LATER_FRAGMENT)
+		return false;
 	if (p->protocol == IPPROTO_UDP)
 		return true;
 	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
@@ -141,7 +143,7 @@ datapath_open_client(struct datapath *dp, const struct packet *p, uint32_t servi
 	    .site = CONNECTION_NO_SITE,
 	};
 
-	allocation_decide(dp->allocation, service, p->version == 4, dp->random, now, &decision);
+	allocation_decide(dp->allocation, service, &p->source.ip, dp->random, now, &decision);
 	switch (decision.where) {
 	case ALLOCATION_SERVER:
 		return enter_at_server(dp, &what, decision.server, now, out);
@@ -165,7 +167,7 @@ datapath_open_received(struct datapath *dp, const struct packet *p, uint32_t ser
 	    .service_number = (uint16_t)service,
 	    .site = site,
 	};
-	uint32_t server = allocation_decide_received(dp->allocation, service, p->version == 4,
+	uint32_t server = allocation_decide_received(dp->allocation, service, &p->source.ip,
 	    dp->random);
 
 	if (server == LOAD_NONE)

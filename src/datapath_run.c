@@ -1,6 +1,8 @@
 /*
  * datapath_run: making a datapath, reading what has come, and what time does to connections.
  */
+#include <netinet/in.h>
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -16,28 +18,56 @@
 #define ECHO_RATE   200
 #define ECHO_BURST  50
 
+/* Seconds: RFC 9293's 2 MSL, and RFC 4787 until a reply is seen. */
+#define TIME_WAIT   120
+#define UDP_OPENING 30
+
 /* Records ended or looked at in one go, so that no wake-up takes long. */
 #define EXPIRE_BUDGET 1024
 #define SWEEP_BUDGET  4096
+
+static struct connection_timeouts
+timeouts_of(const struct config *config)
+{
+	return (struct connection_timeouts){
+	    .tcp_opening = config->timeouts.tcp_opening,
+	    .tcp_established = config->timeouts.tcp_established,
+	    .tcp_closing = config->timeouts.tcp_closing,
+	    .tcp_time_wait = TIME_WAIT,
+	    .udp = config->timeouts.udp,
+	    .udp_opening = UDP_OPENING,
+	    .icmp = config->timeouts.icmp,
+	};
+}
 
 static struct connection_table *
 make_table(const struct config *config, uint64_t now)
 {
 	struct connection_settings settings = {
 	    .capacity = config->limits.connections,
-	    .timeouts = {
-	        .tcp_opening = config->timeouts.tcp_opening,
-	        .tcp_established = config->timeouts.tcp_established,
-	        .tcp_closing = config->timeouts.tcp_closing,
-	        .tcp_time_wait = 120,
-	        .udp = config->timeouts.udp,
-	        .udp_opening = 30,
-	        .icmp = config->timeouts.icmp,
-	    },
+	    .timeouts = timeouts_of(config),
 	};
 
 	random_system(&settings.hash_key, sizeof(settings.hash_key));
 	return connection_table_new(&settings, now);
+}
+
+static struct fragment_store *
+make_fragments(struct counters *counters)
+{
+	struct siphash_key key;
+
+	random_system(&key, sizeof(key));
+	return fragment_store_new(&key, counters);
+}
+
+void
+datapath_set_config(struct datapath *dp, const struct config *config)
+{
+	struct connection_timeouts timeouts = timeouts_of(config);
+
+	dp->config = config;
+	connection_table_set_timeouts(dp->connections, &timeouts);
 }
 
 struct datapath *
@@ -58,8 +88,10 @@ datapath_new(const struct datapath_parts *parts, uint64_t now)
 	dp->icmp = ratelimit_make(ICMP_RATE, ICMP_BURST);
 	dp->echoes = ratelimit_make(ECHO_RATE, ECHO_BURST);
 	dp->connections = make_table(parts->config, now);
-	if (dp->connections == NULL) {
-		free(dp);
+	dp->fragments = make_fragments(parts->counters);
+	if (dp->connections == NULL || dp->fragments == NULL) {
+		datapath_free(dp);
+		errno = ENOMEM;
 		return NULL;
 	}
 	connection_table_set_port_taken(dp->connections, datapath_port_taken, dp);
@@ -72,6 +104,7 @@ datapath_free(struct datapath *dp)
 {
 	if (dp == NULL)
 		return;
+	fragment_store_free(dp->fragments);
 	connection_table_free(dp->connections);
 	free(dp);
 }
@@ -82,8 +115,8 @@ datapath_connections(struct datapath *dp)
 	return dp->connections;
 }
 
-int
-datapath_run_device(struct datapath *dp, uint64_t now)
+static int
+read_device(struct datapath *dp, uint64_t now)
 {
 	struct packet p;
 
@@ -95,6 +128,17 @@ datapath_run_device(struct datapath *dp, uint64_t now)
 		datapath_device_packet(dp, &p, now);
 	}
 	return IO_BATCH;
+}
+
+int
+datapath_run_device(struct datapath *dp, uint64_t now)
+{
+	int count = read_device(dp, now);
+	int error = errno;
+
+	datapath_flush(dp, now);
+	errno = error;
+	return count;
 }
 
 static void
@@ -116,6 +160,8 @@ datapath_run_transfer(struct datapath *dp, uint64_t now)
 
 	for (int i = 0; i < count; i++)
 		split_datagram(dp, &batch[i], now);
+	if (count > 0)
+		datapath_flush(dp, now);
 	return count;
 }
 
@@ -128,7 +174,27 @@ datapath_server_down(struct datapath *dp, uint32_t server, uint64_t now)
 	dp->sweep_cursor = 0;
 }
 
-/* Ends the connections of servers that are down, a part of the table at a time. */
+/*
+ * A TCP connection whose server is down ends with a RST to the client, or stays if the service
+ * says so.  One that the server has not answered yet just goes, like those of UDP: the client's
+ * next packet is allocated anew, and nobody has noticed anything.
+ */
+static void
+server_lost(struct datapath *dp, struct connection *c, uint64_t now)
+{
+	const struct service *service = load_table_service(dp->load, c->service);
+	bool answered = c->state != CONNECTION_OPENING || c->server_seq != 0;
+
+	if (c->protocol == IPPROTO_TCP && answered) {
+		if (service->on_server_down == CONFIG_DOWN_KEEP)
+			return;
+		if (c->state != CONNECTION_TIME_WAIT)
+			datapath_reset_client(dp, c, now);
+	}
+	connection_end(dp->connections, c);
+}
+
+/* Looks for the connections of servers that are down, a part of the table at a time. */
 static void
 sweep(struct datapath *dp, uint64_t now)
 {
@@ -145,8 +211,7 @@ sweep(struct datapath *dp, uint64_t now)
 		server = load_table_server(dp->load, c->server);
 		if (server->state == SERVER_UP)
 			continue;
-		datapath_reset_client(dp, c, now);
-		connection_end(dp->connections, c);
+		server_lost(dp, c, now);
 	}
 }
 
@@ -154,11 +219,16 @@ uint64_t
 datapath_expire(struct datapath *dp, uint64_t now)
 {
 	uint32_t ended = connection_expire(dp->connections, now, EXPIRE_BUDGET);
+	uint64_t next, fragments;
 
 	counter_add(dp->counters, COUNTER_connections_expired, ended);
+	fragment_expire(dp->fragments, now);
 	if (dp->sweeping)
 		sweep(dp, now);
+	datapath_flush(dp, now);
 	if (ended == EXPIRE_BUDGET || dp->sweeping)
 		return now + CLOCK_MILLISECOND;
-	return connection_next_expiry(dp->connections);
+	next = connection_next_expiry(dp->connections);
+	fragments = fragment_next_expiry(dp->fragments);
+	return fragments < next ? fragments : next;
 }

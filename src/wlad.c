@@ -13,57 +13,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "allocation/allocation.h"
 #include "base/clock.h"
-#include "base/counters.h"
 #include "base/log.h"
-#include "base/random.h"
-#include "config/config.h"
-#include "control/control.h"
-#include "control/manager.h"
-#include "datapath.h"
-#include "health/health.h"
-#include "io/io.h"
-#include "load/exchange.h"
-#include "load/table.h"
-#include "loop.h"
 #include "options.h"
 #include "platform/daemonize.h"
-#include "platform/notify.h"
 #include "platform/privileges.h"
 #include "platform/routes.h"
-#include "transfer/keyring.h"
 #include "version.h"
-
-#define ERROR_TEXT 512
+#include "wlad_internal.h"
 
 /* A key's epoch ends by itself after so many packets; here, after so long. */
 #define KEY_EPOCH  (600 * CLOCK_SECOND)
 /* How often keys of epochs that are over are looked for, to be wiped. */
 #define KEY_EXPIRY (2 * CLOCK_SECOND)
-
-/* The apparatus: everything that lives as long as the process. */
-struct wlad {
-	struct config *config;
-	struct loop *loop;
-	struct counters counters;
-	struct random random;
-	struct io *io;
-	struct load_table *load;
-	struct allocation *allocation;
-	struct keyring *keyring;
-	struct datapath *datapath;
-	struct health *health;
-	struct exchange *exchange;
-	struct control *control;
-	struct notify *notify;
-	struct manager *manager;
-	struct loop_fd *device_fd, *transfer_fd;
-	struct loop_timer *expiry, *key_expiry, *key_epoch;
-	struct loop_signal *signals[3];
-	bool stopping, broken;
-	char error[ERROR_TEXT];
-};
 
 /* ---- what the loop calls ---- */
 
@@ -176,9 +138,19 @@ on_terminate(void *arg, uint64_t now)
 static void
 on_hangup(void *arg, uint64_t now)
 {
-	(void)arg;
-	(void)now;
-	log_warnx("reload is not supported in this version remedy=\"restart wlad\"");
+	struct wlad *w = arg;
+	char error[4096];
+	int done = wlad_reload(w, error, sizeof(error)); /* which logs what it has to say */
+
+	control_reloaded(w->control, done == 0 ? NULL : error, now);
+}
+
+static int64_t
+certificate_expiry(void *arg)
+{
+	const struct wlad *w = arg;
+
+	return w->exchange != NULL ? exchange_certificate_expiry(w->exchange) : 0;
 }
 
 /* ---- start, in order; each step returns 0 or -1 with a sentence in w->error ---- */
@@ -191,6 +163,7 @@ open_io(struct wlad *w)
 	    .device_name = c->device.name,
 	    .mtu = c->device.mtu,
 	    .offload = c->device.offload,
+	    .raw = c->device.output == CONFIG_OUTPUT_RAW,
 	    .transfer_listen = c->transfer.listen,
 	};
 
@@ -228,7 +201,11 @@ add_routes(struct wlad *w)
 		if (add_route(w, &c->self_addresses[i], families) == -1)
 			return -1;
 	}
-	routes_warn(io_device_name(w->io), families[0], families[1]);
+	routes_warn(io_device_name(w->io),
+	    &(struct routes_use){.v4 = families[0] != 0,
+	        .v6 = families[1] != 0,
+	        .raw = c->device.output == CONFIG_OUTPUT_RAW,
+	        .transfers = c->peers_count > 0});
 	return 0;
 }
 
@@ -254,8 +231,8 @@ make_datapath(struct wlad *w)
 	return -1;
 }
 
-static int
-open_exchange(struct wlad *w)
+int
+wlad_open_exchange(struct wlad *w)
 {
 	struct exchange_parts parts = {
 	    .loop = w->loop,
@@ -283,6 +260,11 @@ open_control(struct wlad *w)
 	    .connections = datapath_connections(w->datapath),
 	    .counters = &w->counters,
 	    .started = clock_now(),
+	    .keyring = w->keyring,
+	    .reload = wlad_reload,
+	    .reload_arg = w,
+	    .certificate_expiry = certificate_expiry,
+	    .certificate_arg = w,
 	};
 
 	w->control = control_new(&parts, w->error, sizeof(w->error));
@@ -345,7 +327,7 @@ start(struct wlad *w)
 	w->notify = notify_open();
 	make_tables(w);
 	if (open_io(w) == -1 || add_routes(w) == -1 || make_datapath(w) == -1 ||
-	    open_exchange(w) == -1 || open_control(w) == -1)
+	    wlad_open_exchange(w) == -1 || open_control(w) == -1)
 		return -1;
 	w->health = health_new(w->loop, w->load, &w->counters, &w->random);
 	if (health_sockets(w->health, w->error, sizeof(w->error)) == -1)

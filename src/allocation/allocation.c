@@ -5,13 +5,40 @@
 
 #include "base/xalloc.h"
 
+/* Of a service: proper servers for IPv4 and for IPv6, backup servers for each. */
+#define LISTS 4
+
 struct allocation {
 	struct load_table *table;
 	double interval;
-	struct scheduler *schedulers; /* two a service: IPv4, IPv6 */
+	struct scheduler *schedulers; /* LISTS a service */
 	uint32_t services;
 	struct sitechoice choice; /* of the decision under way; large, so not on the stack */
 };
+
+static struct scheduler *
+list_of(struct allocation *a, uint32_t service, bool v4, bool backup)
+{
+	return &a->schedulers[(size_t)LISTS * service + 2 * backup + !v4];
+}
+
+/* A server has a connection more or less: the lists that are up to date stay so. */
+static void
+on_counted(void *arg, uint32_t number)
+{
+	struct allocation *a = arg;
+	const struct server *server = load_table_server(a->table, number);
+	const struct service *service = load_table_service(a->table, server->service);
+
+	if (server->service >= a->services)
+		return;
+	for (int v4 = 0; v4 < 2; v4++) {
+		struct scheduler *s = list_of(a, server->service, v4, server->backup);
+
+		if (s->version == service->version)
+			scheduler_changed(s, a->table, number);
+	}
+}
 
 struct allocation *
 allocation_new(struct load_table *table, double interval)
@@ -20,6 +47,7 @@ allocation_new(struct load_table *table, double interval)
 
 	a->table = table;
 	a->interval = interval;
+	load_table_set_counted(table, on_counted, a);
 	return a;
 }
 
@@ -28,10 +56,17 @@ allocation_free(struct allocation *a)
 {
 	if (a == NULL)
 		return;
-	for (uint32_t i = 0; i < 2 * a->services; i++)
+	load_table_set_counted(a->table, NULL, NULL);
+	for (size_t i = 0; i < (size_t)LISTS * a->services; i++)
 		scheduler_fini(&a->schedulers[i]);
 	free(a->schedulers);
 	free(a);
+}
+
+void
+allocation_set_interval(struct allocation *a, double interval)
+{
+	a->interval = interval;
 }
 
 /* A reload may have brought more services. */
@@ -43,30 +78,35 @@ grow(struct allocation *a)
 	if (services == a->services)
 		return;
 	a->schedulers =
-	    xrealloc_array(a->schedulers, (size_t)2 * services, sizeof(*a->schedulers));
-	memset(a->schedulers + 2 * a->services, 0,
-	    (size_t)2 * (services - a->services) * sizeof(*a->schedulers));
+	    xrealloc_array(a->schedulers, (size_t)LISTS * services, sizeof(*a->schedulers));
+	memset(a->schedulers + (size_t)LISTS * a->services, 0,
+	    (size_t)LISTS * (services - a->services) * sizeof(*a->schedulers));
 	a->services = services;
 }
 
+/* The list to choose from: the backup servers' if no proper server has room, but one of them. */
 static struct scheduler *
 scheduler_of(struct allocation *a, uint32_t service, bool v4)
 {
-	struct scheduler *s;
+	struct scheduler *proper, *backup;
 
 	grow(a);
-	s = &a->schedulers[2 * service + !v4];
-	scheduler_refresh(s, a->table, service, v4);
-	return s;
+	proper = list_of(a, service, v4, false);
+	scheduler_refresh(proper, a->table, service, v4, false);
+	if (proper->room.total > 0 || load_table_service(a->table, service)->backups == 0)
+		return proper;
+	backup = list_of(a, service, v4, true);
+	scheduler_refresh(backup, a->table, service, v4, true);
+	return backup->room.total > 0 ? backup : proper;
 }
 
 uint32_t
-allocation_decide_received(struct allocation *a, uint32_t service, bool v4,
+allocation_decide_received(struct allocation *a, uint32_t service, const struct ip *client,
     struct random *random)
 {
-	const struct service *own = load_table_service(a->table, service);
+	struct scheduler *s = scheduler_of(a, service, ip_is_v4(client));
 
-	return scheduler_pick(scheduler_of(a, service, v4), a->table, own->scheduler, random);
+	return scheduler_pick(s, a->table, client, random);
 }
 
 static bool
@@ -94,15 +134,15 @@ stays_home(const struct service *own)
 }
 
 void
-allocation_decide(struct allocation *a, uint32_t service, bool v4, struct random *random,
-    uint64_t now, struct allocation_decision *decision)
+allocation_decide(struct allocation *a, uint32_t service, const struct ip *client,
+    struct random *random, uint64_t now, struct allocation_decision *decision)
 {
 	const struct service *own = load_table_service(a->table, service);
 
 	*decision = (struct allocation_decision){ALLOCATION_NONE, LOAD_NONE, LOAD_NONE, LOAD_NONE};
 	if (!stays_home(own) && decide_site(a, service, false, random, now, decision))
 		return;
-	decision->server = allocation_decide_received(a, service, v4, random);
+	decision->server = allocation_decide_received(a, service, client, random);
 	if (decision->server != LOAD_NONE)
 		decision->where = ALLOCATION_SERVER;
 	else /* none for this family, or none with room: any other site is better than none */

@@ -25,23 +25,30 @@ struct allocation_decision {
 	uint32_t site, site_service; /* SITE */
 };
 
-/* table: borrowed.  interval: load.interval in seconds. */
+/* table: borrowed, and its counted callback taken.  interval: load.interval in seconds. */
 struct allocation *allocation_new(struct load_table *table, double interval);
 void allocation_free(struct allocation *a);
 
-/* A new connection of a client to our service: own server or other site. */
-void allocation_decide(struct allocation *a, uint32_t service, bool v4, struct random *random,
-    uint64_t now, struct allocation_decision *decision);
+/* A reload changed load.interval. */
+void allocation_set_interval(struct allocation *a, double interval);
+
+/*
+ * A new connection of a client to our service: own server or other site.  When all own
+ * servers are full, a site that can take it comes first, then an own backup server.
+ */
+void allocation_decide(struct allocation *a, uint32_t service, const struct ip *client,
+    struct random *random, uint64_t now, struct allocation_decision *decision);
 
 /* A connection that another site sent us: own servers only. */
-uint32_t allocation_decide_received(struct allocation *a, uint32_t service, bool v4,
-    struct random *random);
+uint32_t allocation_decide_received(struct allocation *a, uint32_t service,
+    const struct ip *client, struct random *random);
 
 /* The inputs of a decision, without deciding (no state changes, no turn is taken). */
 const struct sitechoice *allocation_explain(struct allocation *a, uint32_t service,
     uint64_t now);
 
-/* The servers that may be chosen for a family, as the scheduler's list has them. */
+/* The list of servers that is chosen from for a family: that of the backup servers only if it
+ * has one with room and the proper one has none. */
 const struct scheduler *allocation_candidates(struct allocation *a, uint32_t service, bool v4);
 
 #endif

@@ -2,8 +2,20 @@
  * scheduler: which server of a service.  Pure decisions over a list of candidates.
  *
  * The list is made anew when the set of servers changes (service->version), not per
- * connection; a decision costs the logarithm of the number of servers at most.
- * Names are those that ipvsadm users know.  Seed: server allocation unit 32.
+ * connection.  Between that, whoever counts connections tells each change, so that what a
+ * decision needs is in order when it comes: it costs the logarithm of the number of servers,
+ * and so does a change.  Names are those that ipvsadm users know.
+ *
+ *   twos      the better by (active + 1) / weight of two random picks by weight
+ *   rr, wrr   in turn; in proportion to the weights, smoothly
+ *   lc, wlc   smallest active; active / weight
+ *   sed, nq   smallest (active + 1) / weight; with nq any idle server goes first
+ *   ovf       the heaviest, until it is full
+ *   sh, mh    by a hash of the client's address; sh: only the clients of a server that goes
+ *             down move, and they return with it; mh: few move when the configuration changes
+ *
+ * Among equals it is the turn of the one that waits the longest (lc, wlc, sed, nq), or of the
+ * first in the file.  Seed: server allocation unit 32.
  */
 #ifndef WLAD_ALLOCATION_SCHEDULER_H
 #define WLAD_ALLOCATION_SCHEDULER_H
@@ -12,30 +24,55 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "allocation/heap.h"
+#include "allocation/maglev.h"
+#include "allocation/turns.h"
+#include "allocation/weights.h"
 #include "base/random.h"
+#include "base/siphash.h"
 #include "load/table.h"
 
-/* The candidates of one service for one address family. */
+/*
+ * The servers of one service for one address family: those proper, or the backup ones.
+ * Arrays are by place in service->servers.
+ */
 struct scheduler {
-	uint64_t version;     /* of the service when the list was made; 0: never */
-	uint32_t *servers;    /* numbers */
-	uint64_t *cumulative; /* weights up to and including each */
-	int64_t *current;     /* smooth weighted round robin */
+	uint64_t version; /* of the service when the list was made; 0: never */
+	enum config_scheduler kind;
 	size_t count, size;
-	size_t turn; /* round robin: next index */
+	uint32_t *servers; /* numbers */
+	uint32_t *weight;  /* of candidates, full ones too; 0: is none */
+	struct weights room; /* the weights of those that have room */
+	size_t turn;         /* rr: the next place; lc, wlc, sed, nq: the next number */
+	uint64_t *last;      /* lc, wlc, sed, nq: number of its last turn */
+	struct heap heap;    /* lc, wlc, sed, nq, ovf: those that have room */
+	struct turns turns;  /* wrr */
+	struct siphash_key key; /* sh, mh: the same after a restart, and at each gateway */
+	uint64_t *share;        /* sh: weights up to and including each, of those down as well */
+	unsigned levels;        /* sh: two to the power of it is not below their sum */
+	struct maglev maglev;
 };
 
 void scheduler_fini(struct scheduler *s);
 
-/* Makes the list: usable servers with weight above 0 that have an address of the family. */
-void scheduler_refresh(struct scheduler *s, struct load_table *table, uint32_t service, bool v4);
+/*
+ * Makes the list if there is another version of the service: usable servers with weight above
+ * 0 that have an address of the family, and are backup servers or not.
+ */
+void scheduler_refresh(struct scheduler *s, struct load_table *table, uint32_t service, bool v4,
+    bool backup);
+
+/* A server's active has changed, by one or more.  Others than those of the list are ignored. */
+void scheduler_changed(struct scheduler *s, struct load_table *table, uint32_t server);
+
+/* Chooses a server that has room (active below max_connections); LOAD_NONE if none has. */
+uint32_t scheduler_pick(struct scheduler *s, struct load_table *table, const struct ip *client,
+    struct random *random);
 
 /*
- * Chooses a server that has room (active below max_connections); LOAD_NONE if none has.
- * twos: the better by (active + 1) / weight of two weighted random picks.  rr: in turn, weights ignored.
- * wrr: smooth, in proportion to the weights.
+ * The same without taking a turn, for schedulers where the next server is certain;
+ * LOAD_NONE for twos, rr and wrr.
  */
-uint32_t scheduler_pick(struct scheduler *s, struct load_table *table,
-    enum config_scheduler kind, struct random *random);
+uint32_t scheduler_next(const struct scheduler *s, const struct ip *client);
 
 #endif

@@ -38,6 +38,8 @@
 	X(messages_in, "load exchange messages received") \
 	X(messages_out, "load exchange messages sent") \
 	X(messages_unknown, "load exchange messages of unknown type, skipped") \
+	X(reloads, "configurations taken over while running") \
+	X(reloads_refused, "configurations refused while running: the old one stayed") \
 	X(checks_passed, "server checks passed") \
 	X(checks_failed, "server checks failed")
 
@@ -46,7 +48,7 @@
 	X(too_short, "shorter than its headers say") \
 	X(bad_version, "neither IPv4 nor IPv6") \
 	X(bad_header, "a header field that cannot be") \
-	X(routing_header, "IPv6 routing header of type 0 (RFC 5095)") \
+	X(routing_header, "IPv6 routing header of type 0, or with segments left (RFC 5095)") \
 	X(too_many_headers, "more IPv6 extension headers than are walked") \
 	X(bad_protocol, "neither TCP, UDP nor ICMP") \
 	X(fragment, "a fragment of a datagram that has lost another one here") \
@@ -65,7 +67,7 @@
 	X(out_of_ports, "no free port towards that server") \
 	X(no_server, "no server and no site could take the connection") \
 	X(ttl, "time to live ran out") \
-	X(too_big, "larger than the path to the other site takes") \
+	X(too_big, "larger than the path to where it goes takes") \
 	X(rate_limited, "an answer of wlad itself over its rate") \
 	X(write_failed, "the device refused the packet") \
 	X(send_failed, "the socket refused the transfer packet") \

@@ -22,10 +22,24 @@
 #define CONFIG_PORTS_MAX 1024 /* of a service: what other sites can be told */
 #define CONFIG_PEERS_MAX 256
 
+enum config_output { CONFIG_OUTPUT_TUN, CONFIG_OUTPUT_RAW };
 enum config_role { CONFIG_ROLE_SITE };
-enum config_scheduler { CONFIG_TWOS, CONFIG_RR, CONFIG_WRR, CONFIG_SCHEDULERS };
+enum config_scheduler {
+	CONFIG_TWOS,
+	CONFIG_RR,
+	CONFIG_WRR,
+	CONFIG_LC,
+	CONFIG_WLC,
+	CONFIG_SED,
+	CONFIG_NQ,
+	CONFIG_SH,
+	CONFIG_MH,
+	CONFIG_OVF,
+	CONFIG_SCHEDULERS
+};
 enum config_prefer { CONFIG_PREFER_LOCAL, CONFIG_PREFER_REMOTE };
 enum config_unknown { CONFIG_UNKNOWN_RESET, CONFIG_UNKNOWN_DROP };
+enum config_server_down { CONFIG_DOWN_RESET, CONFIG_DOWN_KEEP };
 enum config_check_type { CONFIG_CHECK_NONE, CONFIG_CHECK_TCP, CONFIG_CHECK_HTTP, CONFIG_CHECK_ICMP };
 
 #define CONFIG_CHECK_TEXT 256 /* octets of path and host with NUL */
@@ -45,6 +59,7 @@ struct config_server {
 	uint16_t port;            /* 0: the port that the client asked for */
 	uint32_t weight;          /* 0 to 65535 */
 	uint32_t max_connections; /* 0: as many as there are self ports */
+	bool backup;              /* serves while no other server can */
 	unsigned line;            /* in the file, for messages */
 };
 
@@ -57,6 +72,7 @@ struct config_service {
 	enum config_scheduler scheduler;
 	enum config_prefer prefer;
 	enum config_unknown on_unknown;
+	enum config_server_down on_server_down;
 	bool transfer_permitted; /* transfer = "permit": other sites may send us connections */
 	double high_load;        /* 0.05 to 1 */
 	struct config_check check;
@@ -83,6 +99,7 @@ struct config {
 		uint32_t mtu;  /* 1280 to 65535 */
 		bool routes;   /* wlad sets the routes of service and self addresses */
 		bool offload;  /* ask the kernel for super-packets */
+		enum config_output output; /* how packets leave */
 	} device;
 
 	struct ip *self_addresses; /* none of a family: the service address itself */

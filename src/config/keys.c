@@ -19,13 +19,18 @@ static const struct key_choice protocols[] = {
     {"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}, {NULL, 0}};
 
 static const struct key_choice schedulers[] = {
-    {"twos", CONFIG_TWOS}, {"rr", CONFIG_RR}, {"wrr", CONFIG_WRR}, {NULL, 0}};
+    {"twos", CONFIG_TWOS}, {"rr", CONFIG_RR}, {"wrr", CONFIG_WRR}, {"lc", CONFIG_LC},
+    {"wlc", CONFIG_WLC}, {"sed", CONFIG_SED}, {"nq", CONFIG_NQ}, {"sh", CONFIG_SH},
+    {"mh", CONFIG_MH}, {"ovf", CONFIG_OVF}, {NULL, 0}};
 
 static const struct key_choice prefers[] = {
     {"local", CONFIG_PREFER_LOCAL}, {"remote", CONFIG_PREFER_REMOTE}, {NULL, 0}};
 
 static const struct key_choice unknowns[] = {
     {"reset", CONFIG_UNKNOWN_RESET}, {"drop", CONFIG_UNKNOWN_DROP}, {NULL, 0}};
+
+static const struct key_choice downs[] = {
+    {"reset", CONFIG_DOWN_RESET}, {"keep", CONFIG_DOWN_KEEP}, {NULL, 0}};
 
 static const struct key_choice permissions[] = {
     {"permit", true}, {"prohibit", false}, {NULL, 0}};
@@ -37,11 +42,16 @@ static const struct key_choice check_types[] = {
 static const struct key_choice log_levels[] = {{"error", LOG_LEVEL_ERROR},
     {"warn", LOG_LEVEL_WARN}, {"info", LOG_LEVEL_INFO}, {"debug", LOG_LEVEL_DEBUG}, {NULL, 0}};
 
+static const struct key_choice outputs[] = {
+    {"tun", CONFIG_OUTPUT_TUN}, {"raw", CONFIG_OUTPUT_RAW}, {NULL, 0}};
+
 static const struct key device_keys[] = {
     {"name", KEY_DEVICE, FIELD(config, device.name), .length = 15, .preset_text = "wlad0"},
     {"mtu", KEY_INTEGER, FIELD(config, device.mtu), .min = 1280, .max = 65535, .preset = 1500},
     {"routes", KEY_BOOL, FIELD(config, device.routes), .preset = true},
     {"offload", KEY_BOOL, FIELD(config, device.offload), .preset = true},
+    {"output", KEY_CHOICE, FIELD(config, device.output), .choices = outputs,
+        .preset = CONFIG_OUTPUT_TUN},
     {0},
 };
 
@@ -67,6 +77,7 @@ static const struct key server_keys[] = {
     {"weight", KEY_INTEGER, FIELD(config_server, weight), .min = 0, .max = 65535, .preset = 1},
     {"max_connections", KEY_INTEGER, FIELD(config_server, max_connections), .min = 0,
         .max = UINT32_MAX},
+    {"backup", KEY_BOOL, FIELD(config_server, backup)},
     {0},
 };
 
@@ -83,6 +94,8 @@ static const struct key service_keys[] = {
         .preset = CONFIG_PREFER_LOCAL},
     {"on_unknown", KEY_CHOICE, FIELD(config_service, on_unknown), .choices = unknowns,
         .preset = CONFIG_UNKNOWN_RESET},
+    {"on_server_down", KEY_CHOICE, FIELD(config_service, on_server_down), .choices = downs,
+        .preset = CONFIG_DOWN_RESET},
     {"transfer", KEY_CHOICE, FIELD(config_service, transfer_permitted), .choices = permissions,
         .preset = true},
     {"high_load", KEY_REAL, FIELD(config_service, high_load), .min = 0.05, .max = 1,

@@ -12,6 +12,9 @@
 #define POOL_MAX     65536
 #define CACHE_LINE   64
 
+/* Entries of a full table in each bucket of 15 */
+#define ENTRIES_EACH 9
+
 /* Not longer than 388 days, so that ticks can be added without a thought. */
 static uint32_t
 to_ticks(uint32_t seconds)
@@ -83,11 +86,11 @@ connection_table_new(const struct connection_settings *settings, uint64_t now)
 	table = calloc(1, sizeof(*table));
 	if (table == NULL)
 		return NULL;
-	buckets = power_of_two(capacity * 2);
+	buckets = capacity * 2 / ENTRIES_EACH + 1;
 	freed = power_of_two(capacity / 4);
 	table->octets = sizeof(*table) + pool_octets(pool_size(capacity));
 	table->capacity = capacity;
-	table->bucket_mask = buckets - 1;
+	table->bucket_count = buckets;
 	table->freed_mask = freed - 1;
 	table->key = settings->hash_key;
 	table->free = NIL;
@@ -95,7 +98,7 @@ connection_table_new(const struct connection_settings *settings, uint64_t now)
 	connection_queues_init(&table->queues);
 	connection_table_set_timeouts(table, &settings->timeouts);
 	table->records = allocate(table, capacity, sizeof(*table->records), 0);
-	table->buckets = allocate(table, buckets, sizeof(*table->buckets), 0xff);
+	table->buckets = allocate(table, buckets, sizeof(*table->buckets), 0);
 	table->freed = allocate(table, freed, sizeof(*table->freed), 0);
 	if (table->records == NULL || table->buckets == NULL ||
 	    table->freed == NULL ||
@@ -207,7 +210,6 @@ fill_record(struct connection_table *table, const struct connection_new *what,
 	    .service = what->service_number,
 	    .site = what->site,
 	    .server = what->server_number,
-	    .next = {NIL, NIL},
 	    .touched = table->tick,
 	    .opened = table->tick,
 	};

@@ -47,11 +47,11 @@ enum connection_side { CONNECTION_FROM_CLIENT, CONNECTION_FROM_SERVER };
 /* A record as the outside sees it: addresses are looked up by the functions below.
  * Read-only outside of this folder. */
 struct connection {
-	/* the first 64 octets are all that an established packet touches */
+	/* the first 64 octets are all that a search touches, and most of what a packet does */
 	struct ip client;
 	uint16_t client_port, service_port, self_port, server_port;
-	uint32_t service_ip, self_ip,
-	    server_ip; /* handles into the table's address pool */
+	/* handles into the table's address pool */
+	uint32_t service_ip, self_ip, server_ip;
 	uint8_t protocol;
 	uint8_t kind;     /* enum connection_kind */
 	uint8_t state;    /* enum connection_state */
@@ -59,16 +59,16 @@ struct connection {
 	uint16_t service; /* number of the service in the load table */
 	uint16_t site; /* transferee; the transferor if received or passed on */
 	uint32_t server; /* number of the server in the load table; CONNECTION_NO_SERVER */
-	uint32_t next[2]; /* hash chain of each side */
 	uint32_t expires; /* in ticks, see expiry.c */
-	uint32_t packets; /* stays at its largest value */
-	/* the rest: written per packet at most once, read by control */
-	uint64_t bytes;
-	uint32_t queue_prev, queue_next; /* expiry queue */
-	uint32_t client_seq,
-	    server_seq;   /* next sequence number expected from each end */
 	uint32_t touched; /* tick of the last packet */
-	uint32_t opened;  /* tick of its opening */
+	uint64_t packets;
+	/* the rest */
+	uint64_t bytes;
+	/* next sequence number expected from each end */
+	uint32_t client_seq, server_seq;
+	uint32_t queue_prev, queue_next; /* expiry queue */
+	uint32_t opened;                 /* tick of its opening */
+	uint32_t reserved;
 };
 
 _Static_assert(sizeof(struct connection) == 96, "a record has grown");

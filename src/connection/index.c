@@ -1,12 +1,21 @@
 /*
- * One hash table, chained by index, finds both directions.  An entry is record * 2 + side, so
- * the chain runs through next[side] of the records themselves, and a look-up touches the
- * bucket, the record and the (few, hot) addresses of the pool.
+ * One hash table finds both directions.  An entry is record * 2 + side, with 8 bits of the
+ * hash in front; 15 of them share a cache line.  So a packet of no connection, of which a
+ * flood consists, costs that one line, and one of a connection that and its record; the
+ * addresses of the pool are few and hot.
+ *
+ * An entry that finds its line full goes to the next that is not.  Each line it has passed
+ * counts it, so that a search goes on there and nowhere else, and an end leaves nothing
+ * behind.  With 9 entries a line, as in a full table, one entry in 200 is not at home.
  */
 #include "connection/internal.h"
 
 _Static_assert(sizeof(struct connection_tuple) == 40,
     "a tuple has no padding: it is hashed");
+_Static_assert(
+    sizeof(struct connection_bucket) == 64, "a bucket is a cache line");
+
+#define TAG UINT32_C(0xff000000)
 
 uint64_t
 connection_index_hash(
@@ -53,24 +62,105 @@ server_side_matches(const struct connection_table *table,
 	    same_ip(pool_ip(&table->pool, c->self_ip), &t->destination);
 }
 
+static inline struct connection_bucket *
+home_of(struct connection_table *table, uint64_t hash)
+{
+	return &table->buckets[(hash & UINT32_MAX) * table->bucket_count >> 32];
+}
+
+static inline struct connection_bucket *
+bucket_after(struct connection_table *table, struct connection_bucket *b)
+{
+	return b + 1 < table->buckets + table->bucket_count ? b + 1
+							    : table->buckets;
+}
+
+/* 0 is the empty entry, so no tag is 0. */
+static inline uint32_t
+tag_of(uint64_t hash)
+{
+	uint32_t tag = (uint32_t)(hash >> 32) & TAG;
+
+	return tag != 0 ? tag : TAG;
+}
+
+static inline uint32_t
+entry_of(const struct connection_table *table, const struct connection *c,
+    enum connection_side side, uint64_t hash)
+{
+	return tag_of(hash) | (connection_index(table, c) * 2 + side);
+}
+
+/* Puts an entry in the place of another; false if that is not in this bucket. */
+static bool
+replace_entry(struct connection_bucket *b, uint32_t old, uint32_t entry)
+{
+	uint32_t i;
+
+	for (i = 0; i < BUCKET_ENTRIES; i++) {
+		if (b->entry[i] == old) {
+			b->entry[i] = entry;
+			return true;
+		}
+	}
+	return false;
+}
+
+void
+connection_index_insert(struct connection_table *table, struct connection *c,
+    enum connection_side side, uint64_t hash)
+{
+	uint32_t entry = entry_of(table, c, side, hash);
+	struct connection_bucket *b = home_of(table, hash);
+
+	for (; !replace_entry(b, 0, entry); b = bucket_after(table, b))
+		b->passed++;
+}
+
+void
+connection_index_remove(struct connection_table *table, struct connection *c,
+    enum connection_side side, uint64_t hash)
+{
+	uint32_t entry = entry_of(table, c, side, hash);
+	struct connection_bucket *b = home_of(table, hash);
+
+	for (; !replace_entry(b, entry, 0); b = bucket_after(table, b))
+		b->passed--;
+}
+
+/* Whether an entry with the right tag is that of the tuple. */
+static inline bool
+entry_matches(const struct connection_table *table, uint32_t entry,
+    const struct connection_tuple *tuple)
+{
+	const struct connection *c = &table->records[(entry & ~TAG) >> 1];
+
+	return (entry & 1) == CONNECTION_FROM_CLIENT
+	    ? client_side_matches(table, c, tuple)
+	    : server_side_matches(table, c, tuple);
+}
+
 struct connection *
 connection_index_find(struct connection_table *table,
     const struct connection_tuple *tuple, uint64_t hash,
     enum connection_side *side)
 {
-	uint32_t entry = table->buckets[hash & table->bucket_mask];
-	struct connection *c;
+	const uint32_t tag = tag_of(hash);
+	struct connection_bucket *b = home_of(table, hash);
+	uint32_t i, entry;
 
-	for (; entry != NIL; entry = c->next[entry & 1]) {
-		c = &table->records[entry >> 1];
-		if ((entry & 1) == CONNECTION_FROM_CLIENT
-			? client_side_matches(table, c, tuple)
-			: server_side_matches(table, c, tuple)) {
+	for (;; b = bucket_after(table, b)) {
+		for (i = 0; i < BUCKET_ENTRIES; i++) {
+			entry = b->entry[i];
+			if ((entry & TAG) != tag ||
+			    !entry_matches(table, entry, tuple))
+				continue;
 			*side = entry & 1;
-			return c;
+			return &table->records[(entry & ~TAG) >> 1];
 		}
+		if (b->passed == 0)
+			return NULL;
 	}
-	return NULL;
 }
 
 struct connection *
@@ -112,26 +202,4 @@ connection_index_tuple(const struct connection_table *table,
 	    .destination_port = c->self_port,
 	    .protocol = c->protocol,
 	};
-}
-
-void
-connection_index_insert(struct connection_table *table, struct connection *c,
-    enum connection_side side, uint64_t hash)
-{
-	uint32_t *bucket = &table->buckets[hash & table->bucket_mask];
-
-	c->next[side] = *bucket;
-	*bucket = connection_index(table, c) * 2 + side;
-}
-
-void
-connection_index_remove(struct connection_table *table, struct connection *c,
-    enum connection_side side, uint64_t hash)
-{
-	uint32_t entry = connection_index(table, c) * 2 + side;
-	uint32_t *link = &table->buckets[hash & table->bucket_mask];
-
-	while (*link != entry)
-		link = &table->records[*link >> 1].next[*link & 1];
-	*link = c->next[side];
 }

@@ -60,10 +60,18 @@ struct connection_queues {
 	uint32_t cursor;  /* the tick whose slot is next to be looked at */
 };
 
+/* A line of the index, see index.c. */
+#define BUCKET_ENTRIES 15
+
+struct connection_bucket {
+	uint32_t entry[BUCKET_ENTRIES]; /* 8 bits of the hash, record * 2 + side; 0: empty */
+	uint32_t passed; /* entries that would be here if there had been room */
+};
+
 struct connection_table {
 	struct connection *records;
-	uint32_t *buckets; /* of entries: record * 2 + side */
-	uint32_t bucket_mask;
+	struct connection_bucket *buckets;
+	uint32_t bucket_count;
 	uint32_t capacity;
 	struct siphash_key key;
 	struct pool pool;

@@ -92,8 +92,7 @@ connection_track(struct connection_table *table, struct connection *c,
 	bool alive = true;
 
 	connection_clock(table, now);
-	if (c->packets != UINT32_MAX)
-		c->packets++;
+	c->packets++;
 	c->bytes += event->len;
 	if (event->later_fragment)
 		alive = true;

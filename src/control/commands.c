@@ -19,9 +19,14 @@ static const struct {
 	[GRAMMAR_SHOW_SITES] = {view_sites, "sites"},
 	[GRAMMAR_SHOW_CONNECTIONS] = {view_connections, "connections"},
 	[GRAMMAR_SHOW_COUNTERS] = {view_counters, "counters"},
+	[GRAMMAR_SHOW_KEYS] = {view_keys, "keys"},
+	[GRAMMAR_SHOW_CONFIG] = {view_config, "config"},
+	[GRAMMAR_SHOW_ERRORS] = {view_errors, "errors"},
 	[GRAMMAR_EXPLAIN] = {view_explain, "explain"},
 	[GRAMMAR_SERVER] = {command_server, "server"},
+	[GRAMMAR_RELOAD] = {command_reload, "reload"},
 	[GRAMMAR_LOG] = {command_log, "log"},
+	[GRAMMAR_MONITOR] = {command_monitor, "monitor"},
 	[GRAMMAR_VERSION] = {view_version, "version"},
 	[GRAMMAR_HELP] = {view_help, "help"},
 };
@@ -142,10 +147,13 @@ char *
 request_answer(const struct request *request, size_t *len)
 {
 	char head[sizeof(request->error_text) + 32], *answer;
-	size_t head_len, body_len = request->error != 0 ? 0 : request->json.len;
+	size_t head_len, body_len;
 
+	body_len = request->error != 0 || request->stream ? 0 : request->json.len;
 	if (request->error != 0)
 		snprintf(head, sizeof(head), "err %d %s\n", (int)request->error, request->error_text);
+	else if (request->stream)
+		snprintf(head, sizeof(head), "ok stream\n");
 	else
 		snprintf(head, sizeof(head), "ok %zu\n", body_len);
 	head_len = strlen(head);

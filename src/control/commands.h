@@ -37,6 +37,8 @@ struct request {
 
 	struct json json;
 	bool again; /* not done: call once more */
+	bool stream; /* the answer is "ok stream": events follow, */
+	enum log_level stream_level; /* these and what is worse */
 	enum control_error error; /* 0: none */
 	char error_text[512];
 	struct connections_walk walk;
@@ -58,6 +60,9 @@ char *request_answer(const struct request *request, size_t *len);
 /* Makes the answer an error; what was written so far is not sent.  The first one counts. */
 void request_fail(struct request *request, enum control_error error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Keeps how a reload went. */
+void request_note_reload(struct control_reload *last, const char *faults, uint64_t now);
 
 /* The number of a service by name; LOAD_NONE after request_fail() if there is none. */
 uint32_t request_service(struct request *request, const char *name);

@@ -2,7 +2,7 @@
  * control: the daemon's side of wladmctl, on a UNIX socket.
  *
  * A request is one line; the answer is "ok LENGTH\n" and that many octets of JSON, or
- * "err CODE TEXT\n".  Members of the control group may look; root and the daemon's user may
+ * "err CODE TEXT\n", or to `monitor` "ok stream\n" and an object a line until it ends.  Members of the control group may look; root and the daemon's user may
  * change (SO_PEERCRED); each change is logged with the caller's uid.  The grammar is the table in
  * grammar.c; requests and answers are documented in wladmctl(8).
  */
@@ -18,6 +18,7 @@
 #include "connection/connection.h"
 #include "load/table.h"
 #include "loop.h"
+#include "transfer/keyring.h"
 
 #define CONTROL_LINE_MAX 1024 /* octets of a request, without its newline */
 
@@ -31,6 +32,14 @@ enum control_error {
 
 struct sampler;
 
+#define CONTROL_FAULTS 65536 /* octets that hold the faults of a reload with their NUL */
+
+/* How the last reload went. */
+struct control_reload {
+	uint64_t at;  /* clock.h; 0: there was none */
+	char *faults; /* owned; a line each; NULL: it was done */
+};
+
 /* What commands work on; all borrowed. */
 struct control_parts {
 	struct loop *loop;
@@ -41,6 +50,17 @@ struct control_parts {
 	struct counters *counters;
 	uint64_t started; /* clock.h */
 	const struct sampler *sampler; /* rates; NULL: all 0.  control_new() puts in its own */
+	const struct keyring *keyring; /* NULL: no keys */
+
+	/* Goes over to the file's configuration.  0, or -1 with every fault, a line each, in
+	 * error.  NULL: not supported. */
+	int (*reload)(void *arg, char *error, size_t size);
+	void *reload_arg;
+	struct control_reload *last_reload; /* NULL: not kept.  control_new() puts in its own */
+
+	/* When our own certificate expires, seconds since 1970; 0: there is none.  NULL: the same. */
+	int64_t (*certificate_expiry)(void *arg);
+	void *certificate_arg;
 };
 
 struct control;
@@ -52,6 +72,10 @@ void control_free(struct control *control); /* removes the socket */
 
 /* A reload brought a new configuration; the socket stays where it is.  Borrowed. */
 void control_set_config(struct control *control, const struct config *config);
+
+/* A reload that nobody asked for through the socket (SIGHUP) is over.  faults: NULL if it was
+ * done, else as reload gives them. */
+void control_reloaded(struct control *control, const char *faults, uint64_t now);
 
 /* After how many seconds without traffic a client is let go; 30 unless told (tests). */
 void control_set_idle(struct control *control, double seconds);

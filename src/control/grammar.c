@@ -24,17 +24,34 @@ static const struct grammar_command commands[GRAMMAR_COUNT] = {
 	    GRAMMAR_LOOK, "connections, those that fit all filters"},
 	[GRAMMAR_SHOW_COUNTERS] = {"show counters", {{0}}, GRAMMAR_LOOK,
 	    "what happened, and why packets were dropped"},
+	[GRAMMAR_SHOW_KEYS] = {"show keys", {{0}}, GRAMMAR_LOOK,
+	    "keys of transfer packets: epochs and packets, nothing secret"},
+	[GRAMMAR_SHOW_CONFIG] = {"show config", {{0}}, GRAMMAR_LOOK,
+	    "the configuration in force, defaults filled in"},
+	[GRAMMAR_SHOW_ERRORS] = {"show errors", {{0}}, GRAMMAR_LOOK,
+	    "what is wrong: sites, servers, the last reload, drops, certificate"},
 	[GRAMMAR_EXPLAIN] = {"explain",
 	    {{GRAMMAR_VALUE, NULL, "CLIENT[:PORT]", NULL}, {GRAMMAR_VALUE, NULL, "SERVICE", NULL}},
 	    GRAMMAR_LOOK, "where a connection would go, and why"},
 	[GRAMMAR_SERVER] = {"server",
 	    {{GRAMMAR_VALUE, NULL, "SERVICE/NAME", NULL},
-	        {GRAMMAR_VALUE, NULL, "enable|disable|drain", "enable|disable|drain"}},
-	    GRAMMAR_CHANGE, "whether a server gets new connections"},
+	        {GRAMMAR_VALUE, NULL, "enable|disable|drain|weight",
+	            "enable|disable|drain|weight"},
+	        {GRAMMAR_OPTIONAL, NULL, "N|reset", NULL}},
+	    GRAMMAR_CHANGE, "whether a server gets new connections, or how many"},
+	[GRAMMAR_RELOAD] = {"reload", {{0}}, GRAMMAR_CHANGE,
+	    "read the configuration again; if it is bad, say why and keep the old one"},
 	[GRAMMAR_LOG] = {"log", {{GRAMMAR_VALUE, NULL, "LEVEL", "error|warn|info|debug"}},
 	    GRAMMAR_CHANGE, "log from this level on: error, warn, info or debug"},
+	[GRAMMAR_MONITOR] = {"monitor",
+	    {{GRAMMAR_OPTIONAL, NULL, "LEVEL", "error|warn|info|debug"}}, GRAMMAR_LOOK,
+	    "events as they happen, a line each, until interrupted"},
 	[GRAMMAR_VERSION] = {"version", {{0}}, GRAMMAR_LOOK, "versions of tool and daemon"},
 	[GRAMMAR_HELP] = {"help", {{0}}, GRAMMAR_LOOK, "the commands that the daemon knows"},
+	[GRAMMAR_TOP] = {"top", {{GRAMMAR_FLAG, "--batch", NULL, NULL}}, GRAMMAR_TOOL,
+	    "services, servers and sites with their rates, again and again"},
+	[GRAMMAR_TOPOLOGY] = {"topology", {{GRAMMAR_FLAG, "--dot", NULL, NULL}}, GRAMMAR_TOOL,
+	    "sites and the links between them, as text or for graphviz"},
 	[GRAMMAR_CERT_CA] = {"cert ca",
 	    {{GRAMMAR_OPTION, "-d", "DIR", NULL}, {GRAMMAR_OPTION, "-D", "DAYS", NULL},
 	        {GRAMMAR_OPTIONAL, NULL, "NAME", NULL}},
@@ -63,6 +80,9 @@ syntax_argument(const struct grammar_argument *argument, char *buf, size_t size)
 		break;
 	case GRAMMAR_OPTION:
 		snprintf(buf, size, " [%s %s]", argument->keyword, argument->name);
+		break;
+	case GRAMMAR_FLAG:
+		snprintf(buf, size, " [%s]", argument->keyword);
 		break;
 	case GRAMMAR_END:
 		break;
@@ -246,15 +266,14 @@ name_complete(const bool set[GRAMMAR_COUNT], int number)
 	return -1;
 }
 
-int
-grammar_find(char *const words[], int count, enum grammar_id *id, char *error, size_t error_size)
+/* Finds a command of the set. */
+static int
+find(bool set[GRAMMAR_COUNT], char *const words[], int count, enum grammar_id *id, char *error,
+    size_t error_size)
 {
-	bool set[GRAMMAR_COUNT];
 	struct fit fit, all;
 	int complete, chosen;
 
-	for (int i = 0; i < GRAMMAR_COUNT; i++)
-		set[i] = commands[i].right != GRAMMAR_TOOL;
 	for (int number = 0;; number++) {
 		complete = number > 0 ? name_complete(set, number) : -1;
 		if (complete >= 0) {
@@ -282,7 +301,28 @@ grammar_find(char *const words[], int count, enum grammar_id *id, char *error, s
 	}
 }
 
-/* The option that a keyword names, or -1 with a sentence in error. */
+int
+grammar_find(char *const words[], int count, enum grammar_id *id, char *error, size_t error_size)
+{
+	bool set[GRAMMAR_COUNT];
+
+	for (int i = 0; i < GRAMMAR_COUNT; i++)
+		set[i] = commands[i].right != GRAMMAR_TOOL;
+	return find(set, words, count, id, error, error_size);
+}
+
+int
+grammar_find_any(char *const words[], int count, enum grammar_id *id, char *error,
+    size_t error_size)
+{
+	bool set[GRAMMAR_COUNT];
+
+	for (int i = 0; i < GRAMMAR_COUNT; i++)
+		set[i] = true;
+	return find(set, words, count, id, error, error_size);
+}
+
+/* The option or flag that a keyword names, or -1 with a sentence in error. */
 static int
 find_option(const struct grammar_command *command, const char *word, char *error,
     size_t error_size)
@@ -294,7 +334,7 @@ find_option(const struct grammar_command *command, const char *word, char *error
 	for (int i = 0; i < GRAMMAR_ARGUMENTS_MAX; i++) {
 		const struct grammar_argument *argument = &command->arguments[i];
 
-		if (argument->kind == GRAMMAR_OPTION &&
+		if ((argument->kind == GRAMMAR_OPTION || argument->kind == GRAMMAR_FLAG) &&
 		    fit_try(&fit, argument->keyword, strlen(argument->keyword), i))
 			fit_name(&fit, argument->keyword, strlen(argument->keyword));
 	}
@@ -325,19 +365,16 @@ set_value(const struct grammar_command *command, struct grammar_match *match, in
 	return match->choice[index] < 0 ? -1 : 0;
 }
 
-int
-grammar_arguments(enum grammar_id id, char *const words[], int count,
-    struct grammar_match *match, char *error, size_t error_size)
+/* Fits the arguments that have their place.  Returns how many words they took, or -1. */
+static int
+take_values(enum grammar_id id, char *const words[], int count, struct grammar_match *match,
+    char *error, size_t error_size)
 {
 	const struct grammar_command *command = &commands[id];
 	char syntax[GRAMMAR_SYNTAX];
-	int used = 0, index;
+	int used = 0;
 
-	memset(match, 0, sizeof(*match));
-	match->id = id;
-	for (int i = 0; i < GRAMMAR_ARGUMENTS_MAX; i++)
-		match->choice[i] = -1;
-	for (index = 0; index < GRAMMAR_ARGUMENTS_MAX; index++) {
+	for (int index = 0; index < GRAMMAR_ARGUMENTS_MAX; index++) {
 		enum grammar_kind kind = command->arguments[index].kind;
 
 		if (kind != GRAMMAR_VALUE && kind != GRAMMAR_OPTIONAL)
@@ -351,16 +388,34 @@ grammar_arguments(enum grammar_id id, char *const words[], int count,
 		    set_value(command, match, index, words[used++], error, error_size) < 0)
 			return -1;
 	}
-	for (; used < count; used += 2) {
+	return used;
+}
+
+int
+grammar_arguments(enum grammar_id id, char *const words[], int count,
+    struct grammar_match *match, char *error, size_t error_size)
+{
+	const struct grammar_command *command = &commands[id];
+	int used, index, value;
+
+	memset(match, 0, sizeof(*match));
+	match->id = id;
+	for (int i = 0; i < GRAMMAR_ARGUMENTS_MAX; i++)
+		match->choice[i] = -1;
+	used = take_values(id, words, count, match, error, error_size);
+	if (used < 0)
+		return -1;
+	for (; used < count; used = value + 1) {
 		index = find_option(command, words[used], error, error_size);
 		if (index < 0)
 			return -1;
-		if (used + 1 == count) {
+		value = command->arguments[index].kind == GRAMMAR_FLAG ? used : used + 1;
+		if (value == count) {
 			snprintf(error, error_size, "%s lacks its value",
 			    command->arguments[index].keyword);
 			return -1;
 		}
-		if (set_value(command, match, index, words[used + 1], error, error_size) < 0)
+		if (set_value(command, match, index, words[value], error, error_size) < 0)
 			return -1;
 	}
 	return 0;

@@ -21,11 +21,18 @@ enum grammar_id {
 	GRAMMAR_SHOW_SITES,
 	GRAMMAR_SHOW_CONNECTIONS,
 	GRAMMAR_SHOW_COUNTERS,
+	GRAMMAR_SHOW_KEYS,
+	GRAMMAR_SHOW_CONFIG,
+	GRAMMAR_SHOW_ERRORS,
 	GRAMMAR_EXPLAIN,
 	GRAMMAR_SERVER,
+	GRAMMAR_RELOAD,
 	GRAMMAR_LOG,
+	GRAMMAR_MONITOR,
 	GRAMMAR_VERSION,
 	GRAMMAR_HELP,
+	GRAMMAR_TOP,
+	GRAMMAR_TOPOLOGY,
 	GRAMMAR_CERT_CA,
 	GRAMMAR_CERT_SITE,
 	GRAMMAR_COUNT
@@ -41,12 +48,13 @@ enum grammar_kind {
 	GRAMMAR_END,
 	GRAMMAR_VALUE,    /* a word */
 	GRAMMAR_OPTIONAL, /* a word, or nothing */
-	GRAMMAR_OPTION    /* keyword and word, or nothing; in any order */
+	GRAMMAR_OPTION,   /* keyword and word, or nothing; in any order */
+	GRAMMAR_FLAG      /* keyword, or nothing; the same */
 };
 
 struct grammar_argument {
 	enum grammar_kind kind;
-	const char *keyword; /* of an option */
+	const char *keyword; /* of an option or flag */
 	const char *name;    /* of the value, as usage shows it */
 	const char *choices; /* "a|b|c": what the value may be; NULL: anything */
 };
@@ -61,7 +69,7 @@ struct grammar_command {
 /* A request that fits the grammar; values point into the words. */
 struct grammar_match {
 	enum grammar_id id;
-	const char *value[GRAMMAR_ARGUMENTS_MAX]; /* by argument; NULL: not given */
+	const char *value[GRAMMAR_ARGUMENTS_MAX]; /* by argument, a flag's is itself; NULL: not given */
 	int choice[GRAMMAR_ARGUMENTS_MAX];        /* index into its choices; -1: none */
 };
 
@@ -81,6 +89,10 @@ int grammar_split(char *line, char *words[GRAMMAR_WORDS_MAX], char *error, size_
  * how many words its name took, or -1 with a sentence in error.
  */
 int grammar_find(char *const words[], int count, enum grammar_id *id, char *error,
+    size_t error_size);
+
+/* The same among all commands, those of wladmctl itself too. */
+int grammar_find_any(char *const words[], int count, enum grammar_id *id, char *error,
     size_t error_size);
 
 /* Fits the words after the name to the command's arguments.  0, or -1 with a sentence in error. */

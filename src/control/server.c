@@ -3,7 +3,8 @@
  *
  * One request of a client at a time, in order; the next one starts when the answer of the
  * last is written, so that a client that does not read costs one answer of memory and no
- * time.  Requests that take long run in slices, one a turn of the loop.
+ * time.  Requests that take long run in slices, one a turn of the loop.  A client that
+ * monitors asks nothing more: server_monitor.c.
  */
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -23,42 +24,18 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/xalloc.h"
-#include "control/commands.h"
-#include "control/control.h"
-#include "control/listener.h"
 #include "control/peer.h"
-#include "control/sampler.h"
+#include "control/server_internal.h"
 
 #define CLIENTS_MAX  64
 #define INPUT_MAX    (4 * CONTROL_LINE_MAX) /* octets read ahead */
 #define IDLE_SECONDS 30.0
 #define TOO_MANY     "err 4 too many clients\n"
 
-struct client {
-	TAILQ_ENTRY(client) entry;
-	struct control *control;
-	struct bufferevent *bev;
-	struct request *request; /* under way, or NULL */
-	uint32_t uid;
-	bool may_change;
-	bool no_more; /* it will send nothing more, or nothing more is taken from it */
-};
-
-struct control {
-	struct control_parts parts;
-	struct sampler sampler;
-	struct listener listener;
-	struct evconnlistener *accepting;
-	struct loop_timer *tick; /* each second: rates, and accepting again */
-	struct loop_timer *work; /* at once: the next slice of a long request */
-	TAILQ_HEAD(, client) clients;
-	unsigned clients_count;
-	double idle;
-};
-
 static void
 client_free(struct client *client)
 {
+	monitor_end(client);
 	TAILQ_REMOVE(&client->control->clients, client, entry);
 	client->control->clients_count--;
 	request_free(client->request);
@@ -80,12 +57,16 @@ client_answer(struct client *client)
 {
 	size_t len;
 	char *answer = request_answer(client->request, &len);
+	bool stream = client->request->error == 0 && client->request->stream && !client->no_more;
+	enum log_level level = client->request->stream_level;
 
 	request_free(client->request);
 	client->request = NULL;
 	if (evbuffer_add_reference(bufferevent_get_output(client->bev), answer, len, free_answer,
 	        answer) < 0)
 		free(answer);
+	if (stream)
+		monitor_begin(client, level);
 }
 
 /* What stands after a line that is too long cannot be told from requests: nothing more is taken. */
@@ -126,6 +107,10 @@ client_advance(struct client *client)
 {
 	struct control *control = client->control;
 
+	if (client->monitor) {
+		monitor_advance(client);
+		return;
+	}
 	if (evbuffer_get_length(bufferevent_get_output(client->bev)) > 0)
 		return; /* on_written() comes back */
 	if (client->request == NULL && !client_next(client)) {
@@ -187,7 +172,9 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	bool busy =
 	    client->request != NULL || evbuffer_get_length(bufferevent_get_output(bev)) > 0;
 
-	if ((what & BEV_EVENT_EOF) != 0) {
+	if (client->monitor) {
+		client_free(client); /* its answer has no end but this */
+	} else if ((what & BEV_EVENT_EOF) != 0) {
 		/* it may have shut down its side only: what it asked is still answered */
 		client->no_more = true;
 		if (!busy)
@@ -281,6 +268,7 @@ control_new(const struct control_parts *parts, char *error, size_t error_size)
 
 	control->parts = *parts;
 	control->parts.sampler = &control->sampler;
+	control->parts.last_reload = &control->last_reload;
 	control->idle = IDLE_SECONDS;
 	TAILQ_INIT(&control->clients);
 	if (listener_open(&control->listener, config->control.socket, config->control.group, error,
@@ -310,12 +298,14 @@ control_free(struct control *control)
 {
 	if (control == NULL)
 		return;
+	monitor_flush(control);
 	while (!TAILQ_EMPTY(&control->clients))
 		client_free(TAILQ_FIRST(&control->clients));
 	evconnlistener_free(control->accepting);
 	loop_timer_free(control->tick);
 	loop_timer_free(control->work);
 	listener_close(&control->listener);
+	free(control->last_reload.faults);
 	free(control);
 }
 
@@ -323,6 +313,12 @@ void
 control_set_config(struct control *control, const struct config *config)
 {
 	control->parts.config = config;
+}
+
+void
+control_reloaded(struct control *control, const char *faults, uint64_t now)
+{
+	request_note_reload(&control->last_reload, faults, now);
 }
 
 void

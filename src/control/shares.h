@@ -1,9 +1,8 @@
 /*
  * shares: how probable each candidate of a scheduler is for the next connection.
  *
- * For twos exact: the pick, its repetitions and the search after them are followed by
- * calculation.  For rr and wrr, which take turns, the share in the long run.  Pure; for
- * `explain`.
+ * For twos by calculation, exactly.  For rr and wrr, which take turns, the share in the long
+ * run.  For the others the next server is certain.  Pure; for `explain`.
  */
 #ifndef WLAD_CONTROL_SHARES_H
 #define WLAD_CONTROL_SHARES_H
@@ -13,6 +12,6 @@
 
 /* Fills in share[0 .. s->count - 1]; they sum up to 1, or to 0 if none has room. */
 void shares_calculate(const struct scheduler *s, struct load_table *table,
-    enum config_scheduler kind, double *share);
+    const struct ip *client, double *share);
 
 #endif

@@ -18,8 +18,13 @@ void view_counters(struct request *request);
 void view_explain(struct request *request);
 void view_version(struct request *request);
 void view_help(struct request *request);
+void view_keys(struct request *request);
+void view_config(struct request *request);
+void view_errors(struct request *request);
 void command_server(struct request *request);
+void command_reload(struct request *request);
 void command_log(struct request *request);
+void command_monitor(struct request *request);
 
 /* Members that several views have. */
 
@@ -34,6 +39,12 @@ void view_addresses(struct json *json, const struct ip *v4, const struct ip *v6,
 
 /* "up" once transfer packets may go there, else "down". */
 const char *view_site_state(const struct site *site);
+
+/* weight, weight_configured, and weight_admin: what an administrator set, or null. */
+void view_weight(struct json *json, const struct server *server);
+
+/* The lines of faults as an array of texts; NULL: none. */
+void view_faults(struct json *json, const char *key, const char *faults);
 
 /* Sums over the site's services. */
 struct view_site_sums {

@@ -99,12 +99,11 @@ static void
 weigh(struct request *request, const struct question *q, struct chances *chances)
 {
 	const struct control_parts *parts = request->parts;
-	const struct service *own = load_table_service(parts->load, q->service);
 
 	memset(chances, 0, sizeof(*chances));
 	chances->list = allocation_candidates(parts->allocation, q->service, q->v4);
 	chances->share = xcalloc(chances->list->count + 1, sizeof(*chances->share));
-	shares_calculate(chances->list, parts->load, own->scheduler, chances->share);
+	shares_calculate(chances->list, parts->load, &q->client.ip, chances->share);
 	for (size_t i = 0; i < chances->list->count; i++)
 		chances->can_stay |= chances->share[i] > 0;
 	chances->choice = allocation_explain(parts->allocation, q->service, request->now);
@@ -181,7 +180,7 @@ site_members(struct request *request, const struct question *q, const struct cha
 
 /* Why a server is no candidate; NULL if it is one. */
 static const char *
-server_reason(const struct server *server, bool v4)
+server_reason(const struct server *server, bool v4, const struct scheduler *list)
 {
 	if (server->state != SERVER_UP)
 		return "down";
@@ -193,15 +192,18 @@ server_reason(const struct server *server, bool v4)
 		return "weight is 0";
 	if (server->active >= server->max_connections)
 		return "full";
+	if (list->weight[server->place] == 0)
+		return "backup, not in use";
 	return NULL;
 }
 
 static void
-server_member(struct request *request, uint32_t number, bool v4, double probability)
+server_member(struct request *request, uint32_t number, bool v4, const struct scheduler *list,
+    double probability)
 {
 	struct json *json = &request->json;
 	const struct server *server = load_table_server(request->parts->load, number);
-	const char *reason = server_reason(server, v4);
+	const char *reason = server_reason(server, v4, list);
 	struct addr address = {v4 ? server->v4 : server->v6, server->port};
 
 	json_begin_object(json, NULL);
@@ -223,17 +225,12 @@ server_members(struct request *request, const struct question *q, const struct c
 	struct json *json = &request->json;
 	const struct service *own = load_table_service(request->parts->load, q->service);
 	const struct scheduler *list = chances->list;
-	size_t next = 0; /* the list has the service's order, with servers left out */
-	double share;
 
 	json_put_string(json, "scheduler", config_scheduler_name(own->scheduler));
 	json_begin_array(json, "servers");
-	for (size_t i = 0; i < own->servers_count; i++) {
-		share = 0;
-		if (next < list->count && list->servers[next] == own->servers[i])
-			share = chances->share[next++];
-		server_member(request, own->servers[i], q->v4, chances->home * share);
-	}
+	for (size_t i = 0; i < list->count; i++)
+		server_member(request, list->servers[i], q->v4, list,
+		    chances->home * chances->share[i]);
 	json_end_array(json);
 }
 

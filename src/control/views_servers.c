@@ -74,6 +74,17 @@ view_services(struct request *request)
 	json_end_array(&request->json);
 }
 
+void
+view_weight(struct json *json, const struct server *server)
+{
+	json_put_uint(json, "weight", server->weight);
+	json_put_uint(json, "weight_configured", server->weight_configured);
+	if (server->weight_set)
+		json_put_uint(json, "weight_admin", server->weight);
+	else
+		json_put_null(json, "weight_admin");
+}
+
 static void
 server_object(struct request *request, const struct server *s)
 {
@@ -92,7 +103,7 @@ server_object(struct request *request, const struct server *s)
 	    request->now > s->state_since ? (request->now - s->state_since) / CLOCK_SECOND : 0);
 	json_put_real(json, "load", server_load(s), 4);
 	json_put_bool(json, "high", s->high);
-	json_put_uint(json, "weight", s->weight);
+	view_weight(json, s);
 	json_put_uint(json, "active", s->active);
 	json_put_uint(json, "max_connections", s->max_connections);
 	json_put_uint(json, "total", s->total);

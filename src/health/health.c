@@ -2,6 +2,7 @@
 
 #include <sys/queue.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,9 +10,10 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "health/hysteresis.h"
-#include "health/tcp.h"
+#include "health/icmp.h"
+#include "health/probe.h"
 
-/* Checks at a time: each holds a descriptor and a port. */
+/* Probes at a time: each holds a descriptor and a port. */
 #define IN_FLIGHT_MAX 1024
 
 /* First checks are spread over so long, or one interval if that is shorter. */
@@ -20,13 +22,24 @@
 /* Each interval is longer or shorter by up to this share, so that checks do not line up. */
 #define JITTER 0.1
 
+#define ADDRESSES_MAX 2 /* of a server: one of each family */
+
+/* An address of a server. */
+struct side {
+	struct check *check;
+	struct ip ip;
+	struct probe *probe; /* NULL: none in flight */
+};
+
 /* One server that is checked. */
 struct check {
 	struct health *health;
 	uint32_t server; /* number in the load table */
 	struct hysteresis hysteresis;
 	struct loop_timer *timer; /* until the next check begins */
-	struct tcp_check *tcp;    /* NULL: none in flight */
+	struct side side[ADDRESSES_MAX];
+	struct probe_result result; /* of the sides that are through, the worst */
+	struct ip failed;           /* the address that it is about */
 	uint64_t next;            /* when the next begins */
 	bool waiting;             /* for others to end */
 	TAILQ_ENTRY(check) entry; /* in health.waiting */
@@ -39,6 +52,7 @@ struct health {
 	struct load_table *table;
 	struct counters *counters;
 	struct random *random;
+	struct icmp *icmp;
 	struct check **checks; /* by server number; NULL: not checked */
 	uint32_t checks_count;
 	unsigned in_flight;
@@ -67,17 +81,32 @@ service_name(struct health *h, const struct server *server)
 	return service == NULL ? "?" : service->name;
 }
 
-static void
-log_change(struct health *h, const struct server *server, bool up,
-    enum health_cause cause)
+#define STATUS_TEXT 24 /* octets that hold any status_text() */
+
+/* " status=503" where an answer had a status, else nothing. */
+static const char *
+status_text(const struct probe_result *result, char buf[STATUS_TEXT])
 {
-	if (up)
-		log_info("server up service=%s server=%s",
-		    service_name(h, server), server->name);
+	buf[0] = '\0';
+	if (result->status != 0)
+		snprintf(buf, STATUS_TEXT, " status=%u", result->status);
+	return buf;
+}
+
+static void
+log_change(struct check *c, const struct server *server)
+{
+	const struct probe_result *result = &c->result;
+	char ip[IP_TEXT], status[STATUS_TEXT];
+
+	status_text(result, status);
+	if (result->cause == HEALTH_none)
+		log_info("server up service=%s server=%s%s",
+		    service_name(c->health, server), server->name, status);
 	else
-		log_info("server down service=%s server=%s cause=\"%s\"",
-		    service_name(h, server), server->name,
-		    health_cause_text(cause));
+		log_info("server down service=%s server=%s address=%s cause=\"%s\"%s",
+		    service_name(c->health, server), server->name,
+		    ip_format(&c->failed, ip), health_cause_text(result->cause), status);
 }
 
 /*
@@ -85,11 +114,11 @@ log_change(struct health *h, const struct server *server, bool up,
  * nothing of the server: its state stays.
  */
 static void
-judge(struct check *c, struct server *server, enum health_cause cause,
-    uint64_t now)
+judge(struct check *c, struct server *server, uint64_t now)
 {
 	struct health *h = c->health;
 	struct hysteresis *hy = &c->hysteresis;
+	enum health_cause cause = c->result.cause;
 	bool passed = cause == HEALTH_none;
 
 	counter_add(h->counters, passed ? COUNTER_checks_passed :
@@ -105,7 +134,7 @@ judge(struct check *c, struct server *server, enum health_cause cause,
 	}
 	if (hysteresis_result(hy, passed, server->check.rise,
 	    server->check.fall)) {
-		log_change(h, server, passed, cause);
+		log_change(c, server);
 		load_table_server_set_state(h->table, c->server,
 		    passed ? SERVER_UP : SERVER_DOWN,
 		    passed ? NULL : health_cause_text(cause), now);
@@ -116,20 +145,28 @@ judge(struct check *c, struct server *server, enum health_cause cause,
 	}
 }
 
-/* Where to connect: IPv4 if the server has it, the server's port or the service's first. */
-static struct addr
-target(struct health *h, const struct server *server)
+/* The addresses that connections come to: those of the service's families.  How many. */
+static size_t
+targets(struct health *h, const struct server *server, struct ip to[ADDRESSES_MAX])
 {
-	const struct service *service = load_table_service(h->table,
-	    server->service);
-	struct addr to = {
-		.ip = ip_is_zero(&server->v4) ? server->v6 : server->v4,
-		.port = server->port,
-	};
+	const struct service *service = load_table_service(h->table, server->service);
+	bool v4 = !ip_is_zero(&server->v4), v6 = !ip_is_zero(&server->v6);
+	size_t count = 0;
 
-	if (to.port == 0 && service != NULL && service->ports_count != 0)
-		to.port = service->ports[0];
-	return to;
+	if (v4 && (!ip_is_zero(&service->v4) || !v6))
+		to[count++] = server->v4;
+	if (v6 && (!ip_is_zero(&service->v6) || !v4))
+		to[count++] = server->v6;
+	return count;
+}
+
+/* The server's port, or the service's first. */
+static uint16_t
+target_port(struct health *h, const struct server *server)
+{
+	const struct service *service = load_table_service(h->table, server->service);
+
+	return server->port != 0 ? server->port : service->ports[0];
 }
 
 static uint64_t
@@ -138,33 +175,56 @@ seconds(double s)
 	return (uint64_t)(s * (double)CLOCK_SECOND);
 }
 
-static void on_result(void *arg, enum health_cause cause, uint64_t now);
+static void on_result(void *arg, const struct probe_result *result, uint64_t now);
 
 static void
-begin(struct check *c, uint64_t now)
+begin_side(struct check *c, struct side *side, const struct server *server)
+{
+	struct health *h = c->health;
+	struct probe_request request = {
+		.loop = h->loop,
+		.icmp = h->icmp,
+		.to = {.ip = side->ip, .port = target_port(h, server)},
+		.check = &server->check,
+		.done = on_result,
+		.arg = side,
+	};
+
+	side->check = c;
+	side->probe = probe_start(&request);
+	h->in_flight++;
+}
+
+static void
+begin(struct check *c, const struct ip *to, size_t count, uint64_t now)
 {
 	struct health *h = c->health;
 	const struct server *server = load_table_server(h->table, c->server);
-	struct addr to = target(h, server);
 	double jitter = 1 - JITTER + 2 * JITTER * random_unit(h->random);
 
 	c->next = now + seconds(server->check.interval * jitter);
-	h->in_flight++;
-	c->tcp = tcp_check_start(h->loop, &to, server->check.timeout,
-	    on_result, c);
+	c->result = (struct probe_result){.cause = HEALTH_none};
+	for (size_t i = 0; i < count; i++) {
+		c->side[i].ip = to[i];
+		begin_side(c, &c->side[i], server);
+	}
 }
 
 /* First come, first served: else those that time out would be back before the others. */
 static void
 begin_waiting(struct health *h, uint64_t now)
 {
+	struct ip to[ADDRESSES_MAX];
 	struct check *c;
+	size_t count;
 
-	while (h->in_flight < IN_FLIGHT_MAX &&
-	    (c = TAILQ_FIRST(&h->waiting)) != NULL) {
+	while ((c = TAILQ_FIRST(&h->waiting)) != NULL) {
+		count = targets(h, load_table_server(h->table, c->server), to);
+		if (h->in_flight + count > IN_FLIGHT_MAX)
+			break;
 		TAILQ_REMOVE(&h->waiting, c, entry);
 		c->waiting = false;
-		begin(c, now);
+		begin(c, to, count, now);
 	}
 }
 
@@ -178,16 +238,49 @@ on_due(void *arg, uint64_t now)
 	begin_waiting(c->health, now);
 }
 
-static void
-on_result(void *arg, enum health_cause cause, uint64_t now)
+/* True if others of its probes are in flight. */
+static bool
+unfinished(const struct check *c)
 {
-	struct check *c = arg;
-	struct health *h = c->health;
+	for (size_t i = 0; i < ADDRESSES_MAX; i++)
+		if (c->side[i].probe != NULL)
+			return true;
+	return false;
+}
 
-	c->tcp = NULL;
+static void
+cancel_probes(struct check *c)
+{
+	for (size_t i = 0; i < ADDRESSES_MAX; i++) {
+		if (c->side[i].probe == NULL)
+			continue;
+		probe_cancel(c->side[i].probe);
+		c->side[i].probe = NULL;
+		c->health->in_flight--;
+	}
+}
+
+/* A failure decides for all; a pass and "could not ask" wait for the others. */
+static void
+on_result(void *arg, const struct probe_result *result, uint64_t now)
+{
+	struct side *side = arg;
+	struct check *c = side->check;
+	struct health *h = c->health;
+	bool failed = result->cause != HEALTH_none && result->cause != HEALTH_local;
+
+	side->probe = NULL;
 	h->in_flight--;
-	loop_timer_set(c->timer, c->next > now ? c->next - now : 0);
-	judge(c, load_table_server(h->table, c->server), cause, now);
+	if (failed || c->result.cause == HEALTH_none) {
+		c->result = *result;
+		c->failed = side->ip;
+	}
+	if (failed)
+		cancel_probes(c);
+	if (!unfinished(c)) {
+		loop_timer_set(c->timer, c->next > now ? c->next - now : 0);
+		judge(c, load_table_server(h->table, c->server), now);
+	}
 	begin_waiting(h, now);
 }
 
@@ -199,10 +292,7 @@ stop(struct health *h, uint32_t number)
 	if (c == NULL)
 		return;
 	h->checks[number] = NULL;
-	if (c->tcp != NULL) {
-		tcp_check_cancel(c->tcp);
-		h->in_flight--;
-	}
+	cancel_probes(c);
 	if (c->waiting)
 		TAILQ_REMOVE(&h->waiting, c, entry);
 	loop_timer_free(c->timer);
@@ -226,7 +316,7 @@ start(struct health *h, uint32_t number, const struct server *server)
 	loop_timer_set(c->timer, seconds(spread * random_unit(h->random)));
 }
 
-/* Port and times are read from the table at each check: a change needs no new state. */
+/* Addresses, port and times are read from the table at each check: a change needs no new state. */
 static void
 refresh_server(struct health *h, uint32_t number)
 {
@@ -280,6 +370,7 @@ health_new(struct loop *loop, struct load_table *table,
 	h->table = table;
 	h->counters = counters;
 	h->random = random;
+	h->icmp = icmp_new(loop);
 	TAILQ_INIT(&h->waiting);
 	health_refresh(h);
 	return h;
@@ -292,5 +383,39 @@ health_free(struct health *h)
 		return;
 	resize(h, 0);
 	free(h->checks);
+	icmp_free(h->icmp);
 	free(h);
+}
+
+/* The errno for which the server's checks have no socket, or 0. */
+static int
+socket_error(struct health *h, const struct server *server)
+{
+	struct ip to[ADDRESSES_MAX];
+	size_t count = targets(h, server, to);
+	int error = 0;
+
+	if (!server->present || server->check.type != CONFIG_CHECK_ICMP)
+		return 0;
+	for (size_t i = 0; i < count && error == 0; i++)
+		error = icmp_error(h->icmp, ip_is_v4(&to[i]));
+	return error;
+}
+
+int
+health_sockets(struct health *h, char *error, size_t error_size)
+{
+	for (uint32_t i = 0; i < load_table_servers(h->table); i++) {
+		const struct server *server = load_table_server(h->table, i);
+		int number = socket_error(h, server);
+
+		if (number == 0)
+			continue;
+		snprintf(error, error_size,
+		    "no socket for the checks of type icmp of service %s: %s; "
+		    "they need root or CAP_NET_RAW",
+		    service_name(h, server), strerror(number));
+		return -1;
+	}
+	return 0;
 }

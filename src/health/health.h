@@ -1,9 +1,9 @@
 /*
  * health: asks the servers whether they serve, and tells the load table.
  *
- * One file a kind of check; this one says when (interval, spread at start), judges (rise and
- * fall in hysteresis.c) and reports.  Checks are chains of short continuations on the loop
- * that end in one done().
+ * A check asks each address of the server that has a family of the service, by one probe
+ * (probe.h) each, and passes if all of them do.  This file says when (interval, spread at
+ * start), judges (rise and fall in hysteresis.c) and reports.
  */
 #ifndef WLAD_HEALTH_HEALTH_H
 #define WLAD_HEALTH_HEALTH_H
@@ -23,6 +23,10 @@ struct health;
 	X(timeout, "no answer in time") \
 	X(unreachable, "network or host unreachable") \
 	X(reset, "connection reset") \
+	X(silent, "accepted, but no answer in time") \
+	X(closed, "closed before an answer") \
+	X(not_http, "answer is not HTTP") \
+	X(status, "HTTP status not accepted") \
 	X(local, "no socket for the check") \
 	X(other, "connection failed")
 
@@ -36,10 +40,19 @@ enum health_cause {
 
 const char *health_cause_text(enum health_cause cause);
 
-/* All borrowed; starts checking the table's servers. */
+/*
+ * All borrowed; starts checking the table's servers.  Opens what needs rights: comes before
+ * these are given up.
+ */
 struct health *health_new(struct loop *loop, struct load_table *table,
     struct counters *counters, struct random *random);
 void health_free(struct health *health);
+
+/*
+ * Whether there is a socket for each kind of check that the table's servers ask for.  0, or -1
+ * with a sentence in error.
+ */
+int health_sockets(struct health *health, char *error, size_t error_size);
 
 /* The table's servers changed (reload): starts and stops checks. */
 void health_refresh(struct health *health);

@@ -12,13 +12,15 @@
 
 #include "base/xalloc.h"
 #include "io/device.h"
+#include "io/raw.h"
 #include "io/udp.h"
 
-/* A device of the operating system and a UDP socket; either may be missing. */
+/* A device of the operating system, a UDP socket, raw sockets; each may be missing. */
 struct system_io {
 	struct io io; /* first: an io is cast to its system_io */
 	struct device *device;
 	struct udp *udp;
+	struct raw *raw; /* packets leave there, not by the device */
 };
 
 static int
@@ -38,7 +40,21 @@ send_packet(struct io *io, const struct packet *p)
 		errno = ENODEV;
 		return -1;
 	}
-	return device_send(s->device, p);
+	if (s->raw == NULL || !raw_takes(s->raw, p->version))
+		return device_send(s->device, p);
+	raw_send(s->raw, p);
+	return 0;
+}
+
+static uint32_t
+flush_packets(struct io *io, struct io_refused *refused)
+{
+	struct system_io *s = (struct system_io *)io;
+
+	if (s->raw != NULL)
+		return raw_flush(s->raw, refused);
+	memset(refused, 0, sizeof(*refused));
+	return 0;
 }
 
 static int
@@ -79,23 +95,25 @@ datagram_fd(const struct io *io)
 }
 
 static void
-close_both(struct io *io)
+close_all(struct io *io)
 {
 	struct system_io *s = (struct system_io *)io;
 
 	device_close(s->device);
 	udp_close(s->udp);
+	raw_close(s->raw);
 	free(s);
 }
 
 static const struct io_ops system_ops = {
 	.device_receive = receive_packet,
 	.device_send = send_packet,
+	.device_flush = flush_packets,
 	.transfer_receive = receive_datagrams,
 	.transfer_send = send_datagrams,
 	.device_fd = packet_fd,
 	.transfer_fd = datagram_fd,
-	.close = close_both,
+	.close = close_all,
 };
 
 static int
@@ -118,6 +136,14 @@ set_mtu(const char *device, uint32_t mtu, char *error, size_t error_size)
 	return result;
 }
 
+/* Raw sockets take neither super-packets nor partial checksums: takes_* stay false. */
+static int
+open_raw(struct system_io *s, char *error, size_t error_size)
+{
+	s->raw = raw_open(error, error_size);
+	return s->raw != NULL ? 0 : -1;
+}
+
 static int
 open_device(struct system_io *s, const struct io_settings *settings,
     char *error, size_t error_size)
@@ -131,6 +157,8 @@ open_device(struct system_io *s, const struct io_settings *settings,
 	if (settings->mtu != 0 && set_mtu(device_name(s->device),
 	    settings->mtu, error, error_size) == -1)
 		return -1;
+	if (settings->raw)
+		return open_raw(s, error, error_size);
 	offload = device_offload(s->device);
 	s->io.takes_super = offload.super;
 	s->io.takes_uso = offload.uso;
@@ -156,7 +184,7 @@ io_open(const struct io_settings *settings, char *error, size_t error_size)
 	return &s->io;
 
 fail:
-	close_both(&s->io);
+	close_all(&s->io);
 	return NULL;
 }
 

@@ -1,8 +1,8 @@
 /*
  * io: where packets come from and go to: the device and the transfer socket.
  *
- * One struct of functions, implemented by the TUN device with a UDP socket (io.c, tun_*.c,
- * udp.c) and by memory queues (memory.c).  The datapath holds an io and knows no file
+ * One struct of functions, implemented by the TUN device with a UDP socket and raw sockets
+ * (io.c, tun_*.c, udp.c, raw_*.c) and by memory queues (memory.c).  The datapath holds an io and knows no file
  * descriptor; the loop asks for descriptors to wait on.  Nothing here looks into a packet
  * further than offload demands.
  */
@@ -32,6 +32,15 @@ struct datagram {
 
 struct io;
 
+/* What device_flush() could not send. */
+struct io_refused {
+	uint32_t count;       /* packets */
+	uint32_t too_big;     /* of them larger than their way takes */
+	uint32_t mtu;         /* what it takes; 0: not known, or none was too big */
+	struct packet packet; /* with mtu, one that was too big, parsed: valid until
+	                       * the next device_send or device_flush */
+};
+
 struct io_ops {
 	/*
 	 * Reads one packet; the view's received part is set, the rest is zero.  The buffer belongs to
@@ -44,6 +53,13 @@ struct io_ops {
 	 * segmented or completed here.  May overwrite the headroom.  0, or -1 with errno if the
 	 * device refused it. */
 	int (*device_send)(struct io *io, const struct packet *p);
+
+	/*
+	 * Sends what device_send took and kept back, so that several packets go by one system
+	 * call.  To be called before the io is left alone.  Returns how many packets were refused
+	 * since the last call, of which refused tells more.  NULL: nothing is ever kept back.
+	 */
+	uint32_t (*device_flush)(struct io *io, struct io_refused *refused);
 
 	/* Up to IO_BATCH datagrams; returns how many, 0 for none now, -1 on error. */
 	int (*transfer_receive)(struct io *io, struct datagram *batch, int max);
@@ -71,10 +87,11 @@ struct io_settings {
 	const char *device_name; /* "wlad0"; NULL: no device */
 	uint32_t mtu;            /* of the device; 0: as the OS makes it */
 	bool offload; /* ask for super-packets and partial checksums */
+	bool raw;     /* packets leave by raw sockets, not by the device */
 	struct addr transfer_listen; /* port 0: no transfer socket */
 };
 
-/* Opens device and socket (needs CAP_NET_ADMIN).  NULL with a sentence in error. */
+/* Opens device and sockets (needs CAP_NET_ADMIN, and CAP_NET_RAW for raw).  NULL with a sentence in error. */
 struct io *io_open(const struct io_settings *settings, char *error, size_t error_size);
 
 /* The name the kernel gave the device; "" if there is none. */

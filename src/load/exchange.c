@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -123,6 +124,77 @@ exchange_new(const struct exchange_parts *parts, char *error, size_t error_size)
 	return x;
 }
 
+static const struct config_peer *
+find_config(const struct config *config, const struct config_peer *old)
+{
+	for (size_t i = 0; i < config->peers_count; i++)
+		if (strcmp(config->peers[i].site, old->site) == 0)
+			return &config->peers[i];
+	return NULL;
+}
+
+static bool
+is_known(const struct exchange *x, size_t known, const struct config_peer *config)
+{
+	for (size_t i = 0; i < known; i++)
+		if (x->peers[i]->config == config)
+			return true;
+	return false;
+}
+
+/* Dismisses, renews, and makes what is new.  The load table has a place for each. */
+static void
+change_peers(struct exchange *x, const struct config *config)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < x->peers_count; i++) {
+		const struct config_peer *c = find_config(config, x->peers[i]->config);
+
+		if (c == NULL) {
+			peer_dismiss(x->peers[i]);
+			continue;
+		}
+		peer_renew(x->peers[i], c);
+		x->peers[kept++] = x->peers[i];
+	}
+	x->peers_count = kept;
+	x->peers = xrealloc_array(x->peers, config->peers_count, sizeof(x->peers[0]));
+	for (size_t i = 0; i < config->peers_count; i++) {
+		struct peer *peer;
+
+		if (is_known(x, kept, &config->peers[i]))
+			continue;
+		peer = peer_new(x, &config->peers[i]);
+		if (peer != NULL)
+			x->peers[x->peers_count++] = peer;
+	}
+}
+
+int
+exchange_reload(struct exchange *x, const struct config *config, char *error,
+    size_t error_size)
+{
+	struct tls *tls = NULL;
+	int result = 0;
+
+	if (config->peers_count > 0) {
+		tls = tls_new(config->load.certificate, config->load.key, config->load.ca,
+		    error, error_size);
+		result = tls != NULL ? 0 : -1;
+	}
+	/* without peers the listener goes on, and needs something to refuse strangers with */
+	if (tls != NULL) {
+		tls_free(x->parts.session.tls);
+		x->parts.session.tls = tls;
+	}
+	x->parts.config = config;
+	change_peers(x, config);
+	if (tls != NULL)
+		warn_certificate(x);
+	return result;
+}
+
 void
 exchange_stop(struct exchange *x, void (*done)(void *arg), void *arg)
 {
@@ -153,6 +225,12 @@ exchange_free(struct exchange *x)
 	free(x->peers);
 	free(x->peerings);
 	free(x);
+}
+
+int64_t
+exchange_certificate_expiry(const struct exchange *x)
+{
+	return x->parts.session.tls != NULL ? tls_expiry(x->parts.session.tls) : 0;
 }
 
 int

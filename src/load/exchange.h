@@ -11,6 +11,7 @@
 #define WLAD_LOAD_EXCHANGE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/counters.h"
 #include "base/random.h"
@@ -42,6 +43,19 @@ struct exchange *exchange_new(const struct exchange_parts *parts, char *error, s
 /* Sends BYE to every peer; sessions close once it is written or after 500 ms, then done is called. */
 void exchange_stop(struct exchange *exchange, void (*done)(void *arg), void *arg);
 void exchange_free(struct exchange *exchange);
+
+/*
+ * Goes over to a new configuration (borrowed, as the old one was until now), which is already in
+ * the load table and whose load.listen and site are the old ones.  Peers that left get BYE; those that
+ * stay get a new session each, make before break, for what HELLO says and the certificates.
+ * Returns 0, or -1 with a sentence in error if the TLS files cannot be used: then the old
+ * certificates stay, and all else has changed.
+ */
+int exchange_reload(struct exchange *exchange, const struct config *config, char *error,
+    size_t error_size);
+
+/* When our own certificate expires, seconds since 1970; 0 if there is none. */
+int64_t exchange_certificate_expiry(const struct exchange *exchange);
 
 /* Load information changed: report at once, within 10 reports a second. */
 void exchange_changed(struct exchange *exchange);

@@ -72,6 +72,12 @@ extern const struct peering_handlers exchange_handlers;
 struct peer *peer_new(struct exchange *x, const struct config_peer *config);
 void peer_free(struct peer *peer); /* its peerings are gone */
 
+/* The configuration of a peer that stays; a new session follows, the old one until then. */
+void peer_renew(struct peer *peer, const struct config_peer *config);
+
+/* The peer is no longer configured: its sessions end with BYE, its keys are wiped. */
+void peer_dismiss(struct peer *peer);
+
 /* True if we are the one who dials: our site has the smaller name. */
 bool peer_is_dialled(const struct peer *peer);
 

@@ -283,6 +283,45 @@ peer_new(struct exchange *x, const struct config_peer *config)
 	return peer;
 }
 
+static void
+cancel_dialling(struct peer *peer)
+{
+	struct peering *p = peer->dialling;
+
+	/* it was begun under the old configuration, which is about to go */
+	peer->dialling = NULL;
+	if (p != NULL)
+		peering_bye(p, BYE_STOP);
+}
+
+void
+peer_renew(struct peer *peer, const struct config_peer *config)
+{
+	struct peering *current = peer->current;
+
+	peer->config = config;
+	peer->failing = false;
+	cancel_dialling(peer);
+	if (peer_is_dialled(peer)) {
+		dial_in(peer, 0);
+	} else if (current != NULL) {
+		hold(peer);
+		peering_bye(current, BYE_RESTART);
+	}
+}
+
+void
+peer_dismiss(struct peer *peer)
+{
+	struct peering *current = peer->current;
+
+	cancel_dialling(peer);
+	peer->current = NULL;
+	if (current != NULL)
+		peering_bye(current, BYE_STOP);
+	peer_free(peer);
+}
+
 void
 peer_free(struct peer *peer)
 {

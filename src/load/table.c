@@ -61,6 +61,13 @@ load_table_set_listener(struct load_table *table, load_table_changed *listener, 
 }
 
 void
+load_table_set_counted(struct load_table *table, load_table_counted *counted, void *arg)
+{
+	table->counted = counted;
+	table->counted_arg = arg;
+}
+
+void
 table_changed(struct load_table *table, enum load_change change, uint32_t number)
 {
 	if (table->listener != NULL)

@@ -35,8 +35,12 @@ struct server {
 	uint32_t service; /* number of its service */
 	struct ip v4, v6; /* zero: none */
 	uint16_t port;    /* 0: the client's */
-	uint32_t weight;
+	uint32_t weight;            /* in force: what the administrator set, else the configured one */
+	uint32_t weight_configured;
+	bool weight_set;            /* by an administrator, kept over reload */
 	uint32_t max_connections; /* never 0: the configured one or LOAD_SELF_PORTS */
+	bool backup;              /* serves while no other can */
+	uint32_t place;           /* index into its service's servers, while present */
 	struct config_check check;
 
 	bool present; /* false: removed from the configuration, connections remain */
@@ -60,13 +64,18 @@ struct service {
 	enum config_scheduler scheduler;
 	enum config_prefer prefer;
 	enum config_unknown on_unknown;
+	enum config_server_down on_server_down;
 	bool transfer_permitted;
 	double high_load;
 
 	uint32_t *servers; /* numbers of the servers that are present */
-	size_t servers_count;
+	size_t servers_count, backups; /* of which so many are backup servers */
 
-	/* sums over the servers that are present, up and enabled */
+	/*
+	 * Sums over the servers that new connections may go to: usable, with weight above 0.
+	 * Backup servers are among them only while no other one is (on_backup).
+	 */
+	bool on_backup;
 	uint32_t up, not_high;
 	uint64_t capacity; /* of their max_connections */
 	uint64_t active;   /* of their connections */
@@ -176,8 +185,18 @@ void load_table_server_set_state(struct load_table *table, uint32_t server,
 void load_table_server_set_admin(struct load_table *table, uint32_t server,
     enum server_admin admin, uint64_t now);
 
+/* weight: 0 to 65535 in place of the configured one, or LOAD_NONE for that one again. */
+void load_table_server_set_weight(struct load_table *table, uint32_t server, uint32_t weight);
+
+/* Called after a server's active has changed; for whoever keeps servers in order. */
+typedef void load_table_counted(void *arg, uint32_t server);
+void load_table_set_counted(struct load_table *table, load_table_counted *counted, void *arg);
+
 /* True if new connections may go to it: present, up, enabled. */
 bool server_usable(const struct server *server);
+
+/* True if it is among the sums of its service. */
+bool server_counts(const struct service *service, const struct server *server);
 
 /* Load of a server and of a service as a converted value, 0 idle to 1 full: active through
  * capacity; 1 where nothing is up. */

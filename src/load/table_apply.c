@@ -66,9 +66,14 @@ apply_server(struct load_table *table, uint32_t service, const struct config_ser
 
 	server->present = true;
 	server->port = c->port;
-	server->weight = c->weight;
+	server->weight_configured = c->weight;
+	if (!server->weight_set)
+		server->weight = c->weight;
 	server->max_connections =
 	    c->max_connections != 0 ? c->max_connections : LOAD_SELF_PORTS;
+	server->backup = c->backup;
+	server->place = (uint32_t)owner->servers_count;
+	owner->backups += c->backup;
 	server->check = *check;
 	if (check->type == CONFIG_CHECK_NONE)
 		server->state = SERVER_UP;
@@ -92,11 +97,12 @@ apply_service(struct load_table *table, const struct config_service *c, uint64_t
 	s->scheduler = c->scheduler;
 	s->prefer = c->prefer;
 	s->on_unknown = c->on_unknown;
+	s->on_server_down = c->on_server_down;
 	s->transfer_permitted = c->transfer_permitted;
 	s->high_load = c->high_load;
 	free(s->servers);
 	s->servers = xcalloc(c->servers_count, sizeof(*s->servers));
-	s->servers_count = 0;
+	s->servers_count = s->backups = 0;
 	for (size_t i = 0; i < c->servers_count; i++)
 		apply_server(table, number, &c->servers[i], &c->check, now);
 }
@@ -161,7 +167,7 @@ forget_presence(struct load_table *table)
 {
 	for (uint32_t i = 0; i < table->services_count; i++) {
 		table->services[i]->present = false;
-		table->services[i]->servers_count = 0;
+		table->services[i]->servers_count = table->services[i]->backups = 0;
 	}
 	for (uint32_t i = 0; i < table->servers_count; i++)
 		table->servers[i]->present = false;

@@ -22,6 +22,8 @@ struct load_table {
 
 	load_table_changed *listener;
 	void *listener_arg;
+	load_table_counted *counted;
+	void *counted_arg;
 };
 
 void table_changed(struct load_table *table, enum load_change change, uint32_t number);

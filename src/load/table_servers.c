@@ -11,6 +11,18 @@ server_usable(const struct server *server)
 	    server->admin == SERVER_ENABLED;
 }
 
+static bool
+may_be_chosen(const struct server *server)
+{
+	return server_usable(server) && server->weight > 0;
+}
+
+bool
+server_counts(const struct service *service, const struct server *server)
+{
+	return may_be_chosen(server) && server->backup == service->on_backup;
+}
+
 double
 server_load(const struct server *server)
 {
@@ -41,18 +53,35 @@ judge_high(const struct service *service, const struct server *server)
 	return server_load(server) >= limit;
 }
 
+/* The backup servers are in use while they are the only ones. */
+static bool
+needs_backup(struct load_table *table, const struct service *service)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < service->servers_count && service->backups > 0; i++) {
+		const struct server *server = table->servers[service->servers[i]];
+
+		if (may_be_chosen(server) && !server->backup)
+			return false;
+		found |= may_be_chosen(server);
+	}
+	return found;
+}
+
 void
 table_recount(struct load_table *table, uint32_t number)
 {
 	struct service *service = table->services[number];
 
+	service->on_backup = needs_backup(table, service);
 	service->up = service->not_high = 0;
 	service->capacity = service->active = 0;
 	for (size_t i = 0; i < service->servers_count; i++) {
 		struct server *server = table->servers[service->servers[i]];
 
 		server->high = judge_high(service, server);
-		if (!server_usable(server))
+		if (!server_counts(service, server))
 			continue;
 		service->up++;
 		service->not_high += !server->high;
@@ -70,13 +99,23 @@ update_high(struct load_table *table, struct service *service, struct server *se
 	if (high == server->high)
 		return;
 	server->high = high;
-	if (!server_usable(server))
+	if (!server_counts(service, server))
 		return;
 	if (high)
 		service->not_high--;
 	else
 		service->not_high++;
 	table_changed(table, LOAD_CHANGE_SERVICE, server->service);
+}
+
+/* What follows from another active. */
+static void
+counted(struct load_table *table, struct service *service, struct server *server,
+    uint32_t number)
+{
+	update_high(table, service, server);
+	if (table->counted != NULL)
+		table->counted(table->counted_arg, number);
 }
 
 void
@@ -88,9 +127,9 @@ load_table_server_opened(struct load_table *table, uint32_t number)
 	server->active++;
 	server->total++;
 	service->total++;
-	if (server_usable(server))
+	if (server_counts(service, server))
 		service->active++;
-	update_high(table, service, server);
+	counted(table, service, server, number);
 }
 
 void
@@ -100,9 +139,9 @@ load_table_server_closed(struct load_table *table, uint32_t number)
 	struct service *service = table->services[server->service];
 
 	server->active--;
-	if (server_usable(server))
+	if (server_counts(service, server))
 		service->active--;
-	update_high(table, service, server);
+	counted(table, service, server, number);
 }
 
 void
@@ -132,6 +171,21 @@ load_table_server_set_admin(struct load_table *table, uint32_t number,
 	server->state_since = now;
 	table_recount(table, server->service);
 	table_changed(table, LOAD_CHANGE_SERVER, number);
+}
+
+void
+load_table_server_set_weight(struct load_table *table, uint32_t number, uint32_t weight)
+{
+	struct server *server = table->servers[number];
+
+	server->weight_set = weight != LOAD_NONE;
+	if (!server->weight_set)
+		weight = server->weight_configured;
+	if (server->weight == weight)
+		return;
+	server->weight = weight;
+	table_recount(table, server->service);
+	table_changed(table, LOAD_CHANGE_SERVICE, server->service);
 }
 
 const char *

@@ -7,7 +7,7 @@
 #include "packet/format.h"
 
 /* What every quote has of the transport header (RFC 792): the ports are in it. */
-#define QUOTED_MIN 8
+#define QUOTED_MIN 8u
 
 /* Where RFC 4884, 4 puts the length of a quote with extensions behind it. */
 #define LENGTH_V4 5 /* in units of 4 octets */

@@ -5,6 +5,7 @@
 #ifndef WLAD_PLATFORM_ROUTES_H
 #define WLAD_PLATFORM_ROUTES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,8 +21,15 @@ int routes_device_up(const char *device, uint32_t mtu, char *error, size_t error
  */
 int routes_add(const char *device, const struct ip *ip, char *error, size_t error_size);
 
-/* Logs a warning, with the command that helps, for each setting that would drop our
- * packets: forwarding off, strict reverse path filter. */
-void routes_warn(const char *device, int v4, int v6);
+/* What is asked of the kernel. */
+struct routes_use {
+	bool v4, v6;    /* families of the addresses that lead to the device */
+	bool raw;       /* packets do not come out of the device, but of raw sockets */
+	bool transfers; /* connections go to other sites and come from there */
+};
+
+/* Logs a line, with the command that helps, for each setting that drops our packets
+ * (forwarding off, strict reverse path filter) or may (connection tracking). */
+void routes_warn(const char *device, const struct routes_use *use);
 
 #endif

@@ -61,13 +61,13 @@ routes_add(const char *device, const struct ip *ip, char *error,
 }
 
 void
-routes_warn(const char *device, int v4, int v6)
+routes_warn(const char *device, const struct routes_use *use)
 {
 	(void)device;
-	if (v4)
+	if (use->v4)
 		log_info("not known whether IPv4 packets are forwarded "
 		    "see=\"sysctl net.inet.ip.forwarding\"");
-	if (v6)
+	if (use->v6)
 		log_info("not known whether IPv6 packets are forwarded "
 		    "see=\"sysctl net.inet6.ip6.forwarding\"");
 }

@@ -146,6 +146,46 @@ keyring_tx(struct keyring *ring, uint16_t site)
 	return site < ring->tx_count ? ring->tx[site] : NULL;
 }
 
+static void
+describe_rx(const struct slot *slot, struct keyring_entry *entry)
+{
+	*entry = (struct keyring_entry){.site = slot->site, .index = slot->index,
+	    .epoch = transfer_rx_epoch(slot->rx), .packets = transfer_rx_opened(slot->rx),
+	    .usable = true};
+}
+
+static void
+describe_tx(const struct transfer_tx *tx, uint16_t site, struct keyring_entry *entry)
+{
+	*entry = (struct keyring_entry){.site = site, .transmit = true,
+	    .index = transfer_tx_index(tx), .epoch = transfer_tx_epoch(tx),
+	    .packets = transfer_tx_sealed(tx), .usable = transfer_tx_usable(tx)};
+}
+
+bool
+keyring_next(const struct keyring *ring, uint32_t *cursor, struct keyring_entry *entry)
+{
+	for (; *cursor < KEYRING_SLOTS; (*cursor)++) {
+		const struct slot *slot = &ring->slots[*cursor];
+
+		if (slot->rx == NULL)
+			continue;
+		describe_rx(slot, entry);
+		(*cursor)++;
+		return true;
+	}
+	for (; *cursor - KEYRING_SLOTS < ring->tx_count; (*cursor)++) {
+		uint16_t site = (uint16_t)(*cursor - KEYRING_SLOTS);
+
+		if (ring->tx[site] == NULL)
+			continue;
+		describe_tx(ring->tx[site], site, entry);
+		(*cursor)++;
+		return true;
+	}
+	return false;
+}
+
 void
 keyring_next_epoch(struct keyring *ring)
 {

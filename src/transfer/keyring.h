@@ -9,6 +9,7 @@
 #ifndef WLAD_TRANSFER_KEYRING_H
 #define WLAD_TRANSFER_KEYRING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/addr.h"
@@ -55,6 +56,22 @@ struct transfer_rx *keyring_find(
  */
 void keyring_set_tx(struct keyring *ring, uint16_t site, struct transfer_tx *tx);
 struct transfer_tx *keyring_tx(struct keyring *ring, uint16_t site);
+
+/* What may be said of a key: nothing that is secret. */
+struct keyring_entry {
+	uint16_t site;
+	bool transmit;   /* else for receiving */
+	uint32_t index;  /* the receiver's */
+	uint16_t epoch;
+	uint64_t packets; /* sealed or opened with it, in all its epochs */
+	bool usable;      /* false: its last epoch is used up */
+};
+
+/*
+ * The next key, receive keys first; *cursor begins at 0.  Returns false behind the last.  Reserved
+ * indexes, whose key is to come, are left out.
+ */
+bool keyring_next(const struct keyring *ring, uint32_t *cursor, struct keyring_entry *entry);
 
 /*
  * For the loop's timers: transfer_tx_next_epoch() on every transmit key (each 10

@@ -18,6 +18,7 @@ struct transfer_tx {
 	uint16_t epoch;
 	bool spent;                    /* no packet may be sealed any more */
 	uint64_t counter;              /* of the next packet */
+	uint64_t sealed;               /* packets of the epochs that are over */
 	uint64_t limit;                /* packets of an epoch */
 	uint8_t next[KEYS_SECRET_LEN]; /* the secret of the next epoch; this one's is gone */
 };
@@ -34,6 +35,7 @@ struct transfer_rx {
 	struct rx_epoch *previous;          /* or NULL */
 	uint16_t previous_epoch;
 	uint64_t previous_until;
+	uint64_t opened; /* packets */
 	uint8_t next[KEYS_SECRET_LEN]; /* the secret of epoch + held_count */
 };
 
@@ -71,6 +73,7 @@ transfer_tx_next_epoch(struct transfer_tx *tx)
 	if (tx->spent || tx->counter == 0)
 		return;
 
+	tx->sealed += tx->counter;
 	cipher_fini(&tx->cipher);
 	if (tx->epoch == TRANSFER_EPOCH_LAST) {
 		tx->spent = true;
@@ -114,6 +117,18 @@ transfer_tx_usable(const struct transfer_tx *tx)
 {
 	return !tx->spent &&
 	    (tx->epoch < TRANSFER_EPOCH_LAST || tx->counter < tx->limit);
+}
+
+uint64_t
+transfer_tx_sealed(const struct transfer_tx *tx)
+{
+	return tx->spent ? tx->sealed : tx->sealed + tx->counter;
+}
+
+uint32_t
+transfer_tx_index(const struct transfer_tx *tx)
+{
+	return tx->index;
 }
 
 static bool
@@ -236,6 +251,12 @@ transfer_rx_epoch(const struct transfer_rx *rx)
 	return rx->epoch;
 }
 
+uint64_t
+transfer_rx_opened(const struct transfer_rx *rx)
+{
+	return rx->opened;
+}
+
 static struct rx_epoch *
 rx_find(struct transfer_rx *rx, uint16_t epoch)
 {
@@ -282,6 +303,7 @@ transfer_open(struct transfer_rx *rx, const struct transfer_header *header,
 		return DROP_transfer_tag;
 
 	replay_mark(&epoch->replay, header->counter);
+	rx->opened++;
 	if (header->epoch > rx->epoch)
 		rx_advance(rx, header->epoch, now);
 	if (rx_fill(rx) == -1)

@@ -68,6 +68,10 @@ uint64_t transfer_tx_counter(const struct transfer_tx *tx);
 uint16_t transfer_tx_epoch(const struct transfer_tx *tx);
 bool transfer_tx_usable(const struct transfer_tx *tx);
 
+/* Packets sealed in all its epochs; the receiver's key index. */
+uint64_t transfer_tx_sealed(const struct transfer_tx *tx);
+uint32_t transfer_tx_index(const struct transfer_tx *tx);
+
 struct transfer_rx *transfer_rx_new(
     enum keys_cipher cipher, const uint8_t direction[KEYS_SECRET_LEN]);
 void transfer_rx_free(struct transfer_rx *rx);
@@ -97,5 +101,8 @@ void transfer_rx_expire(struct transfer_rx *rx, uint64_t now);
 
 /* The current epoch: the newest of which a packet was accepted. */
 uint16_t transfer_rx_epoch(const struct transfer_rx *rx);
+
+/* Packets opened, that is authentic ones that had not come before, in all its epochs. */
+uint64_t transfer_rx_opened(const struct transfer_rx *rx);
 
 #endif

@@ -13,8 +13,10 @@
 
 #include "base/xalloc.h"
 
+#define NO_PROTOCOL "whoever answers there does not speak wlad's protocol"
 #define HEAD_MAX   1024 /* octets of the first line of an answer */
 #define FIRST_SIZE 4096
+#define STREAM     "ok stream\n"
 
 static void set_text(struct client_answer *answer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -111,6 +113,8 @@ client_parse_head(const char *data, size_t len, size_t *head_len, size_t *body_l
 	*body_len = 0;
 	if (*head_len > 4 && memcmp(data, "err ", 4) == 0)
 		return 2;
+	if (*head_len == sizeof(STREAM) - 1 && memcmp(data, STREAM, sizeof(STREAM) - 1) == 0)
+		return 3;
 	if (*head_len < 5 || memcmp(data, "ok ", 3) != 0)
 		return -1;
 	for (i = 3; data + i < end; i++) {
@@ -163,8 +167,8 @@ read_answer(int fd, struct client_answer *answer)
 	while (read_more(fd, &data, &len, &size, answer) > 0) {
 		if (kind == 0)
 			kind = client_parse_head(data, len, &head_len, &body_len);
-		if (kind < 0) {
-			set_text(answer, "whoever answers there does not speak wlad's protocol");
+		if (kind < 0 || kind == 3) {
+			set_text(answer, NO_PROTOCOL);
 			break;
 		}
 		if (kind == 2) {
@@ -199,6 +203,97 @@ client_request(const char *socket_path, const char *line, struct client_answer *
 		return status;
 	send_line(fd, line);
 	status = read_answer(fd, answer);
+	close(fd);
+	return status;
+}
+
+/* Hands over the whole lines, and keeps what is left of the last.  Returns what the handler did. */
+static int
+hand_over(char *data, size_t *len, client_line *handler, void *arg)
+{
+	char *at = data, *end;
+	int result = 0;
+
+	while (result == 0 && (end = memchr(at, '\n', *len - (size_t)(at - data))) != NULL) {
+		*end = '\0';
+		result = handler(arg, at, (size_t)(end - at));
+		at = end + 1;
+	}
+	*len -= (size_t)(at - data);
+	memmove(data, at, *len);
+	return result;
+}
+
+/* The first line: 3, or a status by *status. */
+static int
+read_stream_head(int fd, char **data, size_t *len, size_t *size, struct client_answer *answer,
+    enum client_status *status)
+{
+	size_t head_len = 0, body_len;
+	int kind = 0;
+
+	while (kind == 0 && read_more(fd, data, len, size, answer) > 0)
+		kind = client_parse_head(*data, *len, &head_len, &body_len);
+	*status = CLIENT_FAILED;
+	if (kind == 2) {
+		set_text(answer, "%.*s", (int)(head_len - 5), *data + 4);
+		*status = CLIENT_REFUSED;
+	} else if (kind == 3) {
+		*len -= head_len;
+		memmove(*data, *data + head_len, *len);
+	} else if (kind != 0) {
+		set_text(answer, NO_PROTOCOL);
+	}
+	return kind;
+}
+
+static enum client_status
+read_stream(int fd, client_line *handler, void *arg, struct client_answer *answer)
+{
+	static const struct timeval forever = {0};
+	enum client_status status;
+	size_t len = 0, size = 0;
+	char *data = NULL;
+	int more = 1;
+
+	if (read_stream_head(fd, &data, &len, &size, answer, &status) != 3) {
+		free(data);
+		return status;
+	}
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
+	while (more > 0) {
+		if (hand_over(data, &len, handler, arg) != 0) {
+			status = CLIENT_OK;
+			break;
+		}
+		if (len >= CLIENT_STREAM_LINE_MAX) {
+			set_text(answer, NO_PROTOCOL);
+			break;
+		}
+		more = read_more(fd, &data, &len, &size, answer);
+		if (more == 0) {
+			set_text(answer, "the daemon ended it");
+			status = CLIENT_NO_DAEMON;
+		}
+	}
+	free(data);
+	return status;
+}
+
+enum client_status
+client_stream(const char *socket_path, const char *line, client_line *handler, void *arg,
+    struct client_answer *answer)
+{
+	enum client_status status;
+	int fd;
+
+	answer->text = xstrdup("");
+	answer->len = 0;
+	fd = open_socket(socket_path, answer, &status);
+	if (fd < 0)
+		return status;
+	send_line(fd, line);
+	status = read_stream(fd, handler, arg, answer);
 	close(fd);
 	return status;
 }

@@ -28,10 +28,22 @@ struct client_answer {
 enum client_status client_request(const char *socket_path, const char *line,
     struct client_answer *answer);
 
+/* One line of a stream, terminated, without newline.  Returns 0 to go on, else to end it. */
+typedef int client_line(void *arg, const char *line, size_t len);
+
+#define CLIENT_STREAM_LINE_MAX 65536 /* octets */
+
+/*
+ * Sends the line, whose answer has no end, and hands over each line of it.  Returns CLIENT_OK if
+ * the handler ended it, CLIENT_NO_DAEMON if the daemon did; the rest as above.
+ */
+enum client_status client_stream(const char *socket_path, const char *line, client_line *handler,
+    void *arg, struct client_answer *answer);
+
 /*
  * What the octets received so far are: 1 if head_len octets of first line are followed by
- * body_len octets of JSON, 2 for an error answer whose text is first line from 4 on, 0 if the first
- * line is not complete, -1 if this is no answer.
+ * body_len octets of JSON, 2 for an error answer whose text is first line from 4 on, 3 if lines
+ * follow until the connection ends, 0 if the first line is not complete, -1 if this is no answer.
  */
 int client_parse_head(const char *data, size_t len, size_t *head_len, size_t *body_len);
 

@@ -1,8 +1,6 @@
 /*
  * wladmctl: asks and tells a running wlad.
  */
-#include <sys/ioctl.h>
-
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,28 +9,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "base/xalloc.h"
-#include "control/grammar.h"
 #include "version.h"
 #include "wladmctl/cert.h"
-#include "wladmctl/client.h"
 #include "wladmctl/text.h"
+#include "wladmctl/wladmctl.h"
 
 #define SOCKET_DEFAULT "/run/wlad/wlad.sock"
-#define WIDTH_DEFAULT  80
 #define WATCH_MIN      0.1
 #define WATCH_MAX      86400.0
 #define LINE_LIMIT     1024 /* octets that the daemon takes as a request */
-
-enum exit_status { EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_NO_DAEMON };
-
-struct options {
-	bool json;
-	const char *socket;
-	double watch; /* seconds between repetitions; 0: once */
-};
 
 static void
 usage(FILE *out)
@@ -108,13 +94,6 @@ parse_options(int argc, char **argv, struct options *options)
 	return EXIT_USAGE;
 }
 
-/* True if the first word is, or begins, a command that needs no daemon. */
-static bool
-is_local(const char *word)
-{
-	return *word != '\0' && strncmp("cert", word, strlen(word)) == 0;
-}
-
 /* The request; NULL after a message if the words cannot be sent. */
 static char *
 join_words(int count, char **words)
@@ -133,64 +112,27 @@ join_words(int count, char **words)
 	return NULL;
 }
 
-static struct table_style
-output_style(void)
+/* An answer, not an error, though what was asked for did not happen. */
+static bool
+is_refusal(const json_t *answer)
 {
-	struct table_style style = {.width = WIDTH_DEFAULT};
-	const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
-	struct winsize size;
-
-	if (!isatty(STDOUT_FILENO))
-		return style;
-	style.colour = (no_colour == NULL || *no_colour == '\0') && term != NULL &&
-	    strcmp(term, "dumb") != 0;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > WIDTH_DEFAULT)
-		style.width = size.ws_col;
-	return style;
-}
-
-static int
-show(const struct client_answer *answer, const struct options *options)
-{
-	struct table_style style = output_style();
-	json_error_t error;
-	json_t *root;
-
-	if (options->json) {
-		fwrite(answer->text, 1, answer->len, stdout);
-		return EXIT_DONE;
-	}
-	root = json_loadb(answer->text, answer->len, 0, &error);
-	if (root == NULL) {
-		fprintf(stderr, "wladmctl: the daemon's answer is no JSON: %s\n", error.text);
-		return EXIT_REFUSED;
-	}
-	text_print(root, stdout, &style);
-	json_decref(root);
-	return EXIT_DONE;
+	return strcmp(text_string(answer, "view"), "reload") == 0 && !text_true(answer, "reloaded");
 }
 
 static int
 ask(const char *line, const struct options *options)
 {
-	struct client_answer answer;
-	int status = EXIT_REFUSED;
+	struct table_style style = wladmctl_style();
+	int status;
+	json_t *answer = wladmctl_ask(options, line, &status);
 
-	switch (client_request(options->socket, line, &answer)) {
-	case CLIENT_OK:
-		status = show(&answer, options);
-		break;
-	case CLIENT_REFUSED:
-	case CLIENT_FAILED:
-		table_harmless(answer.text);
-		fprintf(stderr, "wladmctl: %s\n", answer.text);
-		break;
-	case CLIENT_NO_DAEMON:
-		fprintf(stderr, "wladmctl: %s\n", answer.text);
-		status = EXIT_NO_DAEMON;
-		break;
-	}
-	free(answer.text);
+	if (answer == NULL)
+		return status;
+	if (!options->json)
+		text_print(answer, stdout, &style);
+	if (is_refusal(answer))
+		status = EXIT_REFUSED;
+	json_decref(answer);
 	if (fflush(stdout) != 0 || ferror(stdout))
 		return EXIT_REFUSED;
 	return status;
@@ -220,39 +162,90 @@ watch(const char *line, const struct options *options)
 	}
 }
 
-/* "version" says the tool's own before it asks for the daemon's. */
-static bool
-asks_version(int count, char **words)
+/* A command that the tool does by itself: cert. */
+static int
+run_cert(int argc, char **argv)
 {
-	char error[400];
-	enum grammar_id id;
+	argv[0] = (char[]){"cert"};
+	return cert_main(argc, argv);
+}
 
-	return grammar_find(words, count, &id, error, sizeof(error)) > 0 && id == GRAMMAR_VERSION;
+/* True if the first word begins a command of the tool, so that its faults are the tool's to tell. */
+static bool
+is_local(const char *word)
+{
+	for (int i = 0; i < GRAMMAR_COUNT; i++) {
+		const struct grammar_command *command = grammar_command((enum grammar_id)i);
+
+		if (*word != '\0' && command->right == GRAMMAR_TOOL &&
+		    strncmp(command->words, word, strlen(word)) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int
+wrong(const char *error)
+{
+	fprintf(stderr, "wladmctl: %s\n", error);
+	return EXIT_USAGE;
+}
+
+/* top and topology: several requests, which say what the tool is to show. */
+static int
+run_local(enum grammar_id id, int used, int argc, char **argv, const struct options *options)
+{
+	struct grammar_match match;
+	char error[400];
+
+	if (grammar_arguments(id, argv + used, argc - used, &match, error, sizeof(error)) < 0)
+		return wrong(error);
+	if (options->json)
+		return wrong("this is for people: take -j with show");
+	if (id == GRAMMAR_TOPOLOGY && options->watch > 0)
+		return wrong("--watch is not for topology");
+	return id == GRAMMAR_TOP ? top_main(options, match.value[0] != NULL)
+				 : topology_main(options, match.value[0] != NULL);
+}
+
+/* What is asked of the daemon; what the tool does not know, another version of it may. */
+static int
+run_request(bool known, enum grammar_id id, const char *line, const struct options *options)
+{
+	if (known && id == GRAMMAR_MONITOR)
+		return options->watch > 0 ? wrong("--watch is not for monitor")
+					  : monitor_main(options, line);
+	/* "version" says the tool's own before it asks for the daemon's */
+	if (known && id == GRAMMAR_VERSION && !options->json) {
+		printf("wladmctl %s\n", version_string());
+		fflush(stdout);
+	}
+	return options->watch > 0 ? watch(line, options) : ask(line, options);
 }
 
 int
 main(int argc, char **argv)
 {
 	struct options options = {.socket = SOCKET_DEFAULT};
-	int status = parse_options(argc, argv, &options);
-	char *line;
+	int status = parse_options(argc, argv, &options), used;
+	char *line, error[400];
+	enum grammar_id id = GRAMMAR_COUNT;
 
 	if (status >= 0)
 		return status;
 	argc -= optind;
 	argv += optind;
-	if (is_local(argv[0])) {
-		argv[0] = (char[]){"cert"};
-		return cert_main(argc, argv);
-	}
+	used = grammar_find_any(argv, argc, &id, error, sizeof(error));
+	if (is_local(argv[0]) && strncmp("cert", argv[0], strlen(argv[0])) == 0)
+		return run_cert(argc, argv); /* which has options of its own, and its usage */
+	if (used < 0 && is_local(argv[0]))
+		return wrong(error);
+	if (used > 0 && grammar_command(id)->right == GRAMMAR_TOOL)
+		return run_local(id, used, argc, argv, &options);
 	line = join_words(argc, argv);
 	if (line == NULL)
 		return EXIT_USAGE;
-	if (!options.json && asks_version(argc, argv)) {
-		printf("wladmctl %s\n", version_string());
-		fflush(stdout);
-	}
-	status = options.watch > 0 ? watch(line, &options) : ask(line, &options);
+	status = run_request(used > 0, id, line, &options);
 	free(line);
 	return status;
 }

@@ -120,6 +120,20 @@ cell_server_state(struct table *table, const json_t *o)
 		table_cell(table, text_state_colour(state), "%s", state);
 }
 
+/* With the configured one if an administrator set another. */
+static void
+cell_weight(struct table *table, const json_t *o)
+{
+	char set[TEXT_SHORT], configured[TEXT_SHORT];
+
+	if (json_is_number(json_object_get(o, "weight_admin")))
+		table_cell(table, TABLE_WARN, "%s (%s)",
+		    text_count(text_number(o, "weight"), set),
+		    text_count(text_number(o, "weight_configured"), configured));
+	else
+		text_cell_count(table, o, "weight");
+}
+
 static void
 print_servers(const json_t *answer, FILE *out, const struct table_style *style)
 {
@@ -137,7 +151,7 @@ print_servers(const json_t *answer, FILE *out, const struct table_style *style)
 		cell_server_state(table, o);
 		text_cell_state(table, o, "admin");
 		text_cell_percent(table, o, "load");
-		text_cell_count(table, o, "weight");
+		cell_weight(table, o);
 		text_cell_count(table, o, "active");
 		text_cell_count(table, o, "total");
 		table_cell(table, TABLE_BAD, "%s",
@@ -296,13 +310,20 @@ static void
 print_server(const json_t *answer, FILE *out, const struct table_style *style)
 {
 	const char *admin = text_string(answer, "admin"), *state = text_string(answer, "state");
+	const json_t *weight = json_object_get(answer, "weight_admin");
 	char active[TEXT_SHORT];
 
 	fprintf(out, "%s/%s: ", text_string(answer, "service"), text_string(answer, "name"));
 	table_text(out, style, text_state_colour(admin), admin);
 	fprintf(out, " (was %s), measured ", text_string(answer, "before"));
 	table_text(out, style, text_state_colour(state), state);
-	fprintf(out, ", %s connections\n", text_count(text_number(answer, "active"), active));
+	fprintf(out, ", %s connections", text_count(text_number(answer, "active"), active));
+	if (json_is_number(weight) ||
+	    text_number(answer, "weight") != text_number(answer, "weight_before"))
+		fprintf(out, ", weight %.0f (was %.0f, configured %.0f)",
+		    text_number(answer, "weight"), text_number(answer, "weight_before"),
+		    text_number(answer, "weight_configured"));
+	fputc('\n', out);
 }
 
 static void
@@ -343,8 +364,12 @@ static const struct {
 	{"sites", print_sites},
 	{"connections", print_connections},
 	{"counters", print_counters},
+	{"keys", text_keys},
+	{"config", text_config},
+	{"errors", text_errors},
 	{"explain", text_explain},
 	{"server", print_server},
+	{"reload", text_reload},
 	{"log", print_log},
 	{"version", print_version},
 	{"help", print_help},

@@ -16,8 +16,15 @@
 /* Prints an answer; one of an unknown view as indented JSON. */
 void text_print(const json_t *answer, FILE *out, const struct table_style *style);
 
-/* The explanation of a connection's way: a file of its own, text_explain.c. */
+/* An event of `monitor`, in one line. */
+void text_event(const json_t *event, FILE *out, const struct table_style *style);
+
+/* Views in files of their own: text_explain.c, and text_state.c for the rest. */
 void text_explain(const json_t *answer, FILE *out, const struct table_style *style);
+void text_keys(const json_t *answer, FILE *out, const struct table_style *style);
+void text_config(const json_t *answer, FILE *out, const struct table_style *style);
+void text_errors(const json_t *answer, FILE *out, const struct table_style *style);
+void text_reload(const json_t *answer, FILE *out, const struct table_style *style);
 
 /* Numbers and times as short text.  Each returns buf. */
 #define TEXT_SHORT 32

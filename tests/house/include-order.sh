@@ -21,7 +21,7 @@ rank() {
 	io/*) echo 6 ;;
 	datapath*) echo 7 ;;
 	loop* | health/* | load/* | control/* | platform/*) echo 8 ;;
-	wlad.* | main.c | options.* | wladmctl/*) echo 9 ;;
+	wlad.* | wlad_internal.h | reload.c | main.c | options.* | wladmctl/*) echo 9 ;;
 	*) echo unknown ;;
 	esac
 }
@@ -45,7 +45,7 @@ only() {
 strays=$(
 	only 'config/(config|source|value)\.[ch]' 'libconfig' libconfig
 	only 'transfer/(cipher|keys|seal)\.[ch]|load/(tls|exchange|session)[a-z_]*\.[ch]|wladmctl/cert[a-z_]*\.[ch]' 'openssl/' OpenSSL
-	only 'loop\.c|load/(tls|exchange|session)[a-z_]*\.[ch]|control/(server|listener)\.[ch]' 'event2?[./]' libevent
+	only 'loop\.c|load/(tls|exchange|session)[a-z_]*\.[ch]|control/(server|listener)[a-z_]*\.[ch]' 'event2?[./]' libevent
 	only 'wladmctl/.*' 'jansson' jansson
 	only '.*_linux\.c' 'linux/|libmnl/' 'Linux headers'
 	grep -nE '^# *(if|ifdef|elif).*(__linux__|__FreeBSD__|__OpenBSD__|__NetBSD__|_WIN32|__APPLE__)' -r src \

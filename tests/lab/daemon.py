@@ -84,8 +84,10 @@ class Wlad:
         return self.process is not None and self.process.running()
 
     def text(self):
-        """The log."""
-        return self.process.text() if self.process else ""
+        """The log; nothing once the lab has been cleared away."""
+        if self.process is None or not os.path.exists(self.log):
+            return ""
+        return self.process.text()
 
     def control(self, *args, json_wanted=False, env=None):
         """(status, output, errors) of wladmctl."""

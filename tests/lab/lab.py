@@ -312,9 +312,10 @@ class TwoSites:
 class OneGateway:
     """Client, gateway, server in a row: what a distributor costs, nothing else."""
 
-    V4, V6 = "203.0.113.10", "2001:db8:a::10"
+    V4, PROXY4 = "203.0.113.10", "203.0.113.11"  # service addresses: wlad's and NAT's, a proxy's
     SERVER4, SERVER6 = "10.1.0.11", "2001:db8:a:1::11"
-    SELF4 = "198.51.100.110"
+    # Senders towards the server, one each: connections of one do not meet the TIME_WAIT of another.
+    SELF4, NAT4, OUT4 = "198.51.100.110", "10.1.0.2", "10.1.0.3"
     GW_CLIENT, GW_SERVER = "192.0.2.1", "10.1.0.1"
 
     def __init__(self, directory, content):
@@ -338,7 +339,10 @@ class OneGateway:
         self.client.ip("addr add %s/24 dev eth0" % CLIENT4,
                        "route add default via " + self.GW_CLIENT)
         self.gw.ip("addr add %s/24 dev client" % self.GW_CLIENT,
-                   "addr add %s/24 dev lan" % self.GW_SERVER)
+                   "addr add %s/24 dev lan" % self.GW_SERVER,
+                   "addr add %s/24 dev lan" % self.NAT4,
+                   "addr add %s/24 dev lan" % self.OUT4,
+                   "addr add %s/32 dev lo" % self.PROXY4)
         self.server_ns.ip("addr add %s/24 dev eth0" % self.SERVER4,
                           "route add default via " + self.GW_SERVER)
         # Connections per second beyond what one client's ports would allow otherwise.

@@ -52,7 +52,7 @@ def run(args, input=None, timeout=60, check=True):
     done = subprocess.run(args, input=input, timeout=timeout, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if check and done.returncode != 0:
-        raise LabError("%s: exit %d: %s" % (" ".join(args), done.returncode,
+        raise LabError("%s: exit %d: %s" % (" ".join(args)[:300], done.returncode,
                                             (done.stderr or done.stdout).strip()))
     return done.stdout
 

@@ -319,7 +319,7 @@ def test_not_sealed(driver):
     driver.ask("tx", 0, bytes(32).hex(), 9, 100)
     for kind in (0, 1, 10, 15, 16, 27):
         assert driver.seal(0, kind, (1, 0, 0, 1), b"x", 0) is None
-    for info in ((1, 0, 4, 1), (1, 0, 0x80, 1), (1, 0, 0, 16), (1, 0, 0, 255)):
+    for info in ((1, 0, 0x10, 1), (1, 0, 0x80, 1), (1, 0, 0, 16), (1, 0, 0, 255)):
         assert driver.seal(0, proto.DATA, info, b"x", 0) is None
     largest = bytes(65535 - proto.SHORTEST)
     packet = driver.seal(0, proto.DATA, (1, 0, 0, 1), largest, 100)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 VERSION = 1
 DATA, PROBE, PROBE_ANSWER, CLOSED = TYPES = (11, 12, 13, 14)
-DEMAND, PARTIAL = 0x01, 0x02
+DEMAND, PARTIAL, FRAGMENT, ICMP = 0x01, 0x02, 0x04, 0x08
 HEADER_LEN, INFO_LEN, TAG_LEN = 16, 8, 16
 SHORTEST = HEADER_LEN + INFO_LEN + TAG_LEN
 LAST_EPOCH = 65535
@@ -128,7 +128,7 @@ def encode_info(service, port, flags, hops, reserved=0):
 
 def decode_info(octets):
     service, port, flags, hops, _ = struct.unpack(">HHBBH", octets)
-    if flags & ~(DEMAND | PARTIAL):
+    if flags & ~(DEMAND | PARTIAL | FRAGMENT | ICMP):
         raise Drop("transfer_inner")
     return service, port, flags, hops >> 4
 

@@ -28,8 +28,8 @@ struct told {
 };
 
 static inline void
-told_change(void *arg, const struct connection *c, bool active_before, bool active_after,
-    bool ended)
+told_change(void *arg, const struct connection *c, bool active_before,
+    bool active_after, bool ended)
 {
 	struct told *told = arg;
 
@@ -52,12 +52,12 @@ settings_of(uint32_t capacity)
 	return (struct connection_settings){
 	    .capacity = capacity,
 	    .timeouts = {.tcp_opening = 60,
-	        .tcp_established = 7440,
-	        .tcp_closing = 240,
-	        .tcp_time_wait = 120,
-	        .udp = 300,
-	        .udp_opening = 30,
-	        .icmp = 60},
+		.tcp_established = 7440,
+		.tcp_closing = 240,
+		.tcp_time_wait = 120,
+		.udp = 300,
+		.udp_opening = 30,
+		.icmp = 60},
 	    .hash_key = {{0x0706050403020100, 0x0f0e0d0c0b0a0908}},
 	};
 }
@@ -85,7 +85,8 @@ address(const char *text)
 static inline struct addr
 ten(uint32_t host, uint16_t port)
 {
-	uint8_t octets[4] = {10, (uint8_t)(host >> 16), (uint8_t)(host >> 8), (uint8_t)host};
+	uint8_t octets[4] = {
+	    10, (uint8_t)(host >> 16), (uint8_t)(host >> 8), (uint8_t)host};
 
 	return (struct addr){.ip = ip_from_v4(octets), .port = port};
 }
@@ -113,7 +114,8 @@ connection_of(enum connection_kind kind, uint8_t protocol, uint32_t i)
 static inline struct connection_key
 client_key(const struct connection_new *what)
 {
-	bool received = what->kind == CONNECTION_RECEIVED || what->kind == CONNECTION_PASSED;
+	bool received = what->kind == CONNECTION_RECEIVED ||
+	    what->kind == CONNECTION_PASSED;
 
 	return (struct connection_key){
 	    .source = what->client,
@@ -135,13 +137,14 @@ server_key(const struct connection_table *table, const struct connection *c)
 
 /* Opens a connection that must be new and fit. */
 static inline struct connection *
-open_new(struct connection_table *table, const struct connection_new *what, struct random *random,
-    uint64_t now)
+open_new(struct connection_table *table, const struct connection_new *what,
+    struct random *random, uint64_t now)
 {
 	struct connection *c = NULL;
 	bool existed = true;
 
-	assert_int_equal(connection_open(table, what, random, now, &c, &existed), DROP_none);
+	assert_int_equal(
+	    connection_open(table, what, random, now, &c, &existed), DROP_none);
 	assert_false(existed);
 	assert_non_null(c);
 	return c;
@@ -149,8 +152,9 @@ open_new(struct connection_table *table, const struct connection_new *what, stru
 
 /* A packet without data; seq and ack are 0 for other protocols. */
 static inline void
-track(struct connection_table *table, struct connection *c, enum connection_side side,
-    uint8_t flags, uint32_t seq, uint32_t ack, uint64_t now)
+track(struct connection_table *table, struct connection *c,
+    enum connection_side side, uint8_t flags, uint32_t seq, uint32_t ack,
+    uint64_t now)
 {
 	struct connection_event event = {
 	    .side = side,
@@ -169,9 +173,28 @@ establish(struct connection_table *table, struct connection *c, uint64_t now)
 {
 	track(table, c, CONNECTION_FROM_CLIENT, SYN, 1000, 0, now);
 	if (c->kind == CONNECTION_LOCAL || c->kind == CONNECTION_RECEIVED)
-		track(table, c, CONNECTION_FROM_SERVER, SYN | ACK, 5000, 1001, now);
+		track(table, c, CONNECTION_FROM_SERVER, SYN | ACK, 5000, 1001,
+		    now);
 	track(table, c, CONNECTION_FROM_CLIENT, ACK, 1001, 5001, now);
 	assert_int_equal(c->state, CONNECTION_ESTABLISHED);
+}
+
+static inline void
+assert_found(struct connection_table *table, const struct connection_key *key,
+    const struct connection *c, enum connection_side expected)
+{
+	enum connection_side side = (enum connection_side)77;
+
+	assert_ptr_equal(connection_find(table, key, &side), c);
+	assert_int_equal(side, expected);
+}
+
+static inline void
+assert_not_found(struct connection_table *table, const struct connection_key *key)
+{
+	enum connection_side side;
+
+	assert_null(connection_find(table, key, &side));
 }
 
 static inline uint32_t

@@ -105,6 +105,23 @@ test_largest(void **state)
 	assert_int_equal(checksum_add(0, data, PACKET_MAX), 0);
 }
 
+/* Sums whose folding carries once more, in either order of octets. */
+static void
+test_carry_of_a_carry(void **state)
+{
+	static const uint8_t carries[][12] = {
+	    {255, 255, 255, 255, 255, 255, 255, 255, 1, 0, 0, 0},
+	    {255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 1},
+	    {255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 1},
+	    {255, 255, 0, 1, 255, 254, 0, 1, 255, 255, 255, 255},
+	};
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(checksum_fold(checksum_add(0, carries[i], 12)),
+		    frame_sum(0, carries[i], 12));
+}
+
 static void
 test_parts_make_the_whole(void **state)
 {
@@ -236,6 +253,7 @@ main(void)
 	    cmocka_unit_test(test_fold),
 	    cmocka_unit_test(test_every_length_and_alignment),
 	    cmocka_unit_test(test_largest),
+	    cmocka_unit_test(test_carry_of_a_carry),
 	    cmocka_unit_test(test_parts_make_the_whole),
 	    cmocka_unit_test(test_odd_octet_is_the_upper_half),
 	    cmocka_unit_test(test_pseudo_ipv4),

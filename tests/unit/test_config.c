@@ -31,15 +31,15 @@ static const char complete[] =
     "services: (\n"
     "  { name = \"web\"; address = \"203.0.113.10\"; protocol = \"tcp\";\n"
     "    ports = [ 443, 80 ]; scheduler = \"wrr\"; prefer = \"local\";\n"
-    "    on_unknown = \"drop\"; transfer = \"prohibit\"; high_load = 0.5;\n"
-    "    check: { type = \"http\"; interval = 2.5; timeout = 2; rise = 4; fall = 5;\n"
-    "      path = \"/up?full=1\"; host = \"www.example.net:81\";\n"
+    "    on_unknown = \"drop\"; on_server_down = \"keep\"; transfer = \"prohibit\"; high_load = 0.5;\n"
+    "    check: { type = \"http\"; interval = 2.5; timeout = 2; rise = 4; fall = 5;"
+    "      path = \"/up?full=1\"; host = \"www.example.net:81\";"
     "      status = \"204, 300 - 302,401\"; };\n"
     "    servers: (\n"
     "      { name = \"a\"; address = \"10.1.0.11\"; port = 8080; weight = 10;\n"
     "        max_connections = 1000; },\n"
     "      { name = \"b\"; address = [ \"2001:db8:1::12\", \"10.1.0.12\" ];\n"
-    "        weight = 0; max_connections = 4294967295; }\n"
+    "        weight = 0; max_connections = 4294967295; backup = true; }\n"
     "    );\n"
     "  },\n"
     "  { name = \"Dns_6.x-y\"; address = ( \"2001:db8::53\", \"203.0.113.53\" );\n"
@@ -123,9 +123,10 @@ assert_defaults(const struct config *c)
 	assert_int_equal(s->scheduler, CONFIG_TWOS);
 	assert_int_equal(s->prefer, CONFIG_PREFER_LOCAL);
 	assert_int_equal(s->on_unknown, CONFIG_UNKNOWN_RESET);
+	assert_int_equal(s->on_server_down, CONFIG_DOWN_RESET);
+	assert_false(s->servers[0].backup);
 	assert_true(s->transfer_permitted);
 	assert_true(s->high_load == 0.75);
-	assert_int_equal(s->check.type, CONFIG_CHECK_TCP);
 	assert_true(s->check.interval == 1.0);
 	assert_true(s->check.timeout == 1.0);
 	assert_int_equal(s->check.rise, 2);
@@ -144,6 +145,7 @@ test_defaults(void **state)
 
 	(void)state;
 	assert_defaults(c);
+	assert_int_equal(s->check.type, CONFIG_CHECK_TCP);
 	assert_string_equal(c->file, "t.conf");
 	assert_string_equal(c->site, "tokyo");
 	assert_int_equal(c->self_addresses_count, 0);
@@ -189,6 +191,7 @@ check_complete_services(const struct config *c)
 	assert_int_equal(web->scheduler, CONFIG_WRR);
 	assert_int_equal(web->prefer, CONFIG_PREFER_LOCAL);
 	assert_int_equal(web->on_unknown, CONFIG_UNKNOWN_DROP);
+	assert_int_equal(web->on_server_down, CONFIG_DOWN_KEEP);
 	assert_false(web->transfer_permitted);
 	assert_true(web->high_load == 0.5);
 	assert_int_equal(web->check.type, CONFIG_CHECK_HTTP);
@@ -218,6 +221,8 @@ check_complete_services(const struct config *c)
 	assert_int_equal(web->servers[1].port, 0);
 	assert_int_equal(web->servers[1].weight, 0);
 	assert_int_equal(web->servers[1].max_connections, UINT32_MAX);
+	assert_false(web->servers[0].backup);
+	assert_true(web->servers[1].backup);
 	assert_int_equal(web->servers[1].line, 13);
 
 	assert_string_equal(dns->name, "Dns_6.x-y");
@@ -342,6 +347,13 @@ test_names(void **state)
 	assert_string_equal(config_scheduler_name(CONFIG_TWOS), "twos");
 	assert_string_equal(config_scheduler_name(CONFIG_RR), "rr");
 	assert_string_equal(config_scheduler_name(CONFIG_WRR), "wrr");
+	assert_string_equal(config_scheduler_name(CONFIG_LC), "lc");
+	assert_string_equal(config_scheduler_name(CONFIG_WLC), "wlc");
+	assert_string_equal(config_scheduler_name(CONFIG_SED), "sed");
+	assert_string_equal(config_scheduler_name(CONFIG_NQ), "nq");
+	assert_string_equal(config_scheduler_name(CONFIG_SH), "sh");
+	assert_string_equal(config_scheduler_name(CONFIG_MH), "mh");
+	assert_string_equal(config_scheduler_name(CONFIG_OVF), "ovf");
 	assert_string_equal(config_scheduler_name(CONFIG_SCHEDULERS), "unknown");
 	assert_string_equal(config_prefer_name(CONFIG_PREFER_LOCAL), "local");
 	assert_string_equal(config_prefer_name(CONFIG_PREFER_REMOTE), "remote");

@@ -233,8 +233,11 @@ static const struct broken services[] = {
         {"f:3: services[0].schedular: unknown key 'schedular'; did you mean 'scheduler'?"}},
     {SERVICE("site_metric = \"load\";"),
         {"f:3: services[0].site_metric: unknown key 'site_metric'; see wlad.conf(5)"}},
-    {SERVICE("scheduler = \"lc\";"),
-        {"f:3: services[0].scheduler: must be \"twos\", \"rr\" or \"wrr\", but is \"lc\""}},
+    {SERVICE("scheduler = \"dh\";"),
+        {"f:3: services[0].scheduler: must be \"twos\", \"rr\", \"wrr\", \"lc\", \"wlc\", "
+         "\"sed\", \"nq\", \"sh\", \"mh\" or \"ovf\", but is \"dh\""}},
+    {SERVICE("on_server_down = \"drop\";"),
+        {"f:3: services[0].on_server_down: must be \"reset\" or \"keep\", but is \"drop\""}},
     {SERVICE("protocol = \"sctp\";"),
         {"f:3: services[0].protocol: must be \"tcp\" or \"udp\", but is \"sctp\""}},
     {SERVICE("prefer = \"any\";"),
@@ -366,8 +369,8 @@ static const struct broken servers[] = {
     {SERVER("address = \"10.1.0.11\"; max_connections = -1;"),
         {"f:3: services[0].servers[0].max_connections: must be an integer from 0 to "
          "4294967295, but is -1"}},
-    {SERVER("address = \"10.1.0.11\"; backup = true;"),
-        {"f:3: services[0].servers[0].backup: unknown key 'backup'; see wlad.conf(5)"}},
+    {SERVER("address = \"10.1.0.11\"; standby = true;"),
+        {"f:3: services[0].servers[0].standby: unknown key 'standby'; see wlad.conf(5)"}},
     {SECOND("name = \"a\"; address = \"10.1.0.12\";"),
         {"f:3: services[0].servers[1].name: \"a\" is the name of another server of the "
          "service, at line 2"}},

@@ -4,7 +4,6 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "connections.h"
@@ -22,8 +21,8 @@ setup(void **state)
 }
 
 static struct connection *
-open_one(struct connection_table *table, enum connection_kind kind, uint8_t protocol, uint32_t i,
-    uint64_t now)
+open_one(struct connection_table *table, enum connection_kind kind,
+    uint8_t protocol, uint32_t i, uint64_t now)
 {
 	struct connection_new what = connection_of(kind, protocol, i);
 
@@ -50,7 +49,8 @@ run_until_empty(struct connection_table *table, uint32_t *wakes)
 }
 
 static void
-assert_expires_after(struct connection_table *table, uint64_t since, uint32_t seconds)
+assert_expires_after(
+    struct connection_table *table, uint64_t since, uint32_t seconds)
 {
 	uint32_t wakes;
 	uint64_t gone = run_until_empty(table, &wakes);
@@ -78,7 +78,8 @@ test_empty(void **state)
 	(void)state;
 	assert_true(connection_next_expiry(table) == UINT64_MAX);
 	assert_int_equal(connection_expire(table, START, MANY), 0);
-	assert_int_equal(connection_expire(table, START + 1000000 * CLOCK_SECOND, MANY), 0);
+	assert_int_equal(
+	    connection_expire(table, START + 1000000 * CLOCK_SECOND, MANY), 0);
 	assert_true(connection_next_expiry(table) == UINT64_MAX);
 	connection_table_free(table);
 }
@@ -89,7 +90,8 @@ test_timeouts(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 40; i++) {
-		uint64_t now = START + (uint64_t)i * 777 * CLOCK_SECOND / 1000 * 31;
+		uint64_t now =
+		    START + (uint64_t)i * 777 * CLOCK_SECOND / 1000 * 31;
 		struct connection_table *table = table_of(16);
 		struct connection *c;
 
@@ -102,7 +104,8 @@ test_timeouts(void **state)
 		now += 8000 * CLOCK_SECOND;
 		c = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, now);
 		establish(table, c, now);
-		track(table, c, CONNECTION_FROM_SERVER, FIN | ACK, 5001, 1001, now);
+		track(table, c, CONNECTION_FROM_SERVER, FIN | ACK, 5001, 1001,
+		    now);
 		assert_expires_after(table, now, 240);
 		now += 8000 * CLOCK_SECOND;
 		c = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, now);
@@ -135,7 +138,8 @@ static void
 test_dns(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 0);
+	struct connection_new what =
+	    connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 0);
 	struct connection *c;
 
 	(void)state;
@@ -157,9 +161,12 @@ static void
 test_packets_keep_alive(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection *tcp = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
-	struct connection *udp = open_one(table, CONNECTION_LOCAL, IPPROTO_UDP, 1, START);
-	struct connection *waiting = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 2, START);
+	struct connection *tcp =
+	    open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
+	struct connection *udp =
+	    open_one(table, CONNECTION_LOCAL, IPPROTO_UDP, 1, START);
+	struct connection *waiting =
+	    open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 2, START);
 	uint64_t now = START;
 
 	(void)state;
@@ -169,9 +176,11 @@ test_packets_keep_alive(void **state)
 	for (int i = 0; i < 1000; i++) {
 		now += 29 * CLOCK_SECOND;
 		track(table, udp, CONNECTION_FROM_CLIENT, 0, 0, 0, now);
-		track(table, waiting, CONNECTION_FROM_SERVER, FIN | ACK, 5001, 1002, now);
+		track(table, waiting, CONNECTION_FROM_SERVER, FIN | ACK, 5001,
+		    1002, now);
 		if (i % 200 == 0)
-			track(table, tcp, CONNECTION_FROM_SERVER, ACK, 5001, 1001, now);
+			track(table, tcp, CONNECTION_FROM_SERVER, ACK, 5001,
+			    1001, now);
 		assert_int_equal(connection_expire(table, now, MANY), 0);
 	}
 	assert_int_equal(count_live(table), 3);
@@ -188,8 +197,10 @@ static void
 test_what_does_not_keep_alive(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection *syn = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
-	struct connection *reset = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 1, START);
+	struct connection *syn =
+	    open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
+	struct connection *reset =
+	    open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 1, START);
 	uint64_t now = START;
 
 	(void)state;
@@ -198,12 +209,17 @@ test_what_does_not_keep_alive(void **state)
 	for (int i = 0; i < 59; i++) {
 		now += CLOCK_SECOND;
 		track(table, syn, CONNECTION_FROM_CLIENT, SYN, 1000, 0, now);
-		track(table, syn, CONNECTION_FROM_SERVER, SYN | ACK, 5000, 1001, now);
+		track(table, syn, CONNECTION_FROM_SERVER, SYN | ACK, 5000, 1001,
+		    now);
 		track(table, reset, CONNECTION_FROM_CLIENT, RST, 1001, 0, now);
 	}
-	assert_int_equal(connection_expire(table, START + 60 * CLOCK_SECOND - 1, MANY), 0);
-	assert_int_equal(connection_expire(table, START + 60 * CLOCK_SECOND + SLACK, MANY), 1);
-	assert_int_equal(connection_expire(table, START + 120 * CLOCK_SECOND + SLACK, MANY), 1);
+	assert_int_equal(
+	    connection_expire(table, START + 60 * CLOCK_SECOND - 1, MANY), 0);
+	assert_int_equal(
+	    connection_expire(table, START + 60 * CLOCK_SECOND + SLACK, MANY), 1);
+	assert_int_equal(
+	    connection_expire(table, START + 120 * CLOCK_SECOND + SLACK, MANY),
+	    1);
 	connection_table_free(table);
 }
 
@@ -212,7 +228,8 @@ static void
 test_shorter_timeout_takes_effect(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection *c = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
+	struct connection *c =
+	    open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
 	uint64_t now = START + 100 * CLOCK_SECOND;
 
 	(void)state;
@@ -220,7 +237,8 @@ test_shorter_timeout_takes_effect(void **state)
 	connection_expire(table, now, MANY);
 	assert_true(connection_next_expiry(table) > now + 300 * CLOCK_SECOND);
 	track(table, c, CONNECTION_FROM_CLIENT, FIN | ACK, 1001, 5001, now);
-	assert_true(connection_next_expiry(table) <= now + 240 * CLOCK_SECOND + SLACK);
+	assert_true(
+	    connection_next_expiry(table) <= now + 240 * CLOCK_SECOND + SLACK);
 	assert_true(connection_next_expiry(table) >= now + 240 * CLOCK_SECOND);
 	close_both(table, c, now);
 	assert_expires_after(table, now, 120);
@@ -254,7 +272,7 @@ test_budget(void **state)
 	connection_table_free(table);
 }
 
-/* Records that have seen packets since are looked at within the budget, too, and once a turn. */
+/* Records that have seen packets since are looked at within the budget, and once a turn. */
 static void
 test_budget_of_moves(void **state)
 {
@@ -279,7 +297,8 @@ test_budget_of_moves(void **state)
 	}
 	assert_int_equal(rounds, 100);
 	assert_int_equal(count_live(table), 1000);
-	assert_int_equal(connection_expire(table, START + 591 * CLOCK_SECOND, MANY), 1000);
+	assert_int_equal(
+	    connection_expire(table, START + 591 * CLOCK_SECOND, MANY), 1000);
 	connection_table_free(table);
 }
 
@@ -288,7 +307,8 @@ test_budget_of_moves(void **state)
 static void
 test_long_sleep(void **state)
 {
-	static const uint64_t sleeps[] = {1, 59, 511, 512, 513, 1024, 5000, 86400, 4000000};
+	static const uint64_t sleeps[] = {
+	    1, 59, 511, 512, 513, 1024, 5000, 86400, 4000000};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(sleeps) / sizeof(sleeps[0]); i++) {
@@ -299,8 +319,10 @@ test_long_sleep(void **state)
 			struct connection *c;
 
 			now += sleeps[i] * CLOCK_SECOND;
-			open_one(table, CONNECTION_LOCAL, IPPROTO_ICMP, 2 * j, now);
-			c = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 2 * j + 1, now);
+			open_one(
+			    table, CONNECTION_LOCAL, IPPROTO_ICMP, 2 * j, now);
+			c = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP,
+			    2 * j + 1, now);
 			establish(table, c, now);
 			if (j % 2 == 0)
 				connection_expire(table, now, MANY);
@@ -337,14 +359,16 @@ test_around_the_wheel(void **state)
 		connection_table_set_timeouts(table, &settings.timeouts);
 		open_one(table, CONNECTION_LOCAL, IPPROTO_ICMP, 0, now);
 		assert_true(connection_next_expiry(table) > now);
-		while (connection_next_expiry(table) < now + seconds * CLOCK_SECOND) {
+		while (connection_next_expiry(table) <
+		    now + seconds * CLOCK_SECOND) {
 			uint64_t next = connection_next_expiry(table);
 
 			assert_int_equal(connection_expire(table, next, MANY), 0);
 			assert_true(connection_next_expiry(table) > next);
 		}
 		now += seconds * CLOCK_SECOND;
-		now = run_until_empty(table, &wakes) + (uint64_t)(i % 7) * CLOCK_SECOND / 8;
+		now = run_until_empty(table, &wakes) +
+		    (uint64_t)(i % 7) * CLOCK_SECOND / 8;
 		/* the last list of the wheel may be looked at a tick before */
 		assert_in_range(wakes, 1, 2);
 	}
@@ -374,12 +398,20 @@ test_reload(void **state)
 	/* the half-open one is over by now */
 	assert_int_equal(connection_expire(table, now, MANY), 1);
 	track(table, c, CONNECTION_FROM_CLIENT, ACK, 1001, 5001, now);
-	assert_int_equal(connection_expire(table, now + 100 * CLOCK_SECOND - 1, MANY), 0);
-	assert_int_equal(connection_expire(table, now + 100 * CLOCK_SECOND + SLACK, MANY), 1);
-	assert_int_equal(connection_expire(table, START + 1000 * CLOCK_SECOND - 1, MANY), 0);
-	assert_int_equal(connection_expire(table, START + 1000 * CLOCK_SECOND + SLACK, MANY), 1);
-	assert_int_equal(connection_expire(table, START + 7440 * CLOCK_SECOND - 1, MANY), 0);
-	assert_int_equal(connection_expire(table, START + 7440 * CLOCK_SECOND + SLACK, MANY), 1);
+	assert_int_equal(
+	    connection_expire(table, now + 100 * CLOCK_SECOND - 1, MANY), 0);
+	assert_int_equal(
+	    connection_expire(table, now + 100 * CLOCK_SECOND + SLACK, MANY), 1);
+	assert_int_equal(
+	    connection_expire(table, START + 1000 * CLOCK_SECOND - 1, MANY), 0);
+	assert_int_equal(
+	    connection_expire(table, START + 1000 * CLOCK_SECOND + SLACK, MANY),
+	    1);
+	assert_int_equal(
+	    connection_expire(table, START + 7440 * CLOCK_SECOND - 1, MANY), 0);
+	assert_int_equal(
+	    connection_expire(table, START + 7440 * CLOCK_SECOND + SLACK, MANY),
+	    1);
 	connection_table_free(table);
 }
 
@@ -393,12 +425,13 @@ test_extreme_timeouts(void **state)
 	uint64_t year = UINT64_C(365) * 86400 * CLOCK_SECOND;
 
 	(void)state;
-	settings.timeouts = (struct connection_timeouts){UINT32_MAX, UINT32_MAX, UINT32_MAX,
-	    UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
+	settings.timeouts = (struct connection_timeouts){UINT32_MAX, UINT32_MAX,
+	    UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
 	table = connection_table_new(&settings, START);
 	assert_non_null(table);
 	for (uint32_t i = 0; i < 3; i++) {
-		static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP};
+		static const uint8_t protocols[] = {
+		    IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP};
 
 		c = open_one(table, CONNECTION_LOCAL, protocols[i], i, START);
 	}
@@ -431,7 +464,8 @@ test_ends_are_told(void **state)
 	establish(table, c, START);
 	close_both(table, c, START);
 	open_one(table, CONNECTION_LOCAL, IPPROTO_UDP, 1, START);
-	assert_int_equal(connection_expire(table, START + 200 * CLOCK_SECOND, MANY), 2);
+	assert_int_equal(
+	    connection_expire(table, START + 200 * CLOCK_SECOND, MANY), 2);
 	assert_int_equal(told.inactive, 1);
 	assert_int_equal(told.ended, 2);
 	assert_int_equal(told.ended_active, 1);
@@ -444,8 +478,10 @@ test_idle_and_remaining(void **state)
 {
 	struct connection_table *table = table_of(16);
 	uint64_t now = START + 5 * CLOCK_SECOND + 60 * CLOCK_MILLISECOND;
-	struct connection *tcp = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, now);
-	struct connection *udp = open_one(table, CONNECTION_LOCAL, IPPROTO_UDP, 1, now);
+	struct connection *tcp =
+	    open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, now);
+	struct connection *udp =
+	    open_one(table, CONNECTION_LOCAL, IPPROTO_UDP, 1, now);
 
 	(void)state;
 	assert_in_range(connection_idle_ms(table, tcp, now), 0, 125);
@@ -462,8 +498,10 @@ test_idle_and_remaining(void **state)
 	assert_in_range(connection_remaining_ms(table, tcp, now), 50000, 50250);
 	assert_in_range(connection_remaining_ms(table, udp, now), 30000, 30250);
 	establish(table, tcp, now);
-	assert_in_range(connection_remaining_ms(table, tcp, now), 7440000, 7440250);
-	assert_int_equal(connection_remaining_ms(table, tcp, now + 9000 * CLOCK_SECOND), 0);
+	assert_in_range(
+	    connection_remaining_ms(table, tcp, now), 7440000, 7440250);
+	assert_int_equal(
+	    connection_remaining_ms(table, tcp, now + 9000 * CLOCK_SECOND), 0);
 	connection_table_free(table);
 }
 
@@ -497,30 +535,36 @@ test_many(void **state)
 		next = connection_next_expiry(table);
 		if (opened < COUNT && random_below(&random_source, 3) != 0) {
 			struct connection *c = open_one(table, CONNECTION_LOCAL,
-			    opened % 3 == 0 ? IPPROTO_TCP : IPPROTO_UDP, opened, now);
+			    opened % 3 == 0 ? IPPROTO_TCP : IPPROTO_UDP, opened,
+			    now);
 
-			due[opened] = now + (opened % 3 == 0 ? 60 : 30) * CLOCK_SECOND;
+			due[opened] =
+			    now + (opened % 3 == 0 ? 60 : 30) * CLOCK_SECOND;
 			if (opened % 3 == 1) {
-				track(table, c, CONNECTION_FROM_SERVER, 0, 0, 0, now);
+				track(table, c, CONNECTION_FROM_SERVER, 0, 0, 0,
+				    now);
 				due[opened] = now + 300 * CLOCK_SECOND;
 			} else if (opened % 9 == 0) {
 				establish(table, c, now);
 				due[opened] = now + 7440 * CLOCK_SECOND;
 			}
 			opened++;
-			now += random_below(&random_source, 400) * CLOCK_MILLISECOND;
+			now += random_below(&random_source, 400) *
+			    CLOCK_MILLISECOND;
 			continue;
 		}
 		if (next == UINT64_MAX)
 			continue;
 		if (next > now)
 			now = next;
-		connection_expire(table, now, 1 + random_below(&random_source, 5));
+		connection_expire(
+		    table, now, 1 + random_below(&random_source, 5));
 		if (connection_next_expiry(table) <= now)
 			continue;
 		for (i = 0; i < opened; i++) {
 			uint8_t protocol = i % 3 == 0 ? IPPROTO_TCP : IPPROTO_UDP;
-			struct connection_new what = connection_of(CONNECTION_LOCAL, protocol, i);
+			struct connection_new what =
+			    connection_of(CONNECTION_LOCAL, protocol, i);
 			struct connection_key key = client_key(&what);
 			enum connection_side side;
 			bool there = connection_find(table, &key, &side) != NULL;
@@ -555,5 +599,6 @@ main(void)
 	    cmocka_unit_test_setup(test_many, setup),
 	};
 
-	return cmocka_run_group_tests_name("connection_expiry", tests, NULL, NULL);
+	return cmocka_run_group_tests_name(
+	    "connection_expiry", tests, NULL, NULL);
 }

@@ -50,7 +50,8 @@ struct model {
 	uint32_t ended;
 	struct entry last_ended;
 	/* how often each outcome came: a test that never gets there tests nothing */
-	uint32_t opened, existed, refused_full, refused_ports, evicted, expired, found, missed;
+	uint32_t opened, existed, refused_full, refused_ports, evicted, expired,
+	    found, missed;
 };
 
 static const struct connection_timeouts timeouts = {
@@ -66,7 +67,8 @@ static const struct connection_timeouts timeouts = {
 static bool
 has_server(const struct entry *e)
 {
-	return e->what.kind == CONNECTION_LOCAL || e->what.kind == CONNECTION_RECEIVED;
+	return e->what.kind == CONNECTION_LOCAL ||
+	    e->what.kind == CONNECTION_RECEIVED;
 }
 
 static bool
@@ -91,13 +93,15 @@ deadline(const struct entry *e)
 	case IPPROTO_TCP:
 		if (!e->answered)
 			return e->opened + timeouts.tcp_opening * CLOCK_SECOND;
-		seconds = e->state == CONNECTION_ESTABLISHED ? timeouts.tcp_established :
-		    e->state == CONNECTION_CLOSING           ? timeouts.tcp_closing :
-							       timeouts.tcp_time_wait;
+		seconds = e->state == CONNECTION_ESTABLISHED
+		    ? timeouts.tcp_established
+		    : e->state == CONNECTION_CLOSING ? timeouts.tcp_closing
+						     : timeouts.tcp_time_wait;
 		break;
 	case IPPROTO_UDP:
-		seconds = e->answered && e->what.service.port != 53 ? timeouts.udp :
-								      timeouts.udp_opening;
+		seconds = e->answered && e->what.service.port != 53
+		    ? timeouts.udp
+		    : timeouts.udp_opening;
 		break;
 	default:
 		seconds = timeouts.icmp;
@@ -111,8 +115,8 @@ is_client_side(const struct entry *e, const struct connection_key *k)
 	struct connection_key own = client_key(&e->what);
 
 	return addr_equal(&own.source, &k->source) &&
-	    addr_equal(&own.destination, &k->destination) && own.protocol == k->protocol &&
-	    own.origin == k->origin;
+	    addr_equal(&own.destination, &k->destination) &&
+	    own.protocol == k->protocol && own.origin == k->origin;
 }
 
 static bool
@@ -120,12 +124,15 @@ is_server_side(const struct entry *e, const struct connection_key *k)
 {
 	struct addr self = {.ip = e->what.self.ip, .port = e->self_port};
 
-	return has_server(e) && k->origin == 0 && k->protocol == e->what.protocol &&
-	    addr_equal(&k->source, &e->what.server) && addr_equal(&k->destination, &self);
+	return has_server(e) && k->origin == 0 &&
+	    k->protocol == e->what.protocol &&
+	    addr_equal(&k->source, &e->what.server) &&
+	    addr_equal(&k->destination, &self);
 }
 
 static struct entry *
-model_find(struct model *m, const struct connection_key *k, enum connection_side *side)
+model_find(
+    struct model *m, const struct connection_key *k, enum connection_side *side)
 {
 	for (uint32_t i = 0; i < ENTRIES_MAX; i++) {
 		struct entry *e = &m->entries[i];
@@ -168,7 +175,8 @@ random_entry(struct model *m)
 }
 
 static void
-changed(void *arg, const struct connection *c, bool active_before, bool active_after, bool ended)
+changed(void *arg, const struct connection *c, bool active_before,
+    bool active_after, bool ended)
 {
 	struct model *m = arg;
 	struct entry *e = entry_of(m, c);
@@ -208,8 +216,8 @@ below(struct model *m, uint32_t bound)
 static struct connection_new
 random_connection(struct model *m)
 {
-	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDP,
-	    IPPROTO_ICMP};
+	static const uint8_t protocols[] = {
+	    IPPROTO_TCP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDP, IPPROTO_ICMP};
 	static const uint16_t ports[] = {53, 80, 443};
 	const struct run *r = m->run;
 	struct connection_new what = {
@@ -245,7 +253,8 @@ ports_in_use(struct model *m, const struct connection_new *what)
 	for (uint32_t i = 0; i < ENTRIES_MAX; i++) {
 		const struct entry *e = &m->entries[i];
 
-		n += e->c != NULL && has_server(e) && e->what.protocol == what->protocol &&
+		n += e->c != NULL && has_server(e) &&
+		    e->what.protocol == what->protocol &&
 		    addr_equal(&e->what.server, &what->server) &&
 		    ip_equal(&e->what.self.ip, &what->self.ip);
 	}
@@ -258,7 +267,8 @@ count_evictable(struct model *m, uint8_t protocol)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < ENTRIES_MAX; i++)
-		n += m->entries[i].c != NULL && is_evictable(&m->entries[i], protocol);
+		n += m->entries[i].c != NULL &&
+		    is_evictable(&m->entries[i], protocol);
 	return n;
 }
 
@@ -290,7 +300,8 @@ check_victim(struct model *m, uint8_t protocol)
 		if (protocol == IPPROTO_TCP)
 			assert_true(e->order > m->last_ended.order);
 		else
-			assert_true((e->last - START) / TICK >= (m->last_ended.last - START) / TICK);
+			assert_true((e->last - START) / TICK >=
+			    (m->last_ended.last - START) / TICK);
 	}
 	m->evicted++;
 }
@@ -309,7 +320,7 @@ given_port_is_free(struct model *m, const struct connection_new *what)
 
 	return model_find(m, &k, &side) == NULL &&
 	    !(own.origin == 0 && addr_equal(&own.source, &k.source) &&
-	        addr_equal(&own.destination, &k.destination));
+		addr_equal(&own.destination, &k.destination));
 }
 
 static void
@@ -337,7 +348,8 @@ enter(struct model *m, const struct connection_new *what, struct connection *c)
 	if (what->self.port != 0)
 		assert_int_equal(c->self_port, what->self.port);
 	else
-		assert_true(c->self_port >= 1024 && c->self_port % m->run->port_step == 0);
+		assert_true(c->self_port >= 1024 &&
+		    c->self_port % m->run->port_step == 0);
 }
 
 static void
@@ -349,13 +361,15 @@ do_open(struct model *m)
 	struct entry *known = model_find(m, &key, &side);
 	uint8_t victim = victim_protocol(m, &what);
 	bool full = m->live == m->run->capacity && victim == 0;
-	bool one_sided = what.kind == CONNECTION_TRANSFERRED || what.kind == CONNECTION_PASSED;
+	bool one_sided = what.kind == CONNECTION_TRANSFERRED ||
+	    what.kind == CONNECTION_PASSED;
 	bool free_port =
 	    one_sided || what.self.port == 0 || given_port_is_free(m, &what);
 	uint32_t in_use = ports_in_use(m, &what);
 	struct connection *c;
 	bool existed;
-	enum drop drop = connection_open(m->table, &what, &m->random, m->now, &c, &existed);
+	enum drop drop =
+	    connection_open(m->table, &what, &m->random, m->now, &c, &existed);
 
 	assert_int_equal(existed, known != NULL);
 	if (known != NULL) {
@@ -370,7 +384,8 @@ do_open(struct model *m)
 		m->refused_ports++;
 	} else if (drop == DROP_out_of_ports) {
 		/* by chance, if only a few ports may be chosen and some of them are in use */
-		assert_true(m->run->port_step > 100 && in_use > 0 && what.self.port == 0);
+		assert_true(m->run->port_step > 100 && in_use > 0 &&
+		    what.self.port == 0);
 		m->refused_ports++;
 	} else {
 		assert_int_equal(drop, DROP_none);
@@ -415,8 +430,8 @@ do_find(struct model *m)
 static struct connection_event
 random_event(struct model *m, const struct entry *e)
 {
-	static const uint8_t flags[] = {SYN, SYN | ACK, ACK, ACK, ACK | PSH, FIN | ACK, RST,
-	    RST | ACK};
+	static const uint8_t flags[] = {
+	    SYN, SYN | ACK, ACK, ACK, ACK | PSH, FIN | ACK, RST, RST | ACK};
 	struct connection_event event = {
 	    .side = (enum connection_side)below(m, 2),
 	    .len = 28 + below(m, 65000),
@@ -426,10 +441,13 @@ random_event(struct model *m, const struct entry *e)
 		return event;
 	event.tcp_flags = flags[below(m, below(m, 4) == 0 ? 8 : 6)];
 	event.payload = below(m, 2);
-	event.tcp_seq = below(m, 3) + (event.side == CONNECTION_FROM_CLIENT ? 1000u : 5000u);
-	event.tcp_ack = below(m, 3) + (event.side == CONNECTION_FROM_CLIENT ? 5000u : 1000u);
+	event.tcp_seq =
+	    below(m, 3) + (event.side == CONNECTION_FROM_CLIENT ? 1000u : 5000u);
+	event.tcp_ack =
+	    below(m, 3) + (event.side == CONNECTION_FROM_CLIENT ? 5000u : 1000u);
 	if (event.tcp_flags & SYN)
-		event.tcp_seq = event.side == CONNECTION_FROM_CLIENT ? 1000 : 5000;
+		event.tcp_seq =
+		    event.side == CONNECTION_FROM_CLIENT ? 1000 : 5000;
 	return event;
 }
 
@@ -452,8 +470,10 @@ do_track(struct model *m)
 	if (e->what.protocol == IPPROTO_TCP) {
 		e->state = e->c->state;
 		alive = !(event.tcp_flags & RST) || e->state != before;
-		e->answered |= e->state == CONNECTION_ESTABLISHED || e->state == CONNECTION_CLOSING;
-	} else if (event.side == CONNECTION_FROM_SERVER || (one_sided && e->packets >= 2)) {
+		e->answered |= e->state == CONNECTION_ESTABLISHED ||
+		    e->state == CONNECTION_CLOSING;
+	} else if (event.side == CONNECTION_FROM_SERVER ||
+	    (one_sided && e->packets >= 2)) {
 		e->state = CONNECTION_ESTABLISHED;
 		e->answered = true;
 	}
@@ -514,7 +534,8 @@ do_time(struct model *m)
 static void
 check_all(struct model *m)
 {
-	uint64_t by_kind[CONNECTION_KINDS] = {0}, by_state[CONNECTION_STATES] = {0};
+	uint64_t by_kind[CONNECTION_KINDS] = {0},
+		 by_state[CONNECTION_STATES] = {0};
 	uint64_t first = UINT64_MAX, next = connection_next_expiry(m->table);
 	struct connection_counts counts;
 	struct connection *c;
@@ -531,9 +552,10 @@ check_all(struct model *m)
 		active += is_active(e->state);
 		if (deadline(e) < first)
 			first = deadline(e);
-		assert_true(deadline(e) <=
-		    m->now + connection_remaining_ms(m->table, e->c, m->now) * CLOCK_MILLISECOND +
-		        CLOCK_MILLISECOND);
+		assert_true(deadline(e) <= m->now +
+			connection_remaining_ms(m->table, e->c, m->now) *
+			    CLOCK_MILLISECOND +
+			CLOCK_MILLISECOND);
 	}
 	connection_table_counts(m->table, &counts);
 	assert_int_equal(counts.live, m->live);
@@ -606,7 +628,8 @@ test_roomy(void **state)
 
 	(void)state;
 	play(&model, &run);
-	assert_true(model.opened > 10000 && model.existed > 500 && model.expired > 10000);
+	assert_true(model.opened > 10000 && model.existed > 500 &&
+	    model.expired > 10000);
 	assert_true(model.found > 5000 && model.missed > 5000);
 	assert_int_equal(model.refused_full, 0);
 }
@@ -631,7 +654,8 @@ test_tiny(void **state)
 
 	(void)state;
 	play(&model, &run);
-	assert_true(model.evicted > 5000 && model.refused_full > 1000 && model.expired > 1000);
+	assert_true(model.evicted > 5000 && model.refused_full > 1000 &&
+	    model.expired > 1000);
 }
 
 /* A flood: almost nothing but opening. */

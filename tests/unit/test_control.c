@@ -567,6 +567,7 @@ static void
 test_explain_last_resort(void **arg)
 {
 	struct allocation_decision decision;
+	struct ip client;
 	json_t *root;
 
 	(void)arg;
@@ -585,7 +586,8 @@ test_explain_last_resort(void **arg)
 	assert_number(json_object_get(root, "outcome"), "refused", 0);
 	json_decref(root);
 	/* and that is what happens */
-	allocation_decide(fixture.parts.allocation, WEB, false, &fixture.random, NOW, &decision);
+	assert_int_equal(ip_parse("2001:db8::77", &client), 0);
+	allocation_decide(fixture.parts.allocation, WEB, &client, &fixture.random, NOW, &decision);
 	assert_int_equal(decision.where, ALLOCATION_SITE);
 	assert_int_equal(decision.site, OSAKA);
 }
@@ -597,6 +599,7 @@ test_explain_is_true(void **arg)
 	enum { DECISIONS = 100000 };
 	struct load_table *load = fixture.parts.load;
 	unsigned away = 0, servers[2] = {0};
+	struct ip client = ip_from_v4("\300\000\002\001");
 	json_t *root;
 
 	(void)arg;
@@ -608,7 +611,8 @@ test_explain_is_true(void **arg)
 	for (int i = 0; i < DECISIONS; i++) {
 		struct allocation_decision decision;
 
-		allocation_decide(fixture.parts.allocation, WEB, true, &fixture.random, NOW, &decision);
+		allocation_decide(fixture.parts.allocation, WEB, &client, &fixture.random, NOW,
+		    &decision);
 		if (decision.where == ALLOCATION_SITE)
 			away++;
 		else

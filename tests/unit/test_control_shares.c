@@ -53,16 +53,18 @@ static void
 assert_shares(const struct server_case *servers, size_t count, enum config_scheduler kind)
 {
 	struct load_table *table = make_table(servers, count);
+	struct ip client = ip_from_v4("\300\000\002\001");
 	struct scheduler s = {0};
 	struct random random;
 	unsigned *picked = xcalloc(count, sizeof(*picked));
 	double *share = xcalloc(count + 1, sizeof(*share)), sum = 0;
 
 	random_init(&random, 99);
-	scheduler_refresh(&s, table, 0, true);
-	shares_calculate(&s, table, kind, share);
+	load_table_service(table, 0)->scheduler = kind;
+	scheduler_refresh(&s, table, 0, true, false);
+	shares_calculate(&s, table, &client, share);
 	for (int i = 0; i < PICKS; i++) {
-		uint32_t number = scheduler_pick(&s, table, kind, &random);
+		uint32_t number = scheduler_pick(&s, table, &client, &random);
 
 		if (number != LOAD_NONE)
 			picked[number]++;
@@ -101,19 +103,19 @@ test_twos(void **arg)
 	assert_shares(ties, N(ties), CONFIG_TWOS);
 }
 
-/* Full servers: the pick is repeated, and at last the list is searched. */
+/* Full servers are left out of the draw. */
 static void
 test_twos_full(void **arg)
 {
 	static const struct server_case half[] = {{5, 10, 10}, {1, 3, 10}, {3, 5, 10}, {4, 4, 4}};
-	static const struct server_case search[] = {{60000, 2, 2}, {1, 0, 9}, {60000, 2, 2},
+	static const struct server_case few[] = {{60000, 2, 2}, {1, 0, 9}, {60000, 2, 2},
 	    {60000, 2, 2}, {1, 0, 9}};
 	static const struct server_case mostly[] = {{20, 2, 2}, {1, 0, 9}, {1, 5, 9}, {20, 2, 2}};
 	static const struct server_case all[] = {{1, 2, 2}, {1, 3, 3}};
 
 	(void)arg;
 	assert_shares(half, N(half), CONFIG_TWOS);
-	assert_shares(search, N(search), CONFIG_TWOS);
+	assert_shares(few, N(few), CONFIG_TWOS);
 	assert_shares(mostly, N(mostly), CONFIG_TWOS);
 	assert_shares(all, N(all), CONFIG_TWOS);
 }
@@ -140,6 +142,47 @@ test_none(void **arg)
 	assert_shares(weightless, 1, CONFIG_RR);
 }
 
+/* Where the next server is certain: it is the one that is picked, for each client. */
+static void
+assert_certain(const struct server_case *servers, size_t count, enum config_scheduler kind)
+{
+	struct load_table *table = make_table(servers, count);
+	double *share = xcalloc(count, sizeof(*share));
+	struct scheduler s = {0};
+	struct random random;
+
+	random_init(&random, 7);
+	load_table_service(table, 0)->scheduler = kind;
+	scheduler_refresh(&s, table, 0, true, false);
+	for (unsigned i = 0; i < 100; i++) {
+		uint8_t octets[4] = {192, 0, 2, (uint8_t)i};
+		struct ip client = ip_from_v4(octets);
+		uint32_t next;
+
+		shares_calculate(&s, table, &client, share);
+		next = scheduler_pick(&s, table, &client, &random);
+		for (uint32_t k = 0; k < count; k++)
+			assert_true(share[k] == (k == next));
+	}
+	free(share);
+	scheduler_fini(&s);
+	load_table_free(table);
+}
+
+static void
+test_certain(void **arg)
+{
+	static const struct server_case some[] = {{1, 0, 9}, {5, 8, 9}, {3, 1, 9}, {0, 0, 9},
+	    {7, 9, 9}, {2, 0, 5}};
+	static const struct server_case full[] = {{1, 2, 2}, {1, 3, 3}};
+
+	(void)arg;
+	for (int kind = CONFIG_LC; kind < CONFIG_SCHEDULERS; kind++) {
+		assert_certain(some, N(some), (enum config_scheduler)kind);
+		assert_shares(full, N(full), (enum config_scheduler)kind);
+	}
+}
+
 /* Many servers of all sorts. */
 static void
 test_long_list(void **arg)
@@ -161,6 +204,7 @@ main(void)
 		cmocka_unit_test(test_twos_full),
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_none),
+		cmocka_unit_test(test_certain),
 		cmocka_unit_test(test_long_list),
 	};
 

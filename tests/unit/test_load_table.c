@@ -21,6 +21,7 @@
 
 #define A "{ name = \"a\"; address = \"10.0.0.1\"; max_connections = 20; }"
 #define B "{ name = \"b\"; address = \"10.0.0.2\"; max_connections = 20; }"
+#define SPARE "{ name = \"spare\"; address = \"10.0.0.9\"; max_connections = 5; backup = true; }"
 #define B2 "{ name = \"b\"; address = \"10.0.0.22\"; max_connections = 40; }"
 
 static unsigned changes[3];
@@ -118,6 +119,74 @@ test_high_load_hysteresis(void **arg)
 	load_table_server_closed(table, 0);
 	assert_int_equal(web->not_high, 1);
 	assert_int_equal(changes[LOAD_CHANGE_SERVICE], 2);
+	load_table_free(table);
+}
+
+/* Backup servers, and those of weight 0, are in no sum; the backup ones are while they serve. */
+static void
+test_sums_leave_backups_out(void **arg)
+{
+	struct load_table *table = fixture_table(WEB(A "," B "," SPARE));
+	struct service *web = load_table_service(table, 0);
+
+	(void)arg;
+	fixture_all_up(table);
+	assert_int_equal(web->backups, 1);
+	assert_int_equal(web->up, 2);
+	assert_int_equal(web->not_high, 2);
+	assert_int_equal(web->capacity, 40);
+	for (int i = 0; i < 4; i++)
+		load_table_server_opened(table, 2);
+	assert_int_equal(web->active, 0);
+	assert_int_equal(web->not_high, 2);
+	load_table_server_set_weight(table, 0, 0);
+	assert_int_equal(web->up, 1);
+	assert_int_equal(web->capacity, 20);
+	load_table_server_set_state(table, 1, SERVER_DOWN, "refused", 2);
+	assert_true(web->on_backup);
+	assert_int_equal(web->up, 1);
+	assert_int_equal(web->not_high, 0);
+	assert_int_equal(web->capacity, 5);
+	assert_int_equal(web->active, 4);
+	load_table_server_closed(table, 2);
+	load_table_server_opened(table, 0);
+	assert_int_equal(web->active, 3);
+	assert_int_equal(web->not_high, 1);
+	load_table_server_set_state(table, 2, SERVER_DOWN, "refused", 2);
+	assert_false(web->on_backup);
+	assert_int_equal(web->up, 0);
+	assert_true(service_load(web) == 1);
+	load_table_server_set_weight(table, 0, LOAD_NONE);
+	assert_int_equal(web->up, 1);
+	assert_int_equal(web->active, 1);
+	load_table_free(table);
+}
+
+static void
+count_server(void *arg, uint32_t server)
+{
+	unsigned *counts = arg;
+
+	counts[server]++;
+}
+
+/* Whoever keeps servers in order hears of each connection, of servers that are down as well. */
+static void
+test_counted_hears_all(void **arg)
+{
+	struct load_table *table = fixture_table(WEB(A "," B));
+	unsigned counts[2] = {0};
+
+	(void)arg;
+	load_table_set_counted(table, count_server, counts);
+	load_table_server_opened(table, 0);
+	load_table_server_opened(table, 1);
+	load_table_server_closed(table, 1);
+	assert_int_equal(counts[0], 1);
+	assert_int_equal(counts[1], 2);
+	load_table_set_counted(table, NULL, NULL);
+	load_table_server_closed(table, 0);
+	assert_int_equal(counts[0], 1);
 	load_table_free(table);
 }
 
@@ -271,6 +340,8 @@ main(void)
 	    cmocka_unit_test(test_lookup),
 	    cmocka_unit_test(test_sums_follow_states),
 	    cmocka_unit_test(test_high_load_hysteresis),
+	    cmocka_unit_test(test_sums_leave_backups_out),
+	    cmocka_unit_test(test_counted_hears_all),
 	    cmocka_unit_test(test_listener_hears_changes_only),
 	    cmocka_unit_test(test_reload_keeps_slots),
 	    cmocka_unit_test(test_site_services_are_linked_by_name),

@@ -354,7 +354,7 @@ static void
 test_info_refused(void **state)
 {
 	static const struct transfer_info bad[] = {{.hops = 16}, {.hops = 255},
-	    {.flags = 0x04}, {.flags = 0x80}, {.flags = 0xff}};
+	    {.flags = 0x10}, {.flags = 0x80}, {.flags = 0xff}};
 	struct pair *p = *state;
 	uint8_t out[TRANSFER_OVERHEAD];
 
@@ -541,7 +541,7 @@ test_unknown_flag(void **state)
 	    0xa1,
 	    0x92,
 	    0xc0,
-	    0x46,
+	    0x53,
 	    0x6d,
 	    0x61,
 	    0x27,
@@ -549,22 +549,22 @@ test_unknown_flag(void **state)
 	    0x9e,
 	    0x3f,
 	    0x94,
-	    0x06,
-	    0xbc,
-	    0x20,
-	    0xb5,
-	    0xf2,
-	    0xc7,
-	    0xcf,
-	    0x77,
-	    0xa5,
-	    0xdb,
+	    0x2a,
 	    0x2c,
-	    0x3e,
-	    0x39,
-	    0xbe,
-	    0x32,
-	    0xa2,
+	    0xe6,
+	    0x1f,
+	    0x80,
+	    0xb4,
+	    0xf0,
+	    0xf2,
+	    0x0b,
+	    0x33,
+	    0xd6,
+	    0x74,
+	    0xef,
+	    0x03,
+	    0x69,
+	    0x52,
 	};
 	struct pair *p = *state;
 

@@ -249,8 +249,10 @@ static void
 decide(struct state *s, bool v4, struct allocation_decision *decision)
 {
 	struct allocation *a = allocation_new(s->table, 1.0);
+	struct ip client;
 
-	allocation_decide(a, 0, v4, &s->random, NOW, decision);
+	assert_int_equal(ip_parse(v4 ? "192.0.2.1" : "2001:db8::77", &client), 0);
+	allocation_decide(a, 0, &client, &s->random, NOW, decision);
 	allocation_free(a);
 }
 

@@ -190,7 +190,7 @@ test_info_refused(void **state)
 		octets[4] = (uint8_t)flags;
 		assert_int_equal(
 		    transfer_info_decode(octets, sizeof(octets), &info),
-		    flags <= 3 ? DROP_none : DROP_transfer_inner);
+		    flags <= 0x0f ? DROP_none : DROP_transfer_inner);
 	}
 }
 

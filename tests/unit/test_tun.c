@@ -925,7 +925,7 @@ warnings(void)
 	rig.log[0] = '\0';
 	log_set_level(LOG_LEVEL_WARN);
 	log_set_hook(keep_log, NULL);
-	routes_warn(DEVICE, 1, 1);
+	routes_warn(DEVICE, &(struct routes_use){.v4 = true, .v6 = true});
 	log_set_hook(NULL, NULL);
 	log_set_level(LOG_LEVEL_ERROR);
 	return rig.log;

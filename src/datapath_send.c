@@ -1,0 +1,103 @@
+/*
+ * datapath_send: the two ways out: the device, and in transfer packets to another site.
+ */
+#include "datapath_internal.h"
+#include "packet/split.h"
+#include "transfer/transmission.h"
+
+enum drop
+datapath_output(struct datapath *dp, const struct packet *p)
+{
+	if (dp->io->ops->device_send(dp->io, p) == -1)
+		return DROP_write_failed;
+	counter_add(dp->counters, COUNTER_packets_out, 1);
+	counter_add(dp->counters, COUNTER_bytes_out, p->len);
+	return DROP_none;
+}
+
+/* As many packets as the way out refused, counted.  True if wlad has answered one. */
+static bool
+send_kept(struct datapath *dp, uint64_t now)
+{
+	struct io_refused refused;
+	uint32_t count = dp->io->ops->device_flush(dp->io, &refused);
+
+	if (count == 0)
+		return false;
+	dp->counters->drop[DROP_too_big] += refused.too_big;
+	dp->counters->drop[DROP_write_failed] += count - refused.too_big;
+	if (refused.mtu == 0)
+		return false;
+	datapath_answer_too_big(dp, &refused.packet,
+	    refused.mtu > UINT16_MAX ? UINT16_MAX : (uint16_t)refused.mtu, now);
+	return true;
+}
+
+void
+datapath_flush(struct datapath *dp, uint64_t now)
+{
+	if (dp->io->ops->device_flush != NULL && send_kept(dp, now))
+		send_kept(dp, now);
+}
+
+uint32_t
+datapath_inner_mtu(const struct datapath *dp, const struct site *site)
+{
+	return dp->config->transfer.mtu -
+	    (ip_is_v4(&site->transfer.ip) ? TRANSFER_OVERHEAD_V4 : TRANSFER_OVERHEAD_V6);
+}
+
+bool
+datapath_way(struct datapath *dp, const struct connection *c, struct datapath_way *way)
+{
+	uint32_t index = load_table_site_service(dp->load, c->site, c->service);
+
+	way->site = load_table_site(dp->load, c->site);
+	way->tx = keyring_tx(dp->keyring, c->site);
+	if (way->tx == NULL || index == LOAD_NONE)
+		return false;
+	way->service = way->site->services[index].number;
+	way->mtu = datapath_inner_mtu(dp, way->site);
+	return true;
+}
+
+static void
+start(struct datapath *dp, struct transmission *t, struct packet *p,
+    const struct transfer_info *info, const struct datapath_way *way)
+{
+	if (segment_max_len(p) <= way->mtu) {
+		transmission_start(t, p, info);
+		return;
+	}
+	packet_complete_checksum(p);
+	transmission_start_split(t, p, way->mtu, info);
+	counter_add(dp->counters, COUNTER_fragments_out,
+	    (p->len - p->transport + t->fragments.size - 1) / t->fragments.size);
+}
+
+enum drop
+datapath_seal(struct datapath *dp, struct packet *p, const struct transfer_info *info,
+    const struct datapath_way *way)
+{
+	struct transmission t;
+	size_t segment;
+	long len, sent;
+
+	start(dp, &t, p, info, way);
+	while ((len = transmission_next(
+		    &t, way->tx, dp->sealed, sizeof(dp->sealed), &segment)) > 0) {
+		sent = dp->io->ops->transfer_send(dp->io, &way->site->transfer, dp->sealed,
+		    (size_t)len, segment);
+		if (sent < len)
+			return DROP_send_failed;
+	}
+	if (len < 0)
+		return DROP_no_key;
+	if (p->gso != PACKET_GSO_NONE)
+		counter_add(dp->counters, COUNTER_segments_out, t.count);
+	counter_add(dp->counters, COUNTER_transfer_packets_out, t.count);
+	counter_add(dp->counters, COUNTER_transfer_bytes_out, p->len);
+	way->site->transfer_packets_out += t.count;
+	way->site->transfer_bytes_out += p->len;
+	return DROP_none;
+}
