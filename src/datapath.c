@@ -191,10 +191,16 @@ static enum drop
 in_service(struct datapath *dp, struct packet *p, uint32_t service, uint16_t site,
     uint64_t now)
 {
+	struct connection_event event = event_of(p, CONNECTION_FROM_CLIENT);
 	enum connection_side side;
 	struct connection *c = find(dp, p, (uint16_t)(site + 1), &side);
 	enum drop drop;
 
+	/* the transferor does not see every end: what it takes for the old one may be a new one */
+	if (c != NULL && connection_may_reopen(c, &event)) {
+		connection_end(dp->connections, c);
+		c = NULL;
+	}
 	if (c == NULL) {
 		if (!datapath_may_open(p)) {
 			datapath_answer_unknown(dp, p, service, now);

@@ -59,7 +59,7 @@ class Show:
         if not TERMINAL and now - self.last < 1.0:
             return
         self.last = now
-        line = "    %5.1f s  %s" % (now - self.start, text)
+        line = "  %5.1f s  %s" % (now - self.start, text)
         if TERMINAL:
             print("\r\033[K" + line, end="", flush=True)
         else:
@@ -93,8 +93,7 @@ class Demo:
         lab.ready()
         self.show.say("tokyo  %-14s  servers x1 x2 x3, %d connections each" % (self.x.v4, PLACES_X))
         self.show.say("osaka  %-14s  servers y1 y2 y3, %d connections each" % (self.y.v4, PLACES_Y))
-        self.show.say("client 192.0.2.2       knows nothing but tokyo's service address (and its IPv6"
-                      " address)")
+        self.show.say("client 192.0.2.2       knows tokyo's service addresses, nothing else")
         self.show.claim(self.x.wlad.sites()["osaka"]["state"] == "up" and
                         self.y.wlad.sites()["tokyo"]["state"] == "up",
                         "both daemons run, have verified each other and report their load")
@@ -104,8 +103,8 @@ class Demo:
 
     def numbers(self):
         now = self.visitors.snapshot()
-        answers = " ".join("%s %-5d" % (n, now["answers"][n]) for n in sorted(TOKYO | OSAKA))
-        return "%s asked again %-4d failed %d" % (answers, now["repeated"], now["failed"])
+        answers = " ".join("%s %-4d" % (n, now["answers"][n]) for n in sorted(TOKYO | OSAKA))
+        return "%s again %-3d failed %d" % (answers, now["repeated"], now["failed"])
 
     def watch(self, seconds, until=None):
         """Shows numbers for so long, or until something is true; returns whether it became true."""
@@ -131,6 +130,7 @@ class Demo:
 
     def local(self):
         self.show.heading("(1) Local service: tokyo's servers answer for tokyo's service address")
+        self.show.say("answers by server; requests that had to ask again; requests that failed:")
         self.visitors.start()
         self.watch(6)
         self.visitors.stop()
@@ -161,9 +161,10 @@ class Demo:
             held.add()
             at = held.by_site()
             if i % 4 == 3 or i == HOLD - 1:
-                self.show.live("open %-4d at tokyo %-4d (load %.2f)   at osaka for tokyo %-4d"
-                               " (load %.2f)" % (i + 1, at["x"], self.x.wlad.service("web")["load"],
-                                                 at["y"], self.y.wlad.service("web")["load"]))
+                x, y = self.x.wlad.service("web"), self.y.wlad.service("web")
+                self.show.live(
+                    "open %-4d tokyo %-4d (load %.2f)   osaka for tokyo %-4d (load %.2f)" % (
+                        i + 1, at["x"], x["load"], at["y"], y["load"]))
             time.sleep(0.04)
         at = held.by_site()
         self.show.claim(at["x"] + at["y"] == HOLD, "connections refused: 0")
@@ -222,8 +223,8 @@ class Demo:
         self.show.claim(noticed, "tokyo noticed after %.1f s" % took)
         self.show.claim(now["failed"] == 0, "requests failed: 0 (asked again meanwhile: %d,"
                         " slowest answer %.2f s)" % (now["repeated"], now["slowest"]))
-        self.show.claim(self.only(OSAKA, 4), "osaka's servers answer everything at once, under tokyo's"
-                        " address: nobody notices")
+        self.show.claim(self.only(OSAKA, 4),
+                        "osaka's servers answer for tokyo's address; nobody notices")
 
     def recovery(self):
         self.show.heading("(5) Recovery: tokyo's servers are started again")

@@ -1,4 +1,4 @@
-"""The clients of the demonstration: visitors that ask again and again, and connections that stay."""
+"""The clients of the demonstration: visitors that come and go, connections that stay."""
 
 import collections
 import socket
@@ -29,8 +29,8 @@ def ask_once(address, timeout):
 
 
 class Visitors:
-    """Some threads in the client's namespace.  A visitor whose connection is refused, reset or silent
-    asks again, as a browser does; after PATIENCE seconds his request has failed."""
+    """Some threads in the client's namespace.  A visitor whose connection is refused, reset or
+    silent asks again, as a browser does; after PATIENCE seconds his request has failed."""
 
     def __init__(self, namespace, addresses, count=8):
         self.namespace, self.addresses = namespace, addresses

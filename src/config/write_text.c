@@ -75,12 +75,14 @@ put_begin(void *arg, const char *name, enum config_shape shape)
 static void
 put_end(void *arg, const char *name, enum config_shape shape)
 {
-	static const char *const closes[] = {"}", " )", " ]"};
+	static const char *const closes[] = {"}", ")", "]"};
 	struct text *t = arg;
 
 	if (shape == CONFIG_SHAPE_GROUP) {
 		t->depth--;
 		indent(t);
+	} else if (t->next) {
+		add(t, " ");
 	}
 	add(t, closes[shape]);
 	trail(t, name);

@@ -231,23 +231,28 @@ make(struct fragment_store *s, const struct name *name, uint64_t now)
 
 /* ---- fragments ---- */
 
-/* Whether a fragment may be part of what is known of its datagram.  *whole: if not, the
- * datagram is at fault and not this copy alone. */
+/* The network has doubled it (RFC 8200, 4.5), or somebody would have it replaced. */
+static bool
+is_double(const struct fragment_datagram *d, const struct packet *p)
+{
+	for (uint16_t i = 0; i < d->pieces; i++) {
+		if (d->piece[i].offset == p->fragment_offset &&
+		    d->piece[i].len == p->fragment_len)
+			return true;
+	}
+	return false;
+}
+
+/* Whether a fragment may be part of what is known of its datagram. */
 static enum drop
-fits(const struct fragment_datagram *d, const struct packet *p, bool *whole)
+fits(const struct fragment_datagram *d, const struct packet *p)
 {
 	uint32_t start = p->fragment_offset, end = start + p->fragment_len;
 
-	*whole = true;
 	for (uint16_t i = 0; i < d->pieces; i++) {
 		uint32_t first = d->piece[i].offset;
 		uint32_t behind = first + d->piece[i].len;
 
-		/* the network has doubled it (RFC 8200, 4.5) */
-		if (first == start && behind == end) {
-			*whole = false;
-			return DROP_fragment_overlap;
-		}
 		if (first < end && start < behind)
 			return DROP_fragment_overlap;
 		if (!p->fragment_more && behind > end)
@@ -313,7 +318,6 @@ fragment_enter(struct fragment_store *store, struct packet *p, uint16_t origin,
 	struct name name = name_of(p, origin);
 	struct fragment_datagram *d;
 	enum drop drop;
-	bool whole;
 
 	*datagram = NULL;
 	fragment_expire(store, now);
@@ -322,10 +326,11 @@ fragment_enter(struct fragment_store *store, struct packet *p, uint16_t origin,
 		d = make(store, &name, now);
 	if (d->state == REFUSED)
 		return DROP_fragment;
-	drop = fits(d, p, &whole);
+	if (is_double(d, p))
+		return DROP_fragment_overlap;
+	drop = fits(d, p);
 	if (drop != DROP_none) {
-		if (whole)
-			refuse(store, d, drop);
+		refuse(store, d, drop);
 		return drop;
 	}
 	note(d, p);

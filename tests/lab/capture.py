@@ -29,7 +29,7 @@ class Capture:
         wait_for(lambda: "listening on" in self.process.text(), what="tcpdump")
 
     def stop(self):
-        """Ends it; returns the packets as a list of Seen.  A capture that lost packets proves nothing."""
+        """Ends it; returns the packets as a list of Seen.  One that lost packets proves nothing."""
         time.sleep(0.1)
         self.process.kill(signal.SIGINT)
         self.process.stop()
@@ -132,6 +132,6 @@ class Tap:
 
 
 def send(namespace, ip):
-    """Sends an IPv4 packet from a namespace as it is; lengths and checksums left None are computed."""
+    """Sends an IPv4 packet from a namespace as it is; what scapy leaves open it computes."""
     with namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
         s.sendto(bytes(ip), (ip.dst, 0))

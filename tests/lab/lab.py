@@ -132,7 +132,7 @@ class Site:
                  "%d servers up at %s" % (count, self.name))
 
     def sees_up(self, count, service="web", timeout=8.0):
-        """Until the daemon knows that the other site has so many servers up, and can transfer to it."""
+        """Until the daemon knows that the other site has so many servers up, and can use it."""
         other = self.lab.other(self).name
 
         def known():

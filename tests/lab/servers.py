@@ -66,7 +66,7 @@ class Content:
 
     @staticmethod
     def _stream(path, size):
-        """The key stream of AES-128-CTR for a key of zeros: deterministic, and made at memory speed."""
+        """The key stream of AES-128-CTR for a key of zeros: deterministic, and fast to make."""
         if os.path.exists(path) and os.path.getsize(path) == size:
             return
         with open(path, "wb") as out:

@@ -76,7 +76,8 @@ def test_all_faults_at_once(lab):
     assert "nonsense" in out and "frobnicate" in out
 
 
-@pytest.mark.parametrize("text", ["", "site = ", "site = \"a\"\nsite = \"b\"", "\0\1\2", "@include \"/nowhere\"\n"],
+@pytest.mark.parametrize("text", ['', 'site = ', 'site = "a"\nsite = "b"', '\0\1\2',
+                                  '@include "/nowhere"\n'],
                          ids=["empty", "cut off", "twice", "binary", "include"])
 def test_no_configuration_at_all(lab, text):
     status, out = check(lab, text)
@@ -162,9 +163,9 @@ def test_second_daemon_is_refused(lab):
 
 def test_without_root(lab):
     """An ordinary user is told what is missing."""
-    done = subprocess.run(lab.x.gw.command("setpriv", "--reuid=nobody", "--clear-groups", daemon.WLAD,
-                                           "-d", "-f", lab.x.wlad.conf),
-                          capture_output=True, text=True, timeout=10)
+    command = lab.x.gw.command("setpriv", "--reuid=nobody", "--clear-groups", daemon.WLAD, "-d",
+                               "-f", lab.x.wlad.conf)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     assert done.returncode != 0
     assert done.stderr.strip()
 

@@ -121,7 +121,7 @@ def test_repeated(quiet_servers, demand):
     (-1, "transfer_tag"),
 ])
 def test_one_bit(quiet_servers, demand, octet, reason):
-    # A counter that has not been used yet, so that it is the content that is refused and not its repetition.
+    # A counter not used yet, so that it is the content that is refused and not its repetition.
     data = bytearray(sealed(demand))
     data[10:16] = (int.from_bytes(data[10:16], "big") + 20000).to_bytes(6, "big")
     bit = 7 if octet == 0 else 0
@@ -204,7 +204,7 @@ def test_martian_client(quiet_servers):
 
 
 def dial(lab, data=None, context=None):
-    """Connects to osaka's load exchange from the wide area; returns what it answers before it hangs up."""
+    """Connects to osaka's load exchange from the wide area; returns all that it answers."""
     with lab.wan.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
         s.settimeout(8)
         s.connect((lab.y.wan4, EXCHANGE_PORT))

@@ -1,4 +1,4 @@
-"""The lab itself, with the kernel's NAT in the daemon's place: if these fail, the lab is at fault."""
+"""The lab itself, with the kernel's NAT in the daemon's place: it must work without wlad."""
 
 import collections
 

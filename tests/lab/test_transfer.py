@@ -122,7 +122,7 @@ def test_replies_never_touch_the_transferor(spilled, v6):
 
 @FAMILIES
 def test_upload_fits_the_path(spilled, small_file, v6):
-    """Osaka lowers the MSS of the SYN-ACK, so that no transfer packet is a fragment or too large."""
+    """Osaka lowers the MSS of the SYN-ACK: no transfer packet is a fragment or too large."""
     lab = spilled
     captures = [capture.Capture(lab.x.gw, "wan", "udp"),
                 capture.Capture(lab.client, "eth0", "tcp")]
@@ -173,7 +173,7 @@ def test_the_other_way(spilled):
 
 @FAMILIES
 def test_highly_loaded(spilled, v6):
-    """Tokyo's servers are alive but full: what comes beyond goes to osaka, and comes back when there is room."""
+    """Tokyo's servers are alive but full: the rest goes to osaka until there is room again."""
     lab = spilled
     lab.x.revive_servers()
     lab.x.wlad.stop()

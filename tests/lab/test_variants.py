@@ -155,7 +155,7 @@ def test_servers_of_one_family(sites, start):
 
 @pytest.mark.parametrize("rule,error", [("reset", ConnectionResetError), ("drop", TimeoutError)])
 def test_packets_of_unknown_connections(sites, start, rule, error):
-    """After a restart the connections of before are unknown: on_unknown says what their clients see."""
+    """After a restart connections are unknown: on_unknown says what their clients see."""
     settings = sites.x.settings()
     settings["services"][0]["on_unknown"] = rule
     lab = start(settings)
@@ -174,7 +174,7 @@ def test_packets_of_unknown_connections(sites, start, rule, error):
 
 
 def test_full_table(sites, start):
-    """More connections than the smallest table holds: refused and counted; those that live do not suffer."""
+    """More connections than the smallest table holds: refused and counted; the others live."""
     settings = sites.x.settings()
     settings["limits"] = {"connections": 1024}
     lab = start(settings)

@@ -5,6 +5,7 @@
  *   link A B                        sites A and B know each other's services, keys and load
  *   now MS                          sets the time
  *   server SITE NUMBER up|down      a server's state
+ *   admin SITE NUMBER enabled|draining|disabled  what an administrator says of a server
  *   active SITE NUMBER COUNT        pretends that a server has COUNT connections more
  *   device SITE GSO SIZE PARTIAL HEX  a packet arrives on the device of a site
  *   carry A B                       A's datagrams arrive at B; prints "carried N"
@@ -171,6 +172,15 @@ set_server(unsigned number, unsigned server, const char *state)
 }
 
 static void
+set_admin(unsigned number, unsigned server, const char *word)
+{
+	for (int admin = SERVER_ENABLED; admin <= SERVER_DISABLED; admin++)
+		if (strcmp(word, server_admin_name((enum server_admin)admin)) == 0)
+			load_table_server_set_admin(site(number)->load, server,
+			    (enum server_admin)admin, now);
+}
+
+static void
 command(char *line)
 {
 	unsigned a, b, c, d;
@@ -188,6 +198,8 @@ command(char *line)
 		now = ms * CLOCK_MILLISECOND;
 	else if (sscanf(line, "server %u %u %63s", &a, &b, word) == 3)
 		set_server(a, b, word);
+	else if (sscanf(line, "admin %u %u %63s", &a, &b, word) == 3)
+		set_admin(a, b, word);
 	else if (sscanf(line, "active %u %u %u", &a, &b, &c) == 3)
 		for (unsigned i = 0; i < c; i++)
 			load_table_server_opened(site(a)->load, b);

@@ -26,7 +26,8 @@ static const char minimal[] = "site = \"tokyo\";\n"
 static const char complete[] =
     "site = \"tokyo\";\n"
     "role = \"site\";\n"
-    "device: { name = \"wan.1\"; mtu = 9000; routes = false; offload = false; };\n"
+    "device: { name = \"wan.1\"; mtu = 9000; routes = false; offload = false; "
+    "output = \"raw\"; };\n"
     "self_addresses = [ \"198.51.100.20\", \"2001:db8::20\" ];\n"
     "services: (\n"
     "  { name = \"web\"; address = \"203.0.113.10\"; protocol = \"tcp\";\n"
@@ -107,6 +108,7 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->device.mtu, 1500);
 	assert_true(c->device.routes);
 	assert_true(c->device.offload);
+	assert_int_equal(c->device.output, CONFIG_OUTPUT_TUN);
 	assert_int_equal(c->transfer.mtu, 1500);
 	assert_true(c->load.interval == 1.0);
 	assert_int_equal(c->limits.connections, 1048576);
@@ -273,6 +275,7 @@ test_complete(void **state)
 	assert_int_equal(c->device.mtu, 9000);
 	assert_false(c->device.routes);
 	assert_false(c->device.offload);
+	assert_int_equal(c->device.output, CONFIG_OUTPUT_RAW);
 	assert_int_equal(c->self_addresses_count, 2);
 	assert_ip(&c->self_addresses[0], "198.51.100.20");
 	assert_ip(&c->self_addresses[1], "2001:db8::20");

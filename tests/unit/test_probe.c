@@ -246,6 +246,7 @@ test_fails_at_once(void **state)
 	struct rig *r = *state;
 
 	r->check.type = CONFIG_CHECK_TCP;
+	stop_serving(r);
 	assert_int_equal(ip_parse("255.255.255.255", &r->to.ip), 0);
 	start(r);
 	assert_int_equal(r->calls, 0);
