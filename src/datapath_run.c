@@ -24,7 +24,8 @@
 
 /* Records ended or looked at in one go, so that no wake-up takes long. */
 #define EXPIRE_BUDGET 1024
-#define SWEEP_BUDGET  4096
+#define SWEEP_BUDGET  32768
+#define RESET_BUDGET  1024
 
 static struct connection_timeouts
 timeouts_of(const struct config *config)
@@ -198,7 +199,7 @@ server_lost(struct datapath *dp, struct connection *c, uint64_t now)
 static void
 sweep(struct datapath *dp, uint64_t now)
 {
-	for (int i = 0; i < SWEEP_BUDGET; i++) {
+	for (int i = 0, lost = 0; i < SWEEP_BUDGET && lost < RESET_BUDGET; i++) {
 		struct connection *c = connection_walk(dp->connections, &dp->sweep_cursor);
 		const struct server *server;
 
@@ -212,6 +213,7 @@ sweep(struct datapath *dp, uint64_t now)
 		if (server->state == SERVER_UP)
 			continue;
 		server_lost(dp, c, now);
+		lost++;
 	}
 }
 

@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "version.h"
@@ -47,6 +48,10 @@ options_parse(int argc, char **argv, struct options *options)
 		fprintf(stderr, "wlad: unexpected argument '%s'\n%s", argv[optind], usage);
 		return -1;
 	}
+	/* in the background, which has another working directory, it has to be the same file */
+	if (!options->foreground && !options->check &&
+	    realpath(options->file, options->path) != NULL)
+		options->file = options->path;
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #ifndef WLAD_OPTIONS_H
 #define WLAD_OPTIONS_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 struct options {
@@ -12,6 +13,7 @@ struct options {
 	bool foreground;  /* -d: stay, log to stderr */
 	bool verbose;     /* -v: log level debug whatever the file says */
 	bool version;     /* -V */
+	char path[PATH_MAX]; /* what file points to, unless the argument or the default */
 };
 
 /* Returns 0, or -1 after a usage message on stderr. */

@@ -47,6 +47,7 @@ service_object(struct json *json, const struct service *s)
 	json_put_uint(json, "servers", s->servers_count);
 	json_put_uint(json, "servers_up", s->up);
 	json_put_uint(json, "servers_not_high", s->not_high);
+	json_put_bool(json, "on_backup", s->on_backup);
 	json_put_real(json, "high_load", s->high_load, 4);
 	json_put_real(json, "load", service_load(s), 4);
 	json_put_uint(json, "capacity", s->capacity);
@@ -103,6 +104,7 @@ server_object(struct request *request, const struct server *s)
 	    request->now > s->state_since ? (request->now - s->state_since) / CLOCK_SECOND : 0);
 	json_put_real(json, "load", server_load(s), 4);
 	json_put_bool(json, "high", s->high);
+	json_put_bool(json, "backup", s->backup);
 	view_weight(json, s);
 	json_put_uint(json, "active", s->active);
 	json_put_uint(json, "max_connections", s->max_connections);

@@ -21,6 +21,7 @@ struct http {
 	struct http_status status;
 	char request[REQUEST_MAX];
 	size_t len, sent;
+	enum health_cause at_end; /* what the end of the connection means */
 };
 
 /* Reads what is there; the rest of the response behind the status is of no interest. */
@@ -38,7 +39,7 @@ on_readable(void *arg, int fd, bool readable, bool writable, uint64_t now)
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
-		probe_finish(probe, n == 0 ? HEALTH_closed : probe_cause(errno), 0, now);
+		probe_finish(probe, n == 0 ? http->at_end : probe_cause(errno), 0, now);
 		return;
 	}
 	switch (http_status_feed(&http->status, buf, (size_t)n)) {
@@ -65,11 +66,13 @@ on_writable(void *arg, int fd, bool readable, bool writable, uint64_t now)
 	n = send(fd, http->request + http->sent, http->len - http->sent, MSG_NOSIGNAL);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
-	/* who closes without reading may have answered before */
 	if (n == -1 && errno != EPIPE && errno != ECONNRESET) {
 		probe_finish(&http->stream.probe, probe_cause(errno), 0, now);
 		return;
 	}
+	/* who closes without reading may have answered before */
+	if (n == -1)
+		http->at_end = HEALTH_reset;
 	http->sent = n == -1 ? http->len : http->sent + (size_t)n;
 	if (http->sent == http->len)
 		stream_wait(&http->stream, false, on_readable);
@@ -118,6 +121,7 @@ http_start(const struct probe_request *request)
 	struct http *http = xcalloc(1, sizeof(*http));
 
 	http->accepted = request->check->status;
+	http->at_end = HEALTH_closed;
 	compose(http, request->check, &request->to);
 	stream_start(&http->stream, request, on_accepted);
 	return &http->stream.probe;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/xalloc.h"
+#include "packet/segment.h"
 
 struct slot {
 	/* IO_HEADROOM, then the octets; none more, so that who reads past the end is noticed */
@@ -24,6 +25,9 @@ struct memory {
 	struct io io; /* first: an io is cast to its memory */
 	size_t capacity;
 	size_t datagram_max;
+	uint32_t device_max;
+	struct io_refused refused;
+	uint8_t *refused_data; /* of refused.packet */
 	struct queue device_in, device_out, transfer_in, transfer_out;
 };
 
@@ -97,12 +101,42 @@ device_receive(struct io *io, struct packet *p)
 	return 1;
 }
 
+/* Keeps the first for device_flush. */
+static void
+refuse(struct memory *m, const struct packet *p)
+{
+	m->refused.count++;
+	m->refused.too_big++;
+	if (m->refused.mtu != 0)
+		return;
+	m->refused.mtu = m->device_max;
+	m->refused.packet = *p;
+	m->refused.packet.headroom = 0;
+	free(m->refused_data);
+	m->refused_data = xmalloc(p->len);
+	m->refused.packet.data = memcpy(m->refused_data, p->data, p->len);
+}
+
+static uint32_t
+device_flush(struct io *io, struct io_refused *refused)
+{
+	struct memory *m = (struct memory *)io;
+
+	*refused = m->refused;
+	memset(&m->refused, 0, sizeof(m->refused));
+	return refused->count;
+}
+
 static int
 device_send(struct io *io, const struct packet *p)
 {
 	struct memory *m = (struct memory *)io;
 	struct memory_packet *out;
 
+	if (m->device_max != 0 && segment_max_len(p) > m->device_max) {
+		refuse(m, p);
+		return 0;
+	}
 	out = queue_put(m, &m->device_out, p->data, p->len);
 	if (out == NULL)
 		return -1;
@@ -174,12 +208,14 @@ memory_close(struct io *io)
 	queue_fini(&m->device_out);
 	queue_fini(&m->transfer_in);
 	queue_fini(&m->transfer_out);
+	free(m->refused_data);
 	free(m);
 }
 
 static const struct io_ops memory_ops = {
 	.device_receive = device_receive,
 	.device_send = device_send,
+	.device_flush = device_flush,
 	.transfer_receive = transfer_receive,
 	.transfer_send = transfer_send,
 	.device_fd = no_fd,
@@ -236,6 +272,12 @@ void
 memory_set_datagram_max(struct io *io, size_t octets)
 {
 	((struct memory *)io)->datagram_max = octets;
+}
+
+void
+memory_set_device_max(struct io *io, uint32_t octets)
+{
+	((struct memory *)io)->device_max = octets;
 }
 
 static bool

@@ -31,6 +31,10 @@ int memory_put_datagram(struct io *io, const void *data, size_t len, const struc
 /* From now on datagrams of more octets are refused with EMSGSIZE, as by a path MTU; 0: none. */
 void memory_set_datagram_max(struct io *io, size_t octets);
 
+/* From now on packets of more octets, or segments of more, are refused by the device, as by
+ * raw sockets whose way out is narrow; 0: none. */
+void memory_set_device_max(struct io *io, uint32_t octets);
+
 /* Takes the oldest packet sent to the device, or datagram sent to a peer.  false if there is
  * none; data is valid until the next take of the same queue. */
 bool memory_take_packet(struct io *io, struct memory_packet *out);

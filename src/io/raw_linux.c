@@ -408,7 +408,7 @@ raw_send(struct raw *raw, const struct packet *p)
 	copy.data = q->arena + q->used;
 	memcpy(copy.data, p->data, p->len);
 	packet_complete_checksum(&copy);
-	lay(q, &copy, copy.data, p->len, NULL, 0);
+	lay(q, &copy, copy.data, p->len, copy.data + p->len, 0);
 	q->used += p->len;
 }
 

@@ -168,7 +168,8 @@ site_rows(const json_t *answer, FILE *out, const struct table_style *style)
 	    {"SESSION", false}, {"SINCE", true}, {"DIRECT", false}, {"RTT", true},
 	    {"TRANSFERRED", true}, {"RECEIVED", true}, {"ERROR", false}};
 	struct table *table = table_new(columns, COLUMNS(columns));
-	const json_t *o, *rtt;
+	const json_t *o;
+	char rtt[TEXT_SHORT];
 	size_t i;
 
 	json_array_foreach(json_object_get(answer, "sites"), i, o) {
@@ -177,11 +178,7 @@ site_rows(const json_t *answer, FILE *out, const struct table_style *style)
 		text_cell_state(table, o, "session");
 		text_cell_seconds(table, o, "session_s", 1);
 		text_cell_string(table, o, "direct");
-		rtt = json_object_get(o, "rtt_ms");
-		if (json_is_number(rtt))
-			table_cell(table, TABLE_PLAIN, "%.1fms", json_number_value(rtt));
-		else
-			table_cell(table, TABLE_PLAIN, "-");
+		table_cell(table, TABLE_PLAIN, "%s", text_rtt(o, rtt));
 		text_cell_count(table, o, "transferred_active");
 		text_cell_count(table, o, "received_active");
 		table_cell(table, TABLE_BAD, "%s",

@@ -32,6 +32,8 @@ const char *text_count(double value, char buf[TEXT_SHORT]);   /* 950, 12.3k, 4.5
 const char *text_seconds(double value, char buf[TEXT_SHORT]); /* 0.25s, 12s, 3m05s, 2h10m, 4d02h */
 const char *text_percent(double value, char buf[TEXT_SHORT]); /* of a share 0 to 1 */
 
+const char *text_rtt(const json_t *site, char buf[TEXT_SHORT]); /* 12.5ms, or - if not known */
+
 /* Members of an object: "-" or 0 where there is none. */
 const char *text_string(const json_t *object, const char *key);
 double text_number(const json_t *object, const char *key);

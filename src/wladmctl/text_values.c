@@ -50,6 +50,18 @@ text_percent(double value, char buf[TEXT_SHORT])
 }
 
 const char *
+text_rtt(const json_t *site, char buf[TEXT_SHORT])
+{
+	const json_t *rtt = json_object_get(site, "rtt_ms");
+
+	if (json_is_number(rtt))
+		snprintf(buf, TEXT_SHORT, "%.1fms", json_number_value(rtt));
+	else
+		snprintf(buf, TEXT_SHORT, "-");
+	return buf;
+}
+
+const char *
 text_string(const json_t *object, const char *key)
 {
 	const char *value = json_string_value(json_object_get(object, key));

@@ -98,13 +98,14 @@ print_sites(const struct top_sample *before, const struct top_sample *now, doubl
 	static const char *const keys[] = {"site", NULL};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o, *old;
+	char rtt[TEXT_SHORT];
 	size_t i;
 
 	json_array_foreach(json_object_get(now->sites, "sites"), i, o) {
 		old = before != NULL ? same(json_object_get(before->sites, "sites"), o, keys) : NULL;
 		text_cell_string(table, o, "site");
 		text_cell_state(table, o, "state");
-		text_cell_seconds(table, o, "rtt_ms", 0.001);
+		table_cell(table, TABLE_PLAIN, "%s", text_rtt(o, rtt));
 		text_cell_count(table, o, "transferred_active");
 		cell_rate(table, old, o, "transferred_total", seconds);
 		text_cell_count(table, o, "received_active");

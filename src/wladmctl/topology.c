@@ -35,19 +35,6 @@ text_own(const json_t *summary, FILE *out, const struct table_style *style)
 	}
 }
 
-/* "12.5ms", or "?" if it was not measured. */
-static const char *
-rtt_text(const json_t *site, char buf[TEXT_SHORT])
-{
-	const json_t *rtt = json_object_get(site, "rtt_ms");
-
-	if (json_is_number(rtt))
-		snprintf(buf, TEXT_SHORT, "%.1fms", json_number_value(rtt));
-	else
-		strcpy(buf, "?");
-	return buf;
-}
-
 static void
 text_link(const json_t *site, FILE *out, const struct table_style *style)
 {
@@ -59,7 +46,7 @@ text_link(const json_t *site, FILE *out, const struct table_style *style)
 	print_line(out, style, text_state_colour(state),
 	    xasprintf("<-> %s: %s, session %s, rtt %s, sent %.0f, got %.0f",
 		text_string(site, "site"), state, text_string(site, "session"),
-		rtt_text(site, rtt), text_number(site, "transferred_active"),
+		text_rtt(site, rtt), text_number(site, "transferred_active"),
 		text_number(site, "received_active")));
 	json_array_foreach(json_object_get(site, "services"), i, o) {
 		char load[TEXT_SHORT];

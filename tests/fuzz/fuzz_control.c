@@ -2,10 +2,12 @@
  * fuzz_control: requests of a control client, against a small site with everything in it.
  *
  * The first octet says whether the caller may change; each line after it is a request.
- * Whatever it is: an answer is framed right, and its JSON is JSON.
+ * Whatever it is: an answer is framed right, and its JSON is JSON.  So is the event that the
+ * line would be in the log.
  */
 #include <netinet/in.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "control/control.h"
+#include "control/event.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -34,6 +37,41 @@ static const char text[] =
 
 static struct control_parts parts;
 static struct counters counters;
+static struct control_reload last_reload;
+
+/* Refuses and does by turns; what it says is no text. */
+static int
+fake_reload(void *arg, char *error, size_t size)
+{
+	static unsigned turn;
+
+	(void)arg;
+	snprintf(error, size, "\n\xff:1: \"\x01\n\nx");
+	return ++turn % 2 == 0 ? 0 : -1;
+}
+
+static int64_t
+fake_expiry(void *arg)
+{
+	(void)arg;
+	return INT64_MAX;
+}
+
+/* What is of no site is shown as well. */
+static void
+make_keys(struct random *random)
+{
+	static const uint8_t direction[KEYS_SECRET_LEN];
+	struct keyring *ring = keyring_new(random);
+	struct addr from = {.port = 1};
+
+	keyring_set_tx(ring, 0, transfer_tx_new(KEYS_AES_128_GCM, direction, 1));
+	keyring_enter(ring, keyring_reserve(ring), transfer_rx_new(KEYS_AES_128_GCM, direction),
+	    0, &from);
+	keyring_enter(ring, keyring_reserve(ring), transfer_rx_new(KEYS_AES_128_GCM, direction),
+	    7, &from);
+	parts.keyring = ring;
+}
 
 static void
 open_connection(const char *client, enum connection_kind kind, struct random *random)
@@ -60,7 +98,7 @@ make_site(void)
 	    .timeouts = {60, 7440, 240, 120, 300, 30, 60}, .hash_key = {{1, 2}}};
 	struct config_faults faults;
 	struct config *config = config_parse(text, "fuzz", &faults);
-	struct random random;
+	static struct random random;
 
 	if (config == NULL)
 		abort();
@@ -74,6 +112,10 @@ make_site(void)
 	parts.connections = connection_table_new(&settings, NOW);
 	parts.counters = &counters;
 	parts.started = NOW;
+	parts.reload = fake_reload;
+	parts.last_reload = &last_reload;
+	parts.certificate_expiry = fake_expiry;
+	make_keys(&random);
 	for (uint32_t i = 0; i < load_table_servers(parts.load); i++)
 		load_table_server_set_state(parts.load, i, SERVER_UP, NULL, NOW);
 	open_connection("192.0.2.1:4000", CONNECTION_LOCAL, &random);
@@ -95,6 +137,8 @@ check_answer(const char *answer, size_t len)
 			abort();
 		return;
 	}
+	if (strcmp(answer, "ok stream\n") == 0)
+		return;
 	length = strtoul(answer + 3, &body, 10);
 	if (strncmp(answer, "ok ", 3) != 0 || *body != '\n' ||
 	    (size_t)(body + 1 - answer) + length != len)
@@ -103,6 +147,27 @@ check_answer(const char *answer, size_t len)
 	if (root == NULL)
 		abort();
 	json_decref(root);
+}
+
+/* What was asked might stand in a line of the log, in whatever form. */
+static void
+check_event(const char *line, size_t len)
+{
+	char *text = xcalloc(1, len + 1);
+	struct json json;
+	json_t *root;
+
+	memcpy(text, line, len);
+	json_init(&json);
+	event_json(&json, LOG_LEVEL_INFO, text, 1);
+	if (memchr(json.data, '\n', json.len) != json.data + json.len - 1)
+		abort();
+	root = json_loadb(json.data, json.len, JSON_REJECT_DUPLICATES, NULL);
+	if (root == NULL)
+		abort();
+	json_decref(root);
+	json_fini(&json);
+	free(text);
 }
 
 int
@@ -123,6 +188,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		char *answer = control_answer(&parts, line, len, 0, may_change, NOW, &answer_len);
 
 		check_answer(answer, answer_len);
+		check_event(line, len);
 		free(answer);
 		if (newline == NULL)
 			break;

@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 CLONE_NEWNET = 0x40000000
@@ -232,14 +233,23 @@ def remove(full):
     run(["ip", "netns", "delete", full], check=False)
 
 
-def sweep():
-    """Removes what runs that were killed outright left behind."""
-    if not os.path.isdir(NETNS_DIR):
+def left_behind(directory, pattern):
+    """Names there that begin with wl and the number of a process that is no more."""
+    if not os.path.isdir(directory):
         return
-    for name in os.listdir(NETNS_DIR):
-        match = re.fullmatch(r"wl(\d+)[a-z]-\w+", name)
+    for name in os.listdir(directory):
+        match = re.fullmatch(pattern, name)
         if match and not os.path.exists("/proc/" + match.group(1)):
-            remove(name)
+            yield name
+
+
+def sweep():
+    """Removes what runs that were killed outright left behind: namespaces, directories."""
+    for name in left_behind(NETNS_DIR, r"wl(\d+)[a-z]-\w+"):
+        remove(name)
+    for directory in {"/dev/shm", tempfile.gettempdir()}:
+        for name in left_behind(directory, r"wl(\d+)-\w+"):
+            shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
 
 
 def end_on_signals():

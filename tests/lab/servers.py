@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 
@@ -39,6 +40,7 @@ http {{
         listen {port} backlog=8192;
         listen [::]:{port} backlog=8192 ipv6only=on;
         location = /who {{ return 200 "{name}\\n"; }}
+        location = /health {{ root {dir}; try_files /healthy =503; }}
         location = /from {{ return 200 "$remote_addr\\n"; }}
         location /upload/ {{ root {dir}; dav_methods PUT; create_full_put_path on; }}
         location / {{ root {content}; }}
@@ -144,6 +146,20 @@ class Server:
         for p in self.processes:
             p.kill()
             p.popen.wait()
+
+    def healthy(self, yes):
+        """Whether /health is answered by 200 or by 503."""
+        path = os.path.join(self.directory, "healthy")
+        if yes:
+            with open(path, "w") as f:
+                f.write("ok\n")
+        elif os.path.exists(path):
+            os.unlink(path)
+
+    def hang(self, yes):
+        """Its programs stop, or go on: the kernel accepts connections meanwhile."""
+        for p in self.processes:
+            p.kill(signal.SIGSTOP if yes else signal.SIGCONT)
 
     def vanish(self):
         """The host is gone: nothing answers any more."""

@@ -4,7 +4,9 @@ import contextlib
 import copy
 import json
 import os
+import pty
 import pwd
+import signal
 import socket
 import subprocess
 
@@ -197,7 +199,7 @@ def test_prefixes(lab):
 
 
 @pytest.mark.parametrize("view", ["summary", "services", "servers", "sites", "connections",
-                                  "counters"])
+                                  "counters", "keys", "errors"])
 def test_views(lab, view):
     """Text within 80 columns, without colour when not on a terminal; JSON with its schema."""
     lab.who(lab.x)
@@ -301,6 +303,230 @@ def test_log_level(lab):
     lab.x.wlad.command("log", "debug")
     lab.x.wlad.command("log", "info")
     assert lab.x.wlad.control("log", "loud")[0] in (1, 2)
+
+
+def server_of(lab, name):
+    return next(s for s in lab.x.servers if s.name == name)
+
+
+class Monitor:
+    """`wladmctl monitor` beside a daemon."""
+
+    def __init__(self, wlad, *arguments, options=()):
+        self.process = subprocess.Popen(
+            [daemon.WLADMCTL, "-s", wlad.socket, *options, "monitor", *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.text = b""
+        os.set_blocking(self.process.stdout.fileno(), False)
+        # It listens as soon as a line that somebody else caused reaches it.
+        wait_for(lambda: self.shows("log level changed", wlad), what="the monitor listens")
+
+    def shows(self, part, wlad=None):
+        if wlad is not None:
+            wlad.command("log", "info")
+        self.text += self.process.stdout.read() or b""
+        return part.encode() in self.text
+
+    def line(self, part):
+        """The first whole line that holds it."""
+        wait_for(lambda: any(part.encode() in line for line in self.text.split(b"\n")[:-1])
+                 or self.shows("\0"), what="the monitor showing " + part)
+        return next(line.decode() for line in self.text.split(b"\n") if part.encode() in line)
+
+    def end(self, timeout=10):
+        """(status, rest of the output, errors) of one that ends by itself."""
+        os.set_blocking(self.process.stdout.fileno(), True)
+        out, errors = self.process.communicate(timeout=timeout)
+        return self.process.returncode, out.decode(), errors.decode()
+
+    def interrupt(self):
+        self.process.send_signal(signal.SIGINT)
+        self.end()
+
+
+@contextlib.contextmanager
+def down(lab, name):
+    """One server of this site's does not answer."""
+    server = server_of(lab, name)
+    server.kill()
+    try:
+        wait_for(lambda: lab.x.wlad.servers("web")[name]["state"] == "down", 8, name + " down")
+        yield
+    finally:
+        server.start()
+        server.wait()
+        lab.x.wait_up()
+
+
+def test_monitor_shows_a_server_going_down(lab):
+    text = Monitor(lab.x.wlad)
+    events = Monitor(lab.x.wlad, "info", options=["-j"])
+    errors = Monitor(lab.x.wlad, "info")
+    try:
+        with down(lab, "x2"):
+            line = text.line("server down")
+            assert "info" in line and "service=web" in line and "server=x2" in line
+            event = json.loads(events.line('"server down"'))
+            assert event["schema"] == 1 and event["level"] == "info"
+            assert event["text"] == "server down"
+            assert event["fields"]["service"] == "web" and event["fields"]["server"] == "x2"
+            assert event["fields"]["cause"] == lab.x.wlad.servers("web")["x2"]["cause"]
+            assert event["time"].startswith("20") and event["time"].endswith("Z")
+        event = json.loads(events.line('"server up"'))
+        assert event["fields"] == {"service": "web", "server": "x2"}
+    finally:
+        for monitor in (text, events, errors):
+            monitor.interrupt()
+    assert lab.x.wlad.running()
+
+
+def test_monitor_levels(lab):
+    """Who wants errors only is not told of information."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        done = subprocess.run([daemon.WLADMCTL, "-s", lab.x.wlad.socket, "monitor", "error"],
+                              capture_output=True, timeout=1)
+        pytest.fail("the monitor ended: %r" % done)
+    process = subprocess.Popen([daemon.WLADMCTL, "-s", lab.x.wlad.socket, "monitor", "error"],
+                               stdout=subprocess.PIPE)
+    everything = Monitor(lab.x.wlad)
+    everything.interrupt()
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=10)[0] == b""
+    status, out, errors = lab.x.wlad.control("monitor", "loud")
+    assert status == 1 and out == "" and "error|warn|info|debug" in errors
+    assert lab.x.wlad.control("--watch", "1", "monitor")[0] == 2
+
+
+def test_errors(lab):
+    """Servers that are down and why, the certificate as openssl reads it."""
+    answer = lab.x.wlad.show("errors")
+    assert answer["servers"] == []
+    certificate = lab.authority.site("tokyo")[0]
+    assert answer["certificate"]["file"] == certificate
+    out = subprocess.run(["openssl", "x509", "-enddate", "-noout", "-dateopt", "iso_8601", "-in",
+                          certificate], capture_output=True, text=True, check=True).stdout
+    assert answer["certificate"]["expires"] == \
+        out.strip().removeprefix("notAfter=").replace(" ", "T")
+    with down(lab, "x3"):
+        broken = lab.x.wlad.show("errors")["servers"]
+        assert [(s["service"], s["name"]) for s in broken] == [("web", "x3")]
+        assert broken[0]["cause"] == lab.x.wlad.servers("web")["x3"]["cause"]
+        assert broken[0]["since_s"] <= 8
+        text = lab.x.wlad.command("show", "errors")
+        assert "x3" in text and broken[0]["cause"] in text
+    before = {d["reason"]: d["count"] for d in lab.x.wlad.show("errors")["drops"]}
+    # a port without service
+    with lab.client.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.sendto(b"nobody", (lab.x.v4, 9))
+    wait_for(lambda: sum(d["count"] for d in lab.x.wlad.show("errors")["drops"]) >
+             sum(before.values()), what="a drop")
+    assert all(d["help"] for d in lab.x.wlad.show("errors")["drops"])
+
+
+def test_weight_takes_a_server_out(lab):
+    assert set(lab.who_many(lab.x, 40)) == XSERVERS
+    text = lab.x.wlad.command("server", "web/x1", "weight", "0")
+    assert "weight 0" in text
+    x1 = lab.x.wlad.servers("web")["x1"]
+    assert (x1["weight"], x1["weight_admin"], x1["weight_configured"]) == (0, 0, 1)
+    assert x1["admin"] == "enabled" and x1["state"] == "up"
+    assert set(lab.who_many(lab.x, 40)) == XSERVERS - {"x1"}
+    lab.x.wlad.command("server", "web/x1", "weight", "reset")
+    x1 = lab.x.wlad.servers("web")["x1"]
+    assert (x1["weight"], x1["weight_admin"]) == (1, None)
+    assert set(lab.who_many(lab.x, 60)) == XSERVERS
+    assert lab.x.wlad.control("server", "web/x1", "weight", "65536")[0] == 1
+
+
+def test_config_is_accepted(lab):
+    """What show config says could be the daemon's file, and says the same again."""
+    text = lab.x.wlad.command("show", "config")
+    status, out = check(lab, text, "shown.conf")
+    assert status == 0 and "configuration OK" in out
+    answer = lab.x.wlad.show("config")
+    assert answer["file"] == lab.x.wlad.conf and answer["text"] == text
+    settings = lab.x.settings()
+    config = answer["config"]
+    assert config["site"] == settings["site"] and config["load"]["interval"] == 0.3
+    assert config["self_addresses"] == settings["self_addresses"]
+    assert [s["name"] for s in config["services"][0]["servers"]] == \
+        [s["name"] for s in settings["services"][0]["servers"]]
+    assert config["device"]["mtu"] == 1500  # which the file does not say
+    with open(settings["load"]["key"]) as f:
+        assert f.read().splitlines()[1] not in text
+
+
+def test_keys_count_packets(lab):
+    """Packets that one site sealed and the other opened, under the same index."""
+    for name in XSERVERS:
+        lab.x.wlad.command("server", "web/" + name, "drain")
+    assert set(lab.who_many(lab.x, 20)) <= {"y1", "y2", "y3"}
+    for name in XSERVERS:
+        lab.x.wlad.command("server", "web/" + name, "enable")
+    out = [k for k in lab.x.wlad.show("keys")["keys"] if k["direction"] == "out"]
+    assert [k["site"] for k in out] == ["osaka"] and out[0]["packets"] >= 60 and out[0]["usable"]
+    opened = [k for k in lab.y.wlad.show("keys")["keys"]
+              if k["direction"] == "in" and k["index"] == out[0]["index"]]
+    assert len(opened) == 1 and opened[0]["site"] == "tokyo"
+    assert opened[0]["epoch"] == out[0]["epoch"]
+    wait_for(lambda: [k["packets"] for k in lab.y.wlad.show("keys")["keys"]
+                      if k["direction"] == "in" and k["index"] == out[0]["index"]] ==
+             [k["packets"] for k in lab.x.wlad.show("keys")["keys"]
+              if k["direction"] == "out"], what="all sealed packets opened")
+
+
+def test_top_and_topology(lab):
+    process = subprocess.Popen([daemon.WLADMCTL, "-s", lab.x.wlad.socket, "--watch", "0.1", "top",
+                                "--batch"], stdout=subprocess.PIPE, text=True)
+    lines = [process.stdout.readline() for _ in range(60)]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    text = "".join(lines)
+    assert text.count("site tokyo") >= 2 and "\033" not in text
+    assert all(name in text for name in XSERVERS) and "osaka" in text
+    assert max(len(line) for line in lines) <= 81
+    text = lab.x.wlad.command("topology")
+    assert text.startswith("tokyo\n") and "<-> osaka: up" in text
+    dot = lab.x.wlad.command("topology", "--dot")
+    assert dot.startswith("digraph") and '"tokyo" -> "osaka"' in dot
+    assert lab.x.wlad.control("top", "--dot")[0] == 2
+    assert lab.x.wlad.control("t")[0] == 2
+
+
+def in_terminal(*arguments, **environment):
+    """What is shown on a terminal."""
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run([daemon.WLADMCTL, *arguments], stdout=theirs, timeout=10,
+                              env={"PATH": os.environ["PATH"], **environment})
+        assert done.returncode == 0
+        return os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_colours(lab):
+    """On a terminal only, and not if somebody minds."""
+    command = ["-s", lab.x.wlad.socket, "show", "servers"]
+    assert "\033[32mup" in in_terminal(*command, TERM="xterm")
+    assert "\033" in in_terminal(*command, TERM="xterm", NO_COLOR="")
+    assert "\033" not in in_terminal(*command, TERM="xterm", NO_COLOR="1")
+    assert "\033" not in in_terminal(*command, TERM="dumb")
+    assert "\033" not in lab.x.wlad.command("show", "servers")
+
+
+def test_monitor_ends_with_the_daemon(lab):
+    """And is told why, down to the last line."""
+    monitor = Monitor(lab.x.wlad)
+    lab.x.wlad.stop()
+    status, out, errors = monitor.end()
+    assert status == 3
+    assert "stopping" in monitor.text.decode() + out and out.rstrip().endswith("stopped")
+    assert "the daemon ended it" in errors
+    lab.x.wlad.start()
+    lab.x.wait_up()
+    lab.x.sees_up(3)
 
 
 def test_strangers_may_not_even_look(lab):

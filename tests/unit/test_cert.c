@@ -23,11 +23,11 @@ static char dir[64];
 static const char *
 path(const char *file)
 {
-	static char buffers[4][128];
+	static char buffers[4][512];
 	static unsigned turn;
 	char *p = buffers[turn++ % 4];
 
-	snprintf(p, 128, "%s/%s", dir, file);
+	snprintf(p, sizeof(buffers[0]), "%s/%s", dir, file);
 	return p;
 }
 

@@ -371,7 +371,7 @@ test_connection_filters(void **arg)
 	assert_listed("show connections state opening", 10);
 	assert_listed("show connections state est", 0);
 	assert_listed("show connections client 192.0.2.1 kind transferred", 1);
-	assert_listed("sh con k t cl 192.0.2.2 li 9 st op se web", 1);
+	assert_listed("sh conn k t cl 192.0.2.2 li 9 st op se web", 1);
 	assert_error(&fixture, "show connections service nope", CONTROL_NOT_FOUND, "nope");
 	assert_error(&fixture, "show connections client 192.0.2", CONTROL_BAD, "address");
 	assert_error(&fixture, "show connections client 192.0.2.1:0", CONTROL_BAD, "address");
@@ -562,6 +562,70 @@ test_explain_reasons(void **arg)
 	json_decref(root);
 }
 
+/* Every scheduler is explained: certain for those that go by connections or address, else in shares. */
+static void
+test_explain_schedulers(void **arg)
+{
+	struct load_table *load = fixture.parts.load;
+
+	(void)arg;
+	for (int i = 0; i < 5; i++)
+		load_table_server_opened(load, WEB_A);
+	for (int kind = 0; kind < CONFIG_SCHEDULERS; kind++) {
+		bool shared = kind == CONFIG_TWOS || kind == CONFIG_RR || kind == CONFIG_WRR;
+		double sum = 0, most = 0;
+		json_t *root;
+
+		load_table_service(load, WEB)->scheduler = (enum config_scheduler)kind;
+		load_table_service(load, WEB)->version++;
+		root = ask(&fixture, "explain 192.0.2.1 web", "explain");
+		assert_text(root, "scheduler", config_scheduler_name((enum config_scheduler)kind));
+		for (size_t i = 0; i < 2; i++) {
+			double p = json_number_value(
+			    json_object_get(at(root, "servers", i), "probability"));
+
+			sum += p;
+			most = p > most ? p : most;
+		}
+		assert_float_equal(sum, 1, 0.001);
+		assert_true(shared ? most < 1 : most == 1);
+		if (kind == CONFIG_LC)
+			assert_number(at(root, "servers", 1), "probability", 1);
+		json_decref(root);
+	}
+}
+
+static void
+test_explain_backup(void **arg)
+{
+	struct load_table *load = fixture.parts.load;
+	struct service *web = load_table_service(load, WEB);
+	json_t *root;
+
+	(void)arg;
+	/* as if the file said backup = true of b */
+	load_table_server(load, WEB_B)->backup = true;
+	web->backups = 1;
+	load_table_server_set_weight(load, WEB_B, 3); /* counts anew */
+	root = ask(&fixture, "explain 192.0.2.1 web", "explain");
+	assert_number(at(root, "servers", 0), "probability", 1);
+	assert_text(at(root, "servers", 1), "reason", "backup, not in use");
+	assert_true(json_is_false(json_object_get(at(root, "servers", 1), "candidate")));
+	json_decref(root);
+	load_table_server_set_state(load, WEB_A, SERVER_DOWN, "no answer in time", NOW);
+	root = ask(&fixture, "explain 192.0.2.1 web", "explain");
+	assert_text(at(root, "servers", 0), "reason", "down");
+	assert_number(at(root, "servers", 1), "probability", 1);
+	json_decref(root);
+	root = ask(&fixture, "show services", "services");
+	assert_true(json_is_true(json_object_get(at(root, "services", WEB), "on_backup")));
+	assert_number(at(root, "services", WEB), "servers_up", 1);
+	json_decref(root);
+	root = ask(&fixture, "show servers web", "servers");
+	assert_true(json_is_true(json_object_get(at(root, "servers", 1), "backup")));
+	json_decref(root);
+}
+
 /* Up, but not for this family, and below the load at which the gate opens: the other site. */
 static void
 test_explain_last_resort(void **arg)
@@ -716,7 +780,7 @@ test_server_bad(void **arg)
 	assert_error(&fixture, "server web/a d", CONTROL_BAD, "ambiguous \"d\": disable, drain");
 	assert_error(&fixture, "server web/a", CONTROL_BAD, "incomplete command: server");
 	assert_error(&fixture, "server", CONTROL_BAD, "incomplete command: server");
-	assert_error(&fixture, "server web/a stop", CONTROL_BAD, "enable|disable|drain");
+	assert_error(&fixture, "server web/a stop", CONTROL_BAD, "enable|disable|drain|weight");
 	assert_error(&fixture, "server web/a drain now", CONTROL_BAD, "unexpected \"now\"");
 	assert_error(&fixture, "server web drain", CONTROL_BAD, "SERVICE/NAME");
 	assert_error(&fixture, "server web/ drain", CONTROL_NOT_FOUND, "no server \"\"");
@@ -732,7 +796,7 @@ static void
 test_rights(void **arg)
 {
 	static const char *const changes[] = {"server web/a drain", "server", "log debug",
-	    "log nonsense", "se web/a dr"};
+	    "log nonsense", "se web/a dr", "server web/a weight 0", "reload", "re"};
 	static const char *const looks[] = {"show summary", "show servers", "show connections",
 	    "explain 192.0.2.1 web", "version", "help"};
 	char *answer;
@@ -786,7 +850,7 @@ test_prefixes(void **arg)
 		const char *line, *view;
 	} cases[] = {
 		{"sh su", "summary"}, {"sho serve", "servers"}, {"show servers", "servers"},
-		{"show servi", "services"}, {"sh si", "sites"}, {"sh con", "connections"},
+		{"show servi", "services"}, {"sh si", "sites"}, {"sh conn", "connections"}, {"sh conf", "config"}, {"sh k", "keys"}, {"sh e", "errors"},
 		{"sh cou", "counters"}, {"v", "version"}, {"h", "help"}, {"e 192.0.2.1 web", "explain"},
 		{"  sh \t su  ", "summary"}, {"\tversion", "version"},
 	};
@@ -804,7 +868,7 @@ test_ambiguous(void **arg)
 	assert_error(&fixture, "show s", CONTROL_BAD,
 	    "ambiguous \"s\": summary, services, servers, sites");
 	assert_error(&fixture, "show ser", CONTROL_BAD, "ambiguous \"ser\": services, servers");
-	assert_error(&fixture, "show co", CONTROL_BAD, "ambiguous \"co\": connections, counters");
+	assert_error(&fixture, "show co", CONTROL_BAD, "ambiguous \"co\": connections, counters, config");
 }
 
 static void
@@ -815,7 +879,7 @@ test_bad_lines(void **arg)
 
 	(void)arg;
 	assert_error(&fixture, "", CONTROL_BAD,
-	    "incomplete command: next is one of show, explain, server, log, version, help");
+	    "incomplete command: next is one of show, explain, server, reload, log, monitor, version, help");
 	assert_error(&fixture, " \t ", CONTROL_BAD, "incomplete command");
 	assert_error(&fixture, "show", CONTROL_BAD, "next is one of summary, services");
 	assert_error(&fixture, "shov", CONTROL_BAD, "unknown command \"shov\"");
@@ -823,6 +887,7 @@ test_bad_lines(void **arg)
 	assert_error(&fixture, "show nothing", CONTROL_BAD, "unknown command \"nothing\"");
 	assert_error(&fixture, "show summary x", CONTROL_BAD, "unexpected \"x\"");
 	assert_error(&fixture, "cert ca", CONTROL_BAD, "unknown command \"cert\"");
+	assert_error(&fixture, "top", CONTROL_BAD, "unknown command \"top\"");
 	assert_error(&fixture, "version\r", CONTROL_BAD, "not text");
 	assert_error(&fixture, "show \x1b[2J", CONTROL_BAD, "not text");
 	assert_error(&fixture, "show \xc3\xa9", CONTROL_BAD, "not text");
@@ -862,6 +927,7 @@ test_choices(void **arg)
 		sprintf(choices + strlen(choices), "%s%s", i > 0 ? "|" : "",
 		    log_level_name((enum log_level)i));
 	assert_string_equal(grammar_command(GRAMMAR_LOG)->arguments[0].choices, choices);
+	assert_string_equal(grammar_command(GRAMMAR_MONITOR)->arguments[0].choices, choices);
 }
 
 static void
@@ -907,6 +973,8 @@ main(void)
 		T(test_explain_at_home),
 		T(test_explain_away),
 		T(test_explain_reasons),
+		T(test_explain_schedulers),
+		T(test_explain_backup),
 		T(test_explain_last_resort),
 		T(test_explain_is_true),
 		T(test_explain_existing),

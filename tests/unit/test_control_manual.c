@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "allocation/sitechoice.h"
+#include "control/event.h"
 #include "control/grammar.h"
 #include "control_fixture.h"
 #include "health/health.h"
@@ -238,6 +239,39 @@ assert_keys(json_t *value)
 	}
 }
 
+static int
+fake_reload(void *arg, char *error, size_t size)
+{
+	(void)arg;
+	snprintf(error, size, "a fault");
+	return -1;
+}
+
+static int64_t
+fake_expiry(void *arg)
+{
+	(void)arg;
+	return 1;
+}
+
+/* So that every array of show errors and show keys has something in it. */
+static void
+everything_wrong(struct control_fixture *f, struct control_reload *last)
+{
+	static const uint8_t direction[KEYS_SECRET_LEN];
+	struct keyring *ring = keyring_new(&f->random);
+
+	keyring_set_tx(ring, OSAKA, transfer_tx_new(KEYS_AES_128_GCM, direction, 1));
+	f->parts.keyring = ring;
+	f->parts.reload = fake_reload;
+	f->parts.certificate_expiry = fake_expiry;
+	f->parts.last_reload = last;
+	last->at = NOW;
+	last->faults = xstrdup("a fault");
+	counter_drop(&f->counters, DROP_ttl);
+	load_table_server_set_state(f->parts.load, WEB_B, SERVER_DOWN, "no answer in time", NOW);
+}
+
 static void
 test_keys(void **arg)
 {
@@ -247,25 +281,51 @@ test_keys(void **arg)
 		{"show connections", "connections"}, {"show counters", "counters"},
 		{"explain 192.0.2.1:4000 web", "explain"}, {"server web/a drain", "server"},
 		{"log error", "log"}, {"version", "version"}, {"help", "help"},
+		{"show keys", "keys"}, {"show config", "config"}, {"show errors", "errors"},
+		{"server web/a weight 3", "server"}, {"reload", "reload"},
 	};
+	struct control_reload last = {0};
 	struct control_fixture f;
 
 	(void)arg;
 	control_fixture_init(&f, SITE_TEXT, 64);
 	control_fixture_osaka(&f, 100);
 	control_fixture_connect(&f, 1, 4000, false);
+	everything_wrong(&f, &last);
 	log_set_level(LOG_LEVEL_ERROR);
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		json_t *root = ask(&f, requests[i][0], requests[i][1]);
 		char *view = xasprintf("View\n.Cm %s :\n", requests[i][1]);
 
+		/* those in it are described in wlad.conf(5), which has a test of its own */
+		json_object_clear(json_object_get(root, "config"));
 		assert_keys(root);
 		if (strstr(manual, view) == NULL)
 			fail_msg("the manual lacks: %s", view);
 		free(view);
 		json_decref(root);
 	}
+	keyring_free((struct keyring *)f.parts.keyring);
+	free(last.faults);
 	control_fixture_fini(&f);
+}
+
+/* The object of an event as well, which has no view. */
+static void
+test_event_keys(void **arg)
+{
+	struct json json;
+	json_t *root;
+
+	(void)arg;
+	json_init(&json);
+	event_json(&json, LOG_LEVEL_INFO, "server up", 0);
+	root = json_loadb(json.data, json.len, 0, NULL);
+	assert_keys(root);
+	json_decref(root);
+	json_fini(&json);
+	assert_non_null(strstr(manual, "\n.Ql monitor is too slow\n"));
+	assert_non_null(strstr(manual, "\n.Cm lost ,\n"));
 }
 
 int
@@ -278,6 +338,7 @@ main(void)
 		cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_choices),
 		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_event_keys),
 	};
 
 	return cmocka_run_group_tests_name("control_manual", tests, read_manual, free_manual);

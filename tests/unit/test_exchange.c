@@ -647,6 +647,22 @@ key_must_match(void **state)
 	config_free(config);
 }
 
+/* Tokyo's certificate is valid as long as its authority, 10 days, osaka's for one. */
+static void
+expiry_is_told(void **state)
+{
+	int64_t now = (int64_t)time(NULL), expiry;
+	struct pair p;
+
+	(void)state;
+	pair_start(&p);
+	expiry = exchange_certificate_expiry(p.tokyo->exchange);
+	assert_in_range(expiry - now, 10 * RIG_DAY - 600, 10 * RIG_DAY + 1);
+	expiry = exchange_certificate_expiry(p.osaka->exchange);
+	assert_in_range(expiry - now, RIG_DAY - 600, RIG_DAY + 1);
+	pair_stop(&p);
+}
+
 static void
 open_key_is_warned_of(void **state)
 {
@@ -725,6 +741,7 @@ main(void)
 		cmocka_unit_test_setup(three_sites, rig_forget_log),
 		cmocka_unit_test_setup(files_are_checked, rig_forget_log),
 		cmocka_unit_test_setup(key_must_match, rig_forget_log),
+		cmocka_unit_test_setup(expiry_is_told, rig_forget_log),
 		cmocka_unit_test_setup(open_key_is_warned_of, rig_forget_log),
 		cmocka_unit_test_setup(taken_port_is_told, rig_forget_log),
 	};

@@ -156,8 +156,8 @@ right_fingerprint(void **state)
 {
 	struct raw *r = dial_as("other", "beta");
 	struct hello hello = raw_hello_of("beta"), answer;
-	const uint8_t *body;
-	uint32_t len;
+	const uint8_t *body = NULL;
+	uint32_t len = 0;
 
 	(void)state;
 	raw_say_hello(r, &hello);
@@ -401,8 +401,8 @@ establish(const char *site, uint64_t boot_id)
 	struct hello_service services[2] = {{.name = "web", .number = 5, .protocol = IPPROTO_TCP},
 	    {.name = "dns", .number = 9, .protocol = IPPROTO_UDP}};
 	uint16_t port = 80;
-	const uint8_t *body;
-	uint32_t len;
+	const uint8_t *body = NULL;
+	uint32_t len = 0;
 
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(ip_parse("198.51.100.1", &services[i].v4), 0);
@@ -602,8 +602,8 @@ echo_gives_round_trip(void **state)
 {
 	struct raw *r = establish("alpha", 1);
 	struct load_report report;
-	const uint8_t *body;
-	uint32_t len;
+	const uint8_t *body = NULL;
+	uint32_t len = 0;
 	uint32_t sequence = 1;
 	uint64_t n = 2, echo;
 	struct codec_buffer b = {0};
@@ -937,8 +937,8 @@ dialled_says_other_name(void **state)
 	int listener = listen_as_zulu();
 	struct raw *r = take_dial(listener, "main", "zulu");
 	struct hello hello = raw_hello_of("yankee");
-	const uint8_t *body;
-	uint32_t len;
+	const uint8_t *body = NULL;
+	uint32_t len = 0;
 
 	(void)state;
 	assert_true(raw_expect(r, MESSAGE_HELLO, &body, &len));
@@ -962,8 +962,8 @@ established_dial(int listener)
 {
 	struct raw *r = take_dial(listener, "main", "zulu");
 	struct hello hello = raw_hello_of("zulu");
-	const uint8_t *body;
-	uint32_t len;
+	const uint8_t *body = NULL;
+	uint32_t len = 0;
 
 	assert_true(raw_expect(r, MESSAGE_HELLO, &body, &len));
 	raw_say_hello(r, &hello);

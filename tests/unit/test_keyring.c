@@ -304,6 +304,59 @@ test_timers(void **state)
 	assert_int_equal(pass_packet(used, rx, 3 + TRANSFER_EPOCH_LINGER), 1);
 }
 
+/* Keys are listed, receive keys first, without those that are to come. */
+static void
+test_next(void **state)
+{
+	struct keyring *ring = ((struct fixture *)*state)->ring;
+	const struct addr from = address("192.0.2.1:1");
+	uint32_t cursor = 0, reserved, index[2];
+	struct transfer_tx *tx = new_tx(1);
+	struct transfer_rx *rx = new_rx(1);
+	struct keyring_entry entry;
+
+	assert_false(keyring_next(ring, &cursor, &entry));
+	reserved = keyring_reserve(ring);
+	index[0] = keyring_reserve(ring);
+	index[1] = keyring_reserve(ring);
+	assert_int_equal(keyring_enter(ring, index[0], rx, 4, &from), 0);
+	assert_int_equal(keyring_enter(ring, index[1], new_rx(2), 65535, &from), 0);
+	keyring_set_tx(ring, 65535, new_tx(9));
+	keyring_set_tx(ring, 4, tx);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(pass_packet(tx, rx, 1), i / 2);
+		if (i % 2 == 1)
+			keyring_next_epoch(ring);
+	}
+	cursor = 0;
+	for (int i = 0; i < 2; i++) {
+		bool first;
+
+		assert_true(keyring_next(ring, &cursor, &entry));
+		assert_false(entry.transmit);
+		assert_int_not_equal(entry.index, reserved);
+		first = entry.index == index[0];
+		assert_int_equal(entry.index, index[first ? 0 : 1]);
+		assert_int_equal(entry.site, first ? 4 : 65535);
+		assert_int_equal(entry.epoch, first ? 2 : 0);
+		assert_int_equal(entry.packets, first ? 5 : 0);
+		assert_true(entry.usable);
+	}
+	assert_true(keyring_next(ring, &cursor, &entry));
+	assert_true(entry.transmit);
+	assert_int_equal(entry.site, 4);
+	assert_int_equal(entry.index, 1);
+	assert_int_equal(entry.epoch, 2);
+	assert_int_equal(entry.packets, 5);
+	assert_true(keyring_next(ring, &cursor, &entry));
+	assert_true(entry.transmit);
+	assert_int_equal(entry.site, 65535);
+	assert_int_equal(entry.index, 9);
+	assert_int_equal(entry.packets, 0);
+	assert_false(keyring_next(ring, &cursor, &entry));
+	assert_false(keyring_next(ring, &cursor, &entry));
+}
+
 static void
 test_free_null(void **state)
 {
@@ -326,6 +379,7 @@ main(void)
 		test_indexes_are_random, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_tx, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_timers, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_next, set_up, tear_down),
 	    cmocka_unit_test(test_free_null),
 	};
 

@@ -207,6 +207,43 @@ test_listener_hears_changes_only(void **arg)
 	load_table_free(table);
 }
 
+/* An administrator's weight is in force until it is reset; the configured one is remembered. */
+static void
+test_weight(void **arg)
+{
+	struct load_table *table = fixture_table(WEB(A "," B));
+	const struct server *server = load_table_server(table, 0);
+	const uint64_t *version = &load_table_service(table, 0)->version;
+	uint32_t configured = server->weight;
+	uint64_t before = *version;
+
+	(void)arg;
+	fixture_all_up(table);
+	memset(changes, 0, sizeof(changes));
+	load_table_set_listener(table, count_change, NULL);
+	assert_false(server->weight_set);
+	assert_int_equal(server->weight_configured, configured);
+	load_table_server_set_weight(table, 0, configured + 5);
+	assert_true(server->weight_set);
+	assert_int_equal(server->weight, configured + 5);
+	assert_int_equal(server->weight_configured, configured);
+	assert_true(*version > before);
+	before = *version;
+	load_table_server_set_weight(table, 0, configured + 5);
+	assert_int_equal(*version, before);
+	assert_int_equal(changes[LOAD_CHANGE_SERVICE], 1);
+	assert_int_equal(changes[LOAD_CHANGE_SERVER], 0);
+	apply(table, WEB(B)); /* gone, and back */
+	apply(table, WEB(A "," B));
+	assert_int_equal(server->weight, configured + 5);
+	load_table_server_set_weight(table, 0, 0);
+	assert_int_equal(server->weight, 0);
+	load_table_server_set_weight(table, 0, LOAD_NONE);
+	assert_false(server->weight_set);
+	assert_int_equal(server->weight, configured);
+	load_table_free(table);
+}
+
 static void
 test_reload_keeps_slots(void **arg)
 {
@@ -343,6 +380,7 @@ main(void)
 	    cmocka_unit_test(test_sums_leave_backups_out),
 	    cmocka_unit_test(test_counted_hears_all),
 	    cmocka_unit_test(test_listener_hears_changes_only),
+	    cmocka_unit_test(test_weight),
 	    cmocka_unit_test(test_reload_keeps_slots),
 	    cmocka_unit_test(test_site_services_are_linked_by_name),
 	    cmocka_unit_test(test_site_is_up_with_session_and_keys),

@@ -197,7 +197,7 @@ probe(struct rig *r, enum health_cause cause, unsigned status)
 	assert_int_equal(r->result.status, status);
 }
 
-/* loop_stop() is for good: each run has a loop of its own. */
+/* Everything as at the beginning. */
 static void
 again(struct rig *r)
 {

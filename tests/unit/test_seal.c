@@ -668,10 +668,14 @@ test_epoch_after_limit(void **state)
 		assert_true(h.counter == (uint64_t)(i % 3));
 		assert_int_equal(transfer_tx_epoch(p->tx), i / 3);
 		assert_true(transfer_tx_counter(p->tx) == (uint64_t)(i % 3 + 1));
+		assert_true(transfer_tx_sealed(p->tx) == (uint64_t)i + 1);
 		assert_int_equal(receive_one(p->rx, &s, 1), DROP_none);
+		assert_true(transfer_rx_opened(p->rx) == (uint64_t)i + 1);
 		assert_int_equal(transfer_rx_epoch(p->rx), i / 3);
 		assert_int_equal(receive_one(p->rx, &s, 1), DROP_transfer_replay);
+		assert_true(transfer_rx_opened(p->rx) == (uint64_t)i + 1);
 	}
+	assert_int_equal(transfer_tx_index(p->tx), KEY_INDEX);
 }
 
 static void
@@ -933,6 +937,7 @@ test_last_epoch(void **state)
 	    0);
 	assert_false(transfer_tx_usable(p->tx));
 	assert_int_equal(transfer_tx_epoch(p->tx), TRANSFER_EPOCH_LAST);
+	assert_true(transfer_tx_sealed(p->tx) == TRANSFER_EPOCH_LAST + 1);
 
 	/* the receiver does not take epoch 0 for the one after */
 	s.data[8] = s.data[9] = 0;

@@ -920,15 +920,23 @@ keep_log(void *arg, enum log_level level, const char *line)
 }
 
 static const char *
-warnings(void)
+warnings_for(bool raw)
 {
+	struct routes_use use = {.v4 = true, .v6 = true, .raw = raw};
+
 	rig.log[0] = '\0';
 	log_set_level(LOG_LEVEL_WARN);
 	log_set_hook(keep_log, NULL);
-	routes_warn(DEVICE, &(struct routes_use){.v4 = true, .v6 = true});
+	routes_warn(DEVICE, &use);
 	log_set_hook(NULL, NULL);
 	log_set_level(LOG_LEVEL_ERROR);
 	return rig.log;
+}
+
+static const char *
+warnings(void)
+{
+	return warnings_for(false);
 }
 
 static void
@@ -971,6 +979,41 @@ test_warn(void **state)
 	write_file("/proc/sys/net/ipv4/conf/all/rp_filter", "0");
 }
 
+/* Raw output needs nothing of the device itself, and of the others only that one forwards. */
+static void
+test_warn_raw(void **state)
+{
+	struct io_settings settings = {.device_name = "wladtest1"};
+	char error[200] = "";
+	struct io *other;
+
+	(void)state;
+	need_root();
+	other = io_open(&settings, error, sizeof(error));
+	assert_non_null(other);
+	write_file("/proc/sys/net/ipv4/conf/all/rp_filter", "1");
+	write_file("/proc/sys/net/ipv4/ip_forward", "0");
+	assert_string_equal(warnings_for(true),
+	    "IPv4 packets are not forwarded "
+	    "remedy=\"sysctl -w net.ipv4.ip_forward=1\"\n");
+	write_file("/proc/sys/net/ipv4/conf/" DEVICE "/forwarding", "1");
+	assert_non_null(strstr(warnings_for(true), "not forwarded"));
+	write_file("/proc/sys/net/ipv4/conf/" DEVICE "/forwarding", "0");
+	write_file("/proc/sys/net/ipv4/conf/wladtest1/forwarding", "1");
+	assert_string_equal(warnings_for(true), "");
+	/* One way in is enough for packets to the device, but not for those from it. */
+	assert_non_null(strstr(warnings_for(false), "from the device are not forwarded"));
+	assert_null(strstr(rig.log, "ip_forward"));
+	write_file("/proc/sys/net/ipv6/conf/all/forwarding", "0");
+	assert_string_equal(warnings_for(true),
+	    "IPv6 packets are not forwarded "
+	    "remedy=\"sysctl -w net.ipv6.conf.all.forwarding=1\"\n");
+	write_file("/proc/sys/net/ipv6/conf/all/forwarding", "1");
+	write_file("/proc/sys/net/ipv4/conf/all/rp_filter", "0");
+	write_file("/proc/sys/net/ipv4/ip_forward", "1");
+	io_close(other);
+}
+
 int
 main(void)
 {
@@ -996,6 +1039,7 @@ main(void)
 		TEST(test_down),
 		TEST(test_open_refused),
 		TEST(test_warn),
+		TEST(test_warn_raw),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);

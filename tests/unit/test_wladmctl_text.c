@@ -423,6 +423,23 @@ test_small_answers(void **arg)
 	assert_shown("{'view': 'server', 'service': 'web', 'name': 'a', 'admin': 'draining',"
 	             " 'before': 'enabled', 'state': 'up', 'active': 12}",
 	    &plain, "web/a: draining (was enabled), measured up, 12 connections\n");
+	assert_shown("{'view': 'server', 'service': 'web', 'name': 'a', 'admin': 'enabled',"
+	             " 'before': 'enabled', 'state': 'up', 'active': 12, 'weight': 0,"
+	             " 'weight_before': 10, 'weight_configured': 10, 'weight_admin': 0}",
+	    &plain,
+	    "web/a: enabled (was enabled), measured up, 12 connections, "
+	    "weight 0 (was 10, configured 10)\n");
+	assert_shown("{'view': 'server', 'service': 'web', 'name': 'a', 'admin': 'enabled',"
+	             " 'before': 'enabled', 'state': 'up', 'active': 0, 'weight': 10,"
+	             " 'weight_before': 3, 'weight_configured': 10, 'weight_admin': null}",
+	    &plain,
+	    "web/a: enabled (was enabled), measured up, 0 connections, "
+	    "weight 10 (was 3, configured 10)\n");
+	assert_shown("{'view': 'reload', 'reloaded': true, 'faults': []}", &plain, "reloaded\n");
+	assert_shown("{'view': 'reload', 'reloaded': false, 'faults': ['w.conf:1: a',"
+	             " 'w.conf:2: b\\u001b', 7]}",
+	    &plain,
+	    "not reloaded, the old configuration stays:\nw.conf:1: a\nw.conf:2: b?\n-\n");
 	assert_shown("{'view': 'log', 'level': 'debug'}", &plain, "log level debug\n");
 	assert_shown("{'view': 'version', 'version': '1.2', 'site': 'tokyo'}", &plain,
 	    "wlad 1.2 at site tokyo\n");
@@ -433,13 +450,129 @@ test_small_answers(void **arg)
 	    "(*) root and the daemon's user only\n");
 }
 
+/* The configured weight is shown beside one that an administrator set. */
+static void
+test_weights(void **arg)
+{
+	(void)arg;
+	assert_shown("{'view': 'servers', 'servers': [{'service': 'web', 'name': 'a',"
+	             " 'address': '10.1.0.11:80', 'state': 'up', 'admin': 'enabled', 'load': 0.5,"
+	             " 'weight': 0, 'weight_configured': 10, 'weight_admin': 0, 'active': 1,"
+	             " 'total': 2}, {'service': 'web', 'name': 'b', 'address': '10.1.0.12:80',"
+	             " 'state': 'up', 'admin': 'enabled', 'load': 0.5, 'weight': 5,"
+	             " 'weight_configured': 5, 'weight_admin': null, 'active': 1, 'total': 2}]}",
+	    &plain,
+	    "SERVICE  SERVER  ADDRESS       STATE  ADMIN     LOAD  WEIGHT  ACTIVE  TOTAL\n"
+	    "web      a       10.1.0.11:80  up     enabled  50.0%  0 (10)       1      2\n"
+	    "web      b       10.1.0.12:80  up     enabled  50.0%       5       1      2\n");
+}
+
+static void
+test_keys(void **arg)
+{
+	(void)arg;
+	assert_shown("{'view': 'keys', 'keys': []}", &plain, "no keys\n");
+	assert_shown(
+	    "{'view': 'keys', 'keys': [{'site': 'osaka', 'direction': 'in', 'index': '00c0ffee',"
+	    " 'epoch': 2, 'packets': 123456, 'usable': true}, {'site': null, 'direction': 'out',"
+	    " 'index': '00000001', 'epoch': 65535, 'packets': 0, 'usable': false}]}",
+	    &plain,
+	    "SITE   DIRECTION  INDEX     EPOCH  PACKETS  USABLE\n"
+	    "osaka  in         00c0ffee      2     123k  yes\n"
+	    "-      out        00000001  65.5k        0  no\n");
+}
+
+/* As it is, so that it can be a file; but a terminal is not commanded. */
+static void
+test_config(void **arg)
+{
+	(void)arg;
+	assert_shown("{'view': 'config', 'file': 'x', 'config': {},"
+	             " 'text': 'site = \\\'a\\\';\\n\\n  b = 1;\\n'}",
+	    &plain, "site = \"a\";\n\n  b = 1;\n");
+	assert_shown("{'view': 'config', 'text': 'no end\\u001b[2J\\r'}", &plain, "no end?[2J?\n");
+}
+
+static void
+test_errors(void **arg)
+{
+	(void)arg;
+	assert_shown("{'view': 'errors', 'sites': [], 'servers': [], 'reload': null, 'drops': [],"
+	             " 'certificate': null}",
+	    &plain, "no errors\n");
+	assert_shown("{'view': 'errors', 'sites': [], 'servers': [], 'drops': [],"
+	             " 'reload': {'reloaded': true, 'since_s': 75, 'faults': []},"
+	             " 'certificate': {'file': '/a.crt', 'expires': '2033-05-18T03:33:20Z',"
+	             "  'left_s': 8640000}}",
+	    &plain,
+	    "last reload 1m15s ago: done\n/a.crt\n    expires 2033-05-18T03:33:20Z in 100d00h\n"
+	    "no errors\n");
+	assert_shown(
+	    "{'view': 'errors', 'sites': [{'site': 'osaka', 'state': 'down', 'session': 'none',"
+	    "  'session_s': 5, 'error': 'connection \\u001brefused'}],"
+	    " 'servers': [{'service': 'web', 'name': 'b', 'address': '10.1.0.12:80',"
+	    "  'cause': 'no answer in time', 'since_s': 3600}],"
+	    " 'reload': {'reloaded': false, 'since_s': 1, 'faults': ['w.conf:1: a']},"
+	    " 'drops': [{'reason': 'ttl', 'count': 12, 'help': 'time to live ran out'}],"
+	    " 'certificate': {'file': '/a.crt', 'expires': '2001-09-09T01:46:40Z',"
+	    "  'left_s': -86400}}",
+	    &plain,
+	    "SITE   STATE  SESSION  SINCE  LAST ERROR\n"
+	    "osaka  down   none        5s  connection ?refused\n"
+	    "\n"
+	    "SERVICE  SERVER DOWN  ADDRESS       SINCE  CAUSE\n"
+	    "web      b            10.1.0.12:80  1h00m  no answer in time\n"
+	    "\n"
+	    "PACKETS DROPPED  COUNT  MEANING\n"
+	    "ttl                 12  time to live ran out\n"
+	    "\n"
+	    "last reload 1s ago: refused\n"
+	    "w.conf:1: a\n"
+	    "/a.crt\n"
+	    "    expired 2001-09-09T01:46:40Z 1d00h ago\n");
+}
+
+static void
+assert_event(const char *json, const struct table_style *style, const char *expected)
+{
+	char *output = NULL;
+	size_t len;
+	FILE *out = open_memstream(&output, &len);
+	json_t *event = json_loads(json, 0, NULL);
+
+	text_event(event, out, style);
+	fclose(out);
+	json_decref(event);
+	assert_string_equal(output, expected);
+	free(output);
+}
+
+static void
+test_event(void **arg)
+{
+	(void)arg;
+	assert_event("{\"time\": \"T\", \"level\": \"info\", \"text\": \"server down\","
+		     " \"fields\": {\"service\": \"web\", \"cause\": \"connection refused\","
+		     " \"empty\": \"\", \"n\": 1}}",
+	    &coloured,
+	    "T info  server down service=web cause=\"connection refused\" empty=\"\" n=-\n");
+	assert_event("{\"time\": \"T\", \"level\": \"warn\", \"text\": \"\","
+		     " \"fields\": {\"a\": \"\\u001b[2J\"}}",
+	    &plain, "T warn  a=?[2J\n");
+	assert_event("{\"time\": \"T\", \"level\": \"error\", \"text\": \"x\"}", &coloured,
+	    "\033[31mT error x\033[0m\n");
+	assert_event("[]", &plain, "- -     -\n");
+	assert_event("no JSON", &plain, "- -     -\n");
+}
+
 /* Another version's answers: unknown ones as JSON, known ones with what is there. */
 static void
 test_other_versions(void **arg)
 {
 	static const char *const views[] = {"summary", "services", "servers", "sites",
-	    "connections", "counters", "explain", "server", "log", "version", "help"};
-	char json[256];
+	    "connections", "counters", "explain", "server", "log", "version", "help", "keys",
+	    "config", "errors", "reload"};
+	char json[400];
 
 	(void)arg;
 	assert_shown("{'schema': 9, 'view': 'tunnels', 'x': ['\\u001b']}", &plain,
@@ -451,7 +584,8 @@ test_other_versions(void **arg)
 		snprintf(json, sizeof(json),
 		    "{'view': '%s', 'servers': [{}], 'sites': [{'services': 7}, 8], 'services': 'x',"
 		    " 'connections': [[]], 'commands': [1], 'counters': [], 'drops': {'x': 'y'},"
-		    " 'own': [], 'existing': {}, 'outcome': null, 'version': {}, 'site': 1}",
+		    " 'own': [], 'existing': {}, 'outcome': null, 'version': {}, 'site': 1,"
+		    " 'keys': [3], 'faults': 'x', 'reload': [], 'certificate': {}}",
 		    views[i]);
 		free(show(json, &plain));
 	}
@@ -479,6 +613,11 @@ main(void)
 		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_small_answers),
+		cmocka_unit_test(test_weights),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_config),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_event),
 		cmocka_unit_test(test_other_versions),
 	};
 
