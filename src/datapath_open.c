@@ -58,6 +58,19 @@ datapath_connection_changed(void *arg, const struct connection *c, bool active_b
 		load_table_received_closed(dp->load, c->site, c->service);
 }
 
+static enum drop
+enter(struct datapath *dp, const struct connection_new *what, uint64_t now,
+    struct connection **out, bool *existed)
+{
+	uint64_t before = connection_table_evicted(dp->connections);
+	enum drop drop =
+	    connection_open(dp->connections, what, dp->random, now, out, existed);
+
+	counter_add(dp->counters, COUNTER_connections_evicted,
+	    connection_table_evicted(dp->connections) - before);
+	return drop;
+}
+
 /* Enters the connection under the first self address that has a port left. */
 static enum drop
 enter_with_self(struct datapath *dp, struct connection_new *what, uint64_t now,
@@ -76,7 +89,7 @@ enter_with_self(struct datapath *dp, struct connection_new *what, uint64_t now,
 		if (ip_is_v4(&what->self.ip) != v4)
 			continue;
 		tried = true;
-		drop = connection_open(dp->connections, what, dp->random, now, out, existed);
+		drop = enter(dp, what, now, out, existed);
 	}
 	if (tried)
 		return drop;
@@ -84,7 +97,7 @@ enter_with_self(struct datapath *dp, struct connection_new *what, uint64_t now,
 	what->self.ip = v4 ? service->v4 : service->v6;
 	if (ip_is_zero(&what->self.ip))
 		return DROP_no_server;
-	return connection_open(dp->connections, what, dp->random, now, out, existed);
+	return enter(dp, what, now, out, existed);
 }
 
 static enum drop
@@ -121,7 +134,7 @@ enter_transferred(struct datapath *dp, struct connection_new *what, uint32_t sit
 	what->kind = CONNECTION_TRANSFERRED;
 	what->site = (uint16_t)site;
 	what->server_number = CONNECTION_NO_SERVER;
-	drop = connection_open(dp->connections, what, dp->random, now, out, &existed);
+	drop = enter(dp, what, now, out, &existed);
 	if (drop != DROP_none || existed)
 		return drop;
 	load_table_transferred_opened(dp->load, site, what->service_number);

@@ -199,12 +199,16 @@ server_lost(struct datapath *dp, struct connection *c, uint64_t now)
 static void
 sweep(struct datapath *dp, uint64_t now)
 {
-	for (int i = 0, lost = 0; i < SWEEP_BUDGET && lost < RESET_BUDGET; i++) {
-		struct connection *c = connection_walk(dp->connections, &dp->sweep_cursor);
+	uint32_t budget = SWEEP_BUDGET;
+	bool done;
+
+	for (int lost = 0; lost < RESET_BUDGET;) {
+		struct connection *c = connection_walk_some(dp->connections,
+		    &dp->sweep_cursor, &budget, &done);
 		const struct server *server;
 
 		if (c == NULL) {
-			dp->sweeping = false;
+			dp->sweeping = !done;
 			return;
 		}
 		if (c->server == CONNECTION_NO_SERVER)

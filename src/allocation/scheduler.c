@@ -215,7 +215,7 @@ scheduler_changed(struct scheduler *s, struct load_table *table, uint32_t number
 static size_t
 by_weight(const struct scheduler *s, uint64_t number)
 {
-	/* weights up to 65535 and lists far below 2^37 entries: the bias of % is below 2^-10 of a weight */
+	/* lists are far below 2^37 entries: the bias of % is below 2^-10 of a weight */
 	return weights_find(&s->room, number % s->room.total);
 }
 

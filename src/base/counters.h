@@ -24,6 +24,7 @@
 	X(connections_transferred, "connections allocated to another site") \
 	X(connections_received, "connections received from another site") \
 	X(connections_expired, "connections removed by a timeout") \
+	X(connections_evicted, "connections, over or unanswered, removed to make room for new ones") \
 	X(resets_sent, "TCP resets sent by wlad itself") \
 	X(icmp_sent, "ICMP messages sent by wlad itself") \
 	X(echo_answered, "echo requests to a service address answered") \

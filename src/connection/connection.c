@@ -243,6 +243,13 @@ enter_record(struct connection_table *table, const struct connection *filled,
 	*out = c;
 }
 
+static void
+evict(struct connection_table *table, struct connection *c)
+{
+	table->evicted++;
+	connection_end(table, c);
+}
+
 /* The record that goes when this one comes: NULL if there is room. */
 static struct connection *
 find_victim(struct connection_table *table, const struct connection_new *what)
@@ -273,7 +280,7 @@ connection_open(struct connection_table *table, const struct connection_new *wha
 	struct connection filled = {.kind = (uint8_t)what->kind};
 	uint64_t hash = connection_index_hash(table, &tuple);
 	enum connection_side side;
-	struct connection *victim;
+	struct connection *victim, *holder = NULL;
 	uint16_t port = 0;
 
 	connection_clock(table, now);
@@ -285,14 +292,18 @@ connection_open(struct connection_table *table, const struct connection_new *wha
 	if (victim == NULL && table->live == table->capacity)
 		return DROP_table_full;
 	if (!connection_is_one_sided(&filled)) {
-		port = connection_port_choose(table, what, random);
+		port = connection_port_choose(table, what, random, &holder);
 		if (port == 0)
 			return DROP_out_of_ports;
 	}
 	if (!fill_record(table, what, port, &filled))
 		return DROP_table_full;
+	if (holder != NULL) {
+		evict(table, holder);
+		victim = find_victim(table, what);
+	}
 	if (victim != NULL)
-		connection_end(table, victim);
+		evict(table, victim);
 	enter_record(table, &filled, hash, out);
 	return DROP_none;
 }

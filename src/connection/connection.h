@@ -34,7 +34,7 @@ enum connection_state {
 	CONNECTION_OPENING, /* TCP: SYN seen, no answer acknowledged; UDP: no reply seen */
 	CONNECTION_ESTABLISHED, /* data may flow both ways */
 	CONNECTION_CLOSING,     /* a FIN seen */
-	CONNECTION_TIME_WAIT,   /* FINs of both sides acknowledged, or RST */
+	CONNECTION_TIME_WAIT,   /* FINs of both sides acknowledged, or RST: it is over */
 	CONNECTION_STATES
 };
 
@@ -118,7 +118,7 @@ struct connection_table *connection_table_new(
 void connection_table_free(struct connection_table *table);
 
 /* A reload changed the timeouts: they hold for the next packet of each connection; for those
- * that are opening, at once. */
+ * that are opening, and those in TIME_WAIT, at once. */
 void connection_table_set_timeouts(
     struct connection_table *table, const struct connection_timeouts *timeouts);
 
@@ -130,13 +130,18 @@ struct connection *connection_find(struct connection_table *table,
  * Enters a connection.  A self port is chosen at random (RFC 6056) from 1024-65535, not in use
  * towards that server from that self address, and for which port_taken() (may be NULL) says no:
  * it names the ports on which the self address offers a service.  A port that was in use
- * towards that server less than two minutes ago is taken only if no other is found.
+ * towards that server less than two minutes ago is taken only if no other is found; then, at
+ * last, that of a connection in TIME_WAIT of which nothing was seen for a second, whose record
+ * ends.  A given port is had in the same way or not at all.
  * If a record with the same client key exists, *out is that one and nothing is entered ("the
  * insert notices"): told apart by *existed.
- * Returns DROP_none, DROP_table_full or DROP_out_of_ports.
- * A full table makes room by ending the oldest unanswered connection (TCP or UDP, of whichever
- * there are more), and no more than a quarter of the table are half-open TCP connections: the
- * change callback is called for the one that is ended.
+ * Returns DROP_none, DROP_table_full (also if there is no room for another address of servers,
+ * services and our own) or DROP_out_of_ports.
+ * A full table makes room by ending the connection that is in TIME_WAIT without a packet for the
+ * longest time, or if there is none the oldest unanswered one (TCP or UDP, of whichever there
+ * are more); no more than a quarter of the table are half-open TCP connections.  Established and
+ * closing ones stay.  The change callback is called for those that are ended, of which there may
+ * be two; nobody is ended for a connection that is refused.
  * The new record is opening and has seen no packet yet: hand its first one to
  * connection_track().  The caller counts it as active.
  */
@@ -221,9 +226,17 @@ uint64_t connection_remaining_ms(const struct connection_table *table,
     const struct connection *c, uint64_t now);
 
 /* Walks all live records: start with *cursor = 0, NULL at the end.  Records may end between
- * calls. */
+ * calls.  After many have ended, a call may pass over millions of free ones. */
 struct connection *connection_walk(
     struct connection_table *table, uint32_t *cursor);
+
+/* The same a part at a time: looks at no more than *budget records, free or live, and takes
+ * them from it.  NULL if it is used up, or with *done at the end. */
+struct connection *connection_walk_some(struct connection_table *table,
+    uint32_t *cursor, uint32_t *budget, bool *done);
+
+/* Connections that connection_open() has ended to make room, since the start. */
+uint64_t connection_table_evicted(const struct connection_table *table);
 
 void connection_table_counts(
     const struct connection_table *table, struct connection_counts *counts);

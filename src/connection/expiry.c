@@ -7,15 +7,14 @@
  * beyond the wheel waits in the last list.  Only a time that gets nearer moves the record
  * at once.
  *
- * Opening connections, TCP and UDP, have a queue each instead: with the same timeout for all
- * of them it is in the order of expiry, and a full table finds the oldest at its head.  A
- * retransmitted SYN does not move its record; a UDP record goes to the end with each packet.
+ * Opening connections, TCP and UDP, have a queue each instead, and those in TIME_WAIT one:
+ * with the same timeout for all of them it is in the order of expiry, and a full table finds
+ * the oldest at its head.  A retransmitted SYN does not move its record; one of UDP, and one
+ * in TIME_WAIT, goes to the end with each packet.
  *
  * Lists are doubly linked by index; at both ends stands the number of the list.
  */
 #include "connection/internal.h"
-
-#include <netinet/in.h>
 
 #define LIST_MARK UINT32_C(0x80000000)
 
@@ -102,11 +101,10 @@ link_back(struct connection_table *table, struct connection *c, uint32_t list)
 void
 connection_queue_link(struct connection_table *table, struct connection *c)
 {
-	uint32_t slot;
+	uint32_t slot, queue = connection_queue_of(c);
 
-	if (c->flags & FLAG_OPENING) {
-		link_back(table, c,
-		    c->protocol == IPPROTO_TCP ? QUEUE_TCP : QUEUE_UDP);
+	if (queue != NO_QUEUE) {
+		link_back(table, c, queue);
 		return;
 	}
 	slot = slot_for(&table->queues, c->expires);
@@ -118,7 +116,7 @@ void
 connection_queue_unlink(struct connection_table *table, struct connection *c)
 {
 	struct connection_queues *q = &table->queues;
-	uint32_t list;
+	uint32_t list, queue = connection_queue_of(c);
 
 	if (!is_list(c->queue_prev))
 		table->records[c->queue_prev].queue_next = c->queue_next;
@@ -130,8 +128,8 @@ connection_queue_unlink(struct connection_table *table, struct connection *c)
 		q->last[list - WHEEL_SLOTS] = c->queue_prev;
 	else if (is_list(c->queue_prev))
 		clear_slot(q, list);
-	if (c->flags & FLAG_OPENING)
-		q->count[c->protocol == IPPROTO_TCP ? 0 : QUEUE_UDP - WHEEL_SLOTS]--;
+	if (queue != NO_QUEUE)
+		q->count[queue - WHEEL_SLOTS]--;
 }
 
 static struct connection *
@@ -142,19 +140,28 @@ oldest(struct connection_table *table, uint32_t list)
 	return is_list(first) ? NULL : &table->records[first];
 }
 
-/* A flood makes its own queue the longer one: it pays, not the other. */
+static inline uint32_t
+count_of(const struct connection_table *table, uint32_t queue)
+{
+	return table->queues.count[queue - WHEEL_SLOTS];
+}
+
+/* What is over harms nobody when it goes.  Of those that open, a flood makes its own queue the
+ * longer one: it pays, not the other. */
 struct connection *
 connection_queue_victim(struct connection_table *table)
 {
-	const uint32_t *count = table->queues.count;
-
-	return oldest(table, count[0] >= count[1] ? QUEUE_TCP : QUEUE_UDP);
+	if (count_of(table, QUEUE_TIME_WAIT) > 0)
+		return oldest(table, QUEUE_TIME_WAIT);
+	return oldest(table,
+	    count_of(table, QUEUE_TCP) >= count_of(table, QUEUE_UDP) ? QUEUE_TCP
+								     : QUEUE_UDP);
 }
 
 struct connection *
 connection_queue_excess(struct connection_table *table)
 {
-	if (table->queues.count[0] < table->capacity / 4)
+	if (count_of(table, QUEUE_TCP) < table->capacity / 4)
 		return NULL;
 	return oldest(table, QUEUE_TCP);
 }
@@ -164,11 +171,16 @@ uint32_t
 connection_queue_deadline(
     const struct connection_table *table, const struct connection *c)
 {
-	if (!(c->flags & FLAG_OPENING))
-		return c->expires + 1;
-	if (c->protocol == IPPROTO_TCP)
+	switch (connection_queue_of(c)) {
+	case QUEUE_TCP:
 		return c->opened + table->ticks.tcp_opening + 1;
-	return c->touched + table->ticks.udp_opening + 1;
+	case QUEUE_UDP:
+		return c->touched + table->ticks.udp_opening + 1;
+	case QUEUE_TIME_WAIT:
+		return c->touched + table->ticks.tcp_time_wait + 1;
+	default:
+		return c->expires + 1;
+	}
 }
 
 /* The next tick from the cursor on whose list is not empty; NIL if none. */
@@ -197,9 +209,9 @@ next_in_wheel(const struct connection_queues *q)
 	return q->cursor + (slot - at) % WHEEL_SLOTS;
 }
 
-/* Opening connections that have not been answered in time. */
+/* Opening connections that have not been answered in time, and those that are over. */
 static uint32_t
-expire_opening(struct connection_table *table, uint32_t list, uint32_t budget)
+expire_queue(struct connection_table *table, uint32_t list, uint32_t budget)
 {
 	uint32_t ended = 0;
 	struct connection *c;
@@ -244,11 +256,11 @@ expire_wheel(struct connection_table *table, uint32_t budget)
 uint32_t
 connection_expire(struct connection_table *table, uint64_t now, uint32_t budget)
 {
-	uint32_t ended;
+	uint32_t list, ended = 0;
 
 	connection_clock(table, now);
-	ended = expire_opening(table, QUEUE_TCP, budget);
-	ended += expire_opening(table, QUEUE_UDP, budget - ended);
+	for (list = QUEUE_TCP; list < QUEUE_LISTS; list++)
+		ended += expire_queue(table, list, budget - ended);
 	return ended + expire_wheel(table, budget - ended);
 }
 

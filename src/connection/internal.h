@@ -4,7 +4,7 @@
  *   connection.c  the table, and the life of a record: opened, ended
  *   index.c       the hash index of both directions
  *   ports.c       the choice of a self port
- *   expiry.c      who expires when: the timer wheel and the queues of opening connections
+ *   expiry.c      who expires when, and who goes first: the timer wheel and the queues
  *   track.c       what a packet does to a record
  *   tcp.c         the same for TCP's states
  *   view.c        what control sees
@@ -12,6 +12,8 @@
  */
 #ifndef WLAD_CONNECTION_INTERNAL_H
 #define WLAD_CONNECTION_INTERNAL_H
+
+#include <netinet/in.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,7 +29,7 @@
 /* struct connection, flags */
 #define FLAG_LIVE 0x01 /* in use */
 #define FLAG_OPENING \
-	0x02 /* in a queue of opening connections, not in the wheel */
+	0x02 /* in a queue of opening connections: never answered */
 #define FLAG_CLIENT_SEQ 0x04 /* client_seq is known */
 #define FLAG_SERVER_SEQ \
 	0x08 /* server_seq is known: the server's SYN was seen */
@@ -44,11 +46,13 @@
 #define WHEEL_SLOTS 4096
 #define WHEEL_WORDS (WHEEL_SLOTS / 64)
 
-/* Numbers of the lists: first the wheel's, then the queues of opening connections. */
+/* Numbers of the lists: first the wheel's, then the queues. */
 enum {
-	QUEUE_TCP = WHEEL_SLOTS, /* by time of opening */
-	QUEUE_UDP,               /* by time of the last packet */
-	QUEUE_LISTS
+	QUEUE_TCP = WHEEL_SLOTS, /* opening; by time of opening */
+	QUEUE_UDP,               /* opening; by time of the last packet */
+	QUEUE_TIME_WAIT,         /* over; by time of the last packet */
+	QUEUE_LISTS,
+	NO_QUEUE /* in the wheel */
 };
 
 struct connection_queues {
@@ -77,6 +81,7 @@ struct connection_table {
 	struct pool pool;
 
 	uint32_t live;
+	uint64_t evicted; /* records ended to make room */
 	uint32_t fresh; /* records from here on were never used */
 	uint32_t free; /* first record that was given back, linked by queue_next */
 
@@ -87,6 +92,7 @@ struct connection_table {
 
 	uint32_t *freed; /* ports freed lately, see ports.c */
 	uint32_t freed_mask;
+	bool ports_scarce; /* the last search for one found none that had rested */
 
 	connection_port_taken *port_taken;
 	void *port_taken_arg;
@@ -125,10 +131,12 @@ void connection_index_insert(struct connection_table *table,
 void connection_index_remove(struct connection_table *table,
     struct connection *c, enum connection_side side, uint64_t hash);
 
-/* ports.c.  Chooses a port if what->self.port is 0, else sees whether that one is free.
- * Returns the port, 0 if there is none. */
+/* ports.c.  Chooses a port if what->self.port is 0, else sees whether that one may be had.
+ * Returns the port, 0 if there is none.  *holder is the record in TIME_WAIT that has to end
+ * for it, NULL if the port is free. */
 uint16_t connection_port_choose(struct connection_table *table,
-    const struct connection_new *what, struct random *random);
+    const struct connection_new *what, struct random *random,
+    struct connection **holder);
 
 /* A port whose server side had that hash is free from now on. */
 void connection_port_freed(struct connection_table *table, uint64_t hash);
@@ -136,7 +144,8 @@ void connection_port_freed(struct connection_table *table, uint64_t hash);
 /* expiry.c */
 void connection_queues_init(struct connection_queues *queues);
 
-/* Enters a record by its flags, protocol and expires; takes it out again. */
+/* Enters a record by its state, flags, protocol and expires, none of which changes until it
+ * has been taken out again; but for expires, which may be put off. */
 void connection_queue_link(struct connection_table *table, struct connection *c);
 void connection_queue_unlink(
     struct connection_table *table, struct connection *c);
@@ -145,7 +154,7 @@ void connection_queue_unlink(
 uint32_t connection_queue_deadline(
     const struct connection_table *table, const struct connection *c);
 
-/* The opening record that goes first when room is needed, NULL if there is none. */
+/* The record that goes first when room is needed, NULL if there is none. */
 struct connection *connection_queue_victim(struct connection_table *table);
 
 /* The oldest half-open TCP record if there are too many to add one, else NULL. */
@@ -158,7 +167,8 @@ void connection_clock(struct connection_table *table, uint64_t now);
 uint32_t connection_timeout(
     const struct connection_table *table, const struct connection *c);
 
-/* Changes the state, tells the listener, moves a record that has been answered to the wheel. */
+/* Changes the state, tells the listener, moves a record that has been answered, or is over,
+ * to where it waits from now on. */
 void connection_set_state(struct connection_table *table, struct connection *c,
     enum connection_state state);
 
@@ -170,6 +180,16 @@ static inline uint32_t
 connection_index(const struct connection_table *table, const struct connection *c)
 {
 	return (uint32_t)(c - table->records);
+}
+
+/* The queue a record is in.  One that was reset before it was answered stays among the
+ * opening ones. */
+static inline uint32_t
+connection_queue_of(const struct connection *c)
+{
+	if (c->flags & FLAG_OPENING)
+		return c->protocol == IPPROTO_TCP ? QUEUE_TCP : QUEUE_UDP;
+	return c->state == CONNECTION_TIME_WAIT ? QUEUE_TIME_WAIT : NO_QUEUE;
 }
 
 /* Packets of the server do not pass here (by rule 2; by rule 3 some do). */

@@ -1,6 +1,14 @@
 /*
  * The choice of a self port (RFC 6056, algorithm 1: random): one that is not in use from that
  * self address towards that server, so that each server has the whole range to itself.
+ *
+ * A record in TIME_WAIT holds its port for two minutes, and 64512 ports are 537 connections a
+ * second and no more.  So where none is free, that of a connection that is over is taken, the
+ * oldest that was met.  The server may have it in its own TIME_WAIT: then it takes the SYN if
+ * its timestamp or sequence number is later (RFC 6191; RFC 9293, 3.6.1), else it answers with
+ * an acknowledgement, the client resets what it has never heard of, and its next SYN,
+ * a second later, opens.  Late packets of the old connection fall outside the new one's windows
+ * but for bad luck; after a second without a packet there are hardly any.
  */
 #include "connection/internal.h"
 
@@ -9,13 +17,30 @@
 
 /*
  * Random tries find a port as long as a few percent are free (of 97 % in use, 64 tries
- * miss one time in seven); the walk finds the last few.  Both are bounded, since a
- * flood towards a server without free ports must not cost more than another one.
+ * miss one time in seven); the walk finds the last few where there is nothing that is over.
+ * Both are bounded, since a flood towards a server without free ports must not cost more
+ * than another one.  After a search that found no better than a port that was just in use,
+ * the next ones give up sooner: at thousands of connections a second all ports are like that.
  */
 #define RANDOM_TRIES 64
+#define SCARCE_TRIES 8
 #define WALK_TRIES   256
 
 #define FREED_TICKS (120 * TICKS_PER_SECOND)
+
+/* Without a packet, until the port of a connection that is over may be had; a tick is the
+ * rounding. */
+#define QUIET_TICKS (1 * TICKS_PER_SECOND + 1)
+
+/* A search: what for, and what was met. */
+struct search {
+	struct connection_table *table;
+	const struct connection_new *what;
+	struct connection_tuple tuple; /* of the server side that is tried */
+	uint64_t hash;
+	uint16_t lately;         /* a free port that was freed lately, 0 if none */
+	struct connection *over; /* the quietest in TIME_WAIT, NULL if none */
+};
 
 /*
  * Ports freed lately, by the hash of their server side: a direct-mapped memory of 16 bits of
@@ -58,59 +83,123 @@ is_own_client_side(
 }
 
 static bool
-is_free(struct connection_table *table, const struct connection_new *what,
-    const struct connection_tuple *tuple, uint64_t hash)
+may_choose(const struct search *s)
 {
-	enum connection_side side;
+	const struct connection_table *table = s->table;
+	struct addr self = {
+	    .ip = s->what->self.ip,
+	    .port = s->tuple.destination_port,
+	};
 
-	return connection_index_find(table, tuple, hash, &side) == NULL &&
-	    !is_own_client_side(what, tuple);
+	return s->what->self.port != 0 || table->port_taken == NULL ||
+	    !table->port_taken(table->port_taken_arg, &self, s->what->protocol);
 }
 
-static bool
-may_choose(struct connection_table *table, const struct connection_new *what,
-    uint16_t port)
+static void
+try_port(struct search *s, uint16_t port)
 {
-	struct addr self = {.ip = what->self.ip, .port = port};
+	s->tuple.destination_port = port;
+	s->hash = connection_index_hash(s->table, &s->tuple);
+}
 
-	return table->port_taken == NULL ||
-	    !table->port_taken(table->port_taken_arg, &self, what->protocol);
+/* Nothing is held against the port that is tried.  If that is a connection that is over, it is
+ * kept in mind. */
+static bool
+is_free(struct search *s)
+{
+	enum connection_side side = CONNECTION_FROM_CLIENT;
+	struct connection *c =
+	    connection_index_find(s->table, &s->tuple, s->hash, &side);
+
+	if (c == NULL)
+		return !is_own_client_side(s->what, &s->tuple) && may_choose(s);
+	if (c->state == CONNECTION_TIME_WAIT && side == CONNECTION_FROM_SERVER &&
+	    s->table->tick - c->touched >= QUIET_TICKS &&
+	    (s->over == NULL || c->touched < s->over->touched) &&
+	    !is_own_client_side(s->what, &s->tuple) && may_choose(s))
+		s->over = c;
+	return false;
+}
+
+/* A port that has not been in use for a while; else the search knows the next best. */
+static uint16_t
+find_at_random(struct search *s, struct random *random)
+{
+	bool *scarce = &s->table->ports_scarce;
+	uint32_t i;
+	bool lately;
+
+	for (i = 0; i < RANDOM_TRIES; i++) {
+		if (i >= SCARCE_TRIES && *scarce &&
+		    (s->lately != 0 || s->over != NULL))
+			return 0;
+		try_port(s,
+		    (uint16_t)(PORT_FIRST + random_below(random, PORT_COUNT)));
+		lately = is_freed_lately(s->table, s->hash);
+		if ((lately && s->lately != 0) || !is_free(s))
+			continue;
+		if (!lately) {
+			*scarce = false;
+			return s->tuple.destination_port;
+		}
+		s->lately = s->tuple.destination_port;
+	}
+	*scarce = true;
+	return 0;
+}
+
+static uint16_t
+find_by_walk(struct search *s, struct random *random)
+{
+	uint32_t i, port = random_below(random, PORT_COUNT);
+
+	for (i = 0; i < WALK_TRIES; i++, port++) {
+		try_port(s, (uint16_t)(PORT_FIRST + port % PORT_COUNT));
+		if (is_free(s))
+			return s->tuple.destination_port;
+	}
+	return 0;
+}
+
+static uint16_t
+find_port(struct search *s, struct random *random)
+{
+	uint16_t port = find_at_random(s, random);
+
+	if (port == 0)
+		port = s->lately;
+	if (port == 0 && s->over == NULL)
+		port = find_by_walk(s, random);
+	return port;
 }
 
 uint16_t
 connection_port_choose(struct connection_table *table,
-    const struct connection_new *what, struct random *random)
+    const struct connection_new *what, struct random *random,
+    struct connection **holder)
 {
-	struct connection_tuple t = {
-	    .source = what->server.ip,
-	    .destination = what->self.ip,
-	    .source_port = what->server.port,
-	    .destination_port = what->self.port,
-	    .protocol = what->protocol,
+	struct search s = {
+	    .table = table,
+	    .what = what,
+	    .tuple =
+		{
+		    .source = what->server.ip,
+		    .destination = what->self.ip,
+		    .source_port = what->server.port,
+		    .protocol = what->protocol,
+		},
 	};
-	uint32_t i, port;
-	uint64_t hash;
+	uint16_t port;
 
+	*holder = NULL;
 	if (what->self.port != 0) {
-		hash = connection_index_hash(table, &t);
-		return is_free(table, what, &t, hash) ? what->self.port : 0;
+		try_port(&s, what->self.port);
+		port = is_free(&s) ? what->self.port : 0;
+	} else {
+		port = find_port(&s, random);
 	}
-	for (i = 0; i < RANDOM_TRIES; i++) {
-		t.destination_port =
-		    (uint16_t)(PORT_FIRST + random_below(random, PORT_COUNT));
-		hash = connection_index_hash(table, &t);
-		if (!is_freed_lately(table, hash) &&
-		    is_free(table, what, &t, hash) &&
-		    may_choose(table, what, t.destination_port))
-			return t.destination_port;
-	}
-	port = random_below(random, PORT_COUNT);
-	for (i = 0; i < WALK_TRIES; i++, port++) {
-		t.destination_port = (uint16_t)(PORT_FIRST + port % PORT_COUNT);
-		hash = connection_index_hash(table, &t);
-		if (is_free(table, what, &t, hash) &&
-		    may_choose(table, what, t.destination_port))
-			return t.destination_port;
-	}
-	return 0;
+	if (port != 0 || s.over == NULL)
+		return port;
+	*holder = s.over;
+	return s.over->self_port;
 }

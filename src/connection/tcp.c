@@ -15,7 +15,8 @@
  * Of sequence numbers we know the next one expected from each end.  Window scales are not
  * kept; a number is taken for genuine within 1 MiB of it.  A forged RST that
  * hits this (one in 2048) costs the record its state, not the connection: its ends compare
- * exactly (RFC 5961), and while they go on talking each packet keeps the record alive.
+ * exactly (RFC 5961), and while they go on talking each packet keeps the record alive, and
+ * behind all the others in TIME_WAIT where room is needed.
  */
 #include "connection/internal.h"
 

@@ -1,8 +1,6 @@
 /*
  * What a packet does to the record of its connection.
  */
-#include <netinet/in.h>
-
 #include "connection/internal.h"
 
 #define PORT_DNS 53
@@ -42,13 +40,18 @@ connection_set_state(struct connection_table *table, struct connection *c,
     enum connection_state state)
 {
 	bool before = connection_is_active(c);
+	bool opening = c->flags & FLAG_OPENING;
+	bool moves = opening ? state == CONNECTION_ESTABLISHED
+			     : state == CONNECTION_TIME_WAIT;
 
+	if (moves)
+		connection_queue_unlink(table, c);
 	table->by_state[c->state]--;
 	table->by_state[state]++;
 	c->state = (uint8_t)state;
-	if (c->flags & FLAG_OPENING && state == CONNECTION_ESTABLISHED) {
-		connection_queue_unlink(table, c);
+	if (moves) {
 		c->flags &= (uint8_t)~FLAG_OPENING;
+		c->touched = table->tick;
 		c->expires = table->tick + connection_timeout(table, c);
 		connection_queue_link(table, c);
 	}
@@ -69,13 +72,26 @@ track_datagram(struct connection_table *table, struct connection *c,
 		connection_set_state(table, c, CONNECTION_ESTABLISHED);
 }
 
+/* Whether the record is elsewhere in its list, or in another one, if it gets its time now. */
+static bool
+moves_by_packet(const struct connection_table *table, const struct connection *c)
+{
+	switch (connection_queue_of(c)) {
+	case QUEUE_TCP:
+		return false;
+	case QUEUE_UDP:
+	case QUEUE_TIME_WAIT:
+		return c->touched != table->tick;
+	default:
+		return table->tick + connection_timeout(table, c) < c->expires;
+	}
+}
+
 /* Gives the record its time, from now on. */
 static void
 refresh(struct connection_table *table, struct connection *c)
 {
-	bool moves = c->flags & FLAG_OPENING
-	    ? c->protocol == IPPROTO_UDP && c->touched != table->tick
-	    : table->tick + connection_timeout(table, c) < c->expires;
+	bool moves = moves_by_packet(table, c);
 
 	if (moves)
 		connection_queue_unlink(table, c);

@@ -60,16 +60,35 @@ connection_remaining_ms(const struct connection_table *table,
 }
 
 struct connection *
-connection_walk(struct connection_table *table, uint32_t *cursor)
+connection_walk_some(struct connection_table *table, uint32_t *cursor,
+    uint32_t *budget, bool *done)
 {
 	struct connection *c;
 
-	while (*cursor < table->fresh) {
+	for (*done = false; *cursor < table->fresh && *budget > 0; --*budget) {
 		c = &table->records[(*cursor)++];
-		if (c->flags & FLAG_LIVE)
+		if (c->flags & FLAG_LIVE) {
+			--*budget;
 			return c;
+		}
 	}
+	*done = *cursor >= table->fresh;
 	return NULL;
+}
+
+struct connection *
+connection_walk(struct connection_table *table, uint32_t *cursor)
+{
+	uint32_t budget = UINT32_MAX;
+	bool done;
+
+	return connection_walk_some(table, cursor, &budget, &done);
+}
+
+uint64_t
+connection_table_evicted(const struct connection_table *table)
+{
+	return table->evicted;
 }
 
 void

@@ -27,7 +27,6 @@
 #include "control/peer.h"
 #include "control/server_internal.h"
 
-#define CLIENTS_MAX  64
 #define INPUT_MAX    (4 * CONTROL_LINE_MAX) /* octets read ahead */
 #define IDLE_SECONDS 30.0
 #define TOO_MANY     "err 4 too many clients\n"
@@ -55,12 +54,17 @@ free_answer(const void *data, size_t len, void *arg)
 static void
 client_answer(struct client *client)
 {
+	struct request *request = client->request;
+	enum log_level level = request->stream_level;
+	bool stream;
+	char *answer;
 	size_t len;
-	char *answer = request_answer(client->request, &len);
-	bool stream = client->request->error == 0 && client->request->stream && !client->no_more;
-	enum log_level level = client->request->stream_level;
 
-	request_free(client->request);
+	if (request->stream && client->control->monitors_count >= MONITORS_MAX)
+		request_fail(request, CONTROL_FAILED, "too many monitors");
+	answer = request_answer(request, &len);
+	stream = request->error == 0 && request->stream && !client->no_more;
+	request_free(request);
 	client->request = NULL;
 	if (evbuffer_add_reference(bufferevent_get_output(client->bev), answer, len, free_answer,
 	        answer) < 0)

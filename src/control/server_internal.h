@@ -17,6 +17,9 @@
 #include "control/listener.h"
 #include "control/sampler.h"
 
+#define CLIENTS_MAX  64
+#define MONITORS_MAX 32 /* of them: those that stay for good must not keep the others out */
+
 struct bufferevent;
 struct evconnlistener;
 

@@ -183,15 +183,20 @@ view_connections(struct request *request)
 	struct connections_walk *walk = &request->walk;
 	struct connection_table *table = request->parts->connections;
 	const struct connection *c = NULL;
+	uint32_t budget = BUDGET;
+	bool done = true;
 
 	if (!walk->started && walk_start(request) < 0)
 		return;
-	for (int budget = BUDGET; budget > 0; budget--) {
-		c = table != NULL ? connection_walk(table, &walk->cursor) : NULL;
-		if (c == NULL) {
+	for (;;) {
+		if (table != NULL)
+			c = connection_walk_some(table, &walk->cursor, &budget, &done);
+		if (c == NULL && done) {
 			walk_end(request, false);
 			return;
 		}
+		if (c == NULL)
+			break;
 		if (!is_wanted(request, c))
 			continue;
 		if (walk->listed == walk->limit) {
@@ -200,7 +205,7 @@ view_connections(struct request *request)
 		}
 		view_connection(request, c);
 		walk->listed++;
-		budget -= LISTED_COST;
+		budget -= budget < LISTED_COST ? budget : LISTED_COST;
 	}
 	request->again = true;
 }

@@ -1,8 +1,9 @@
 /*
  * raw: the other way out: packets with their headers, by raw IP sockets.
  *
- * One file an OS: raw_linux.c, raw_bsd.c; used by io.c and the test.  To the kernel the packets are its own: it
- * routes them without forwarding them.  Sockets only send, and never wait.
+ * One file an OS: raw_linux.c, raw_bsd.c; used by io.c and the test.  To the kernel the
+ * packets are its own: it routes them without forwarding them.  The sockets only send, and
+ * never wait.
  */
 #ifndef WLAD_IO_RAW_H
 #define WLAD_IO_RAW_H

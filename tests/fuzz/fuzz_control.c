@@ -153,13 +153,13 @@ check_answer(const char *answer, size_t len)
 static void
 check_event(const char *line, size_t len)
 {
-	char *text = xcalloc(1, len + 1);
+	char *copy = xcalloc(1, len + 1);
 	struct json json;
 	json_t *root;
 
-	memcpy(text, line, len);
+	memcpy(copy, line, len);
 	json_init(&json);
-	event_json(&json, LOG_LEVEL_INFO, text, 1);
+	event_json(&json, LOG_LEVEL_INFO, copy, 1);
 	if (memchr(json.data, '\n', json.len) != json.data + json.len - 1)
 		abort();
 	root = json_loadb(json.data, json.len, JSON_REJECT_DUPLICATES, NULL);
@@ -167,7 +167,7 @@ check_event(const char *line, size_t len)
 		abort();
 	json_decref(root);
 	json_fini(&json);
-	free(text);
+	free(copy);
 }
 
 int

@@ -71,7 +71,7 @@ class Client:
     def data(self, sport, dport=None, seq=1001, ack=5001, payload=b""):
         return self.send(TCP(sport=sport, dport=dport or self.dport, flags="A", seq=seq, ack=ack) / Raw(payload))
 
-    def finish(self, sport, at):
+    def finish(self, sport):
         """The client ends the connection; it is no longer in flight."""
         self.send(TCP(sport=sport, dport=self.dport, flags="FA", seq=1001, ack=5001))
 
@@ -121,7 +121,7 @@ def test_limits_are_hard(driver, scheduler):
     assert refused.dst == client.address and refused[TCP].flags == "RA"
     assert driver.counters(0)["drop.no_server"] == 1
     ended = got.index(v4(2))
-    client.finish(40000 + ended, v4(2))
+    client.finish(40000 + ended)
     assert client.connect(41001).dst == v4(2)
     assert client.syn(41002).dst == client.address
     # those that exist go on
@@ -174,7 +174,7 @@ def test_least_connections_follows_ends(driver):
     got = [client.connect(40000 + i).dst for i in range(6)]
     assert got == [v4(1), v4(2)] * 3
     for i in (0, 2, 4):
-        client.finish(40000 + i, v4(1))
+        client.finish(40000 + i)
     assert [client.connect(41000 + i).dst for i in range(3)] == [v4(1)] * 3
 
 

@@ -297,8 +297,7 @@ def test_too_large_fragments_that_may_not_be_cut(sites):
     assert drops(sites, 0) == {"too_big": 1}
 
 
-@pytest.mark.parametrize("length", [1405, 1472, 4000, 8192, 40000, 65507])
-@pytest.mark.parametrize("is_partial", [0, 1])
+@pytest.mark.parametrize("length, is_partial", [(1405, 0), (1405, 1), (1472, 0), (1472, 1), (4000, 0), (8192, 0), (40000, 0), (65507, 0)])
 def test_ipv4_is_cut_for_the_transfer_path(sites, length, is_partial):
     """Don't fragment clear: a packet, and a fragment, that is too large is cut, and arrives in full."""
     rng = random.Random(length)
@@ -308,8 +307,6 @@ def test_ipv4_is_cut_for_the_transfer_path(sites, length, is_partial):
     if length <= 1472:  # one packet
         whole = IP(src=flow.client, dst=flow.service, id=500) / UDP(sport=CLIENT_PORT, dport=53) / Raw(payload)
         came = [partial(whole) if is_partial else bytes(whole)]
-    elif is_partial:
-        pytest.skip("fragments have their checksum")
     else:
         came = cut(4, flow.client, flow.service, data, 1480, 500)
     for octets in came:

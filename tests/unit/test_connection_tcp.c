@@ -511,6 +511,51 @@ test_random_packets(void **state)
 	}
 }
 
+/* Counted, and a sign of life; what stands where a header would be is data. */
+static void
+test_later_fragments(void **state)
+{
+	struct connection_table *table = table_of(64);
+	struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 1);
+	struct connection_event event = {.side = CONNECTION_FROM_SERVER,
+	    .tcp_flags = RST | FIN | SYN | ACK,
+	    .tcp_seq = 5001,
+	    .tcp_ack = 99999,
+	    .payload = 1000,
+	    .len = 1480,
+	    .later_fragment = true};
+	struct random random;
+	struct connection *c, before;
+	uint64_t now = START;
+
+	(void)state;
+	random_init(&random, 1);
+	c = open_new(table, &what, &random, now);
+	establish(table, c, now);
+	before = *c;
+	now += 100 * CLOCK_SECOND;
+	for (event.side = CONNECTION_FROM_CLIENT; event.side <= CONNECTION_FROM_SERVER; event.side++)
+		connection_track(table, c, &event, now);
+	assert_int_equal(c->state, CONNECTION_ESTABLISHED);
+	assert_int_equal(c->flags, before.flags);
+	assert_int_equal(c->client_seq, before.client_seq);
+	assert_int_equal(c->server_seq, before.server_seq);
+	assert_int_equal(c->packets, before.packets + 2);
+	assert_int_equal(c->bytes, before.bytes + 2 * 1480);
+	assert_int_equal(connection_idle_ms(table, c, now), 0);
+
+	/* a reply is one only with the header that says whose */
+	what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 2);
+	c = open_new(table, &what, &random, now);
+	event.side = CONNECTION_FROM_SERVER;
+	connection_track(table, c, &event, now);
+	assert_int_equal(c->state, CONNECTION_OPENING);
+	event.later_fragment = false;
+	connection_track(table, c, &event, now);
+	assert_int_equal(c->state, CONNECTION_ESTABLISHED);
+	connection_table_free(table);
+}
+
 int
 main(void)
 {
@@ -520,6 +565,7 @@ main(void)
 	    cmocka_unit_test(test_datagrams_do_not_reopen),
 	    cmocka_unit_test(test_forged_packets_do_not_pin_records),
 	    cmocka_unit_test(test_random_packets),
+	    cmocka_unit_test(test_later_fragments),
 	};
 
 	return cmocka_run_group_tests_name("connection_tcp", tests, NULL, NULL);

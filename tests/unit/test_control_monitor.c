@@ -236,6 +236,28 @@ test_slow(void **arg)
 	reader_fini(&quick);
 }
 
+/* Monitors stay for good: there is room for others beside as many as there can be. */
+static void
+test_too_many(void **arg)
+{
+	struct reader monitors[32], r = {.fd = dial()};
+
+	(void)arg;
+	for (int i = 0; i < 32; i++)
+		monitors[i] = begin("monitor\n");
+	say(r.fd, "monitor\nversion\n", 16);
+	read_answers(&r, 2);
+	assert_memory_equal(r.data, "err 4 too many monitors\nok ", 27);
+	/* one leaves, and when that is noticed there is room again */
+	assert_int_equal(shutdown(monitors[31].fd, SHUT_WR), 0);
+	read_until(&monitors[31], NULL);
+	say(r.fd, "monitor\n", 8);
+	read_until(&r, HEAD);
+	for (int i = 0; i < 32; i++)
+		reader_fini(&monitors[i]);
+	reader_fini(&r);
+}
+
 /* Clients that close or shut down end it; with the last one the log is not listened to. */
 static void
 test_leave(void **arg)
@@ -311,6 +333,68 @@ test_reloaded(void **arg)
 
 /* ---- wladmctl's client ---- */
 
+/* Whoever answers at the path says this and hangs up; what the client makes of it. */
+static enum client_status
+meet_liar(const char *says, size_t len, client_line *handler, unsigned *lines)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), status;
+	struct client_answer answer;
+	enum client_status result;
+	pid_t pid;
+
+	strcpy(address.sun_path, t.path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int client = accept(fd, NULL, NULL);
+
+		_exit(send(client, says, len, MSG_NOSIGNAL) < 0);
+	}
+	close(fd);
+	result = client_stream(t.path, "monitor", handler, lines, &answer);
+	free(answer.text);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(unlink(t.path), 0);
+	return result;
+}
+
+static int
+take_all(void *arg, const char *line, size_t len)
+{
+	unsigned *lines = arg;
+
+	assert_int_equal(strlen(line), len);
+	++*lines;
+	return 0;
+}
+
+static void
+test_liars(void **arg)
+{
+	static char endless[CLIENT_STREAM_LINE_MAX + 10];
+	unsigned lines = 0;
+
+	(void)arg;
+	control_free(t.control);
+	t.control = NULL;
+	assert_int_equal(meet_liar("ok stream\na\n\nhalf", 17, take_all, &lines),
+	    CLIENT_NO_DAEMON);
+	assert_int_equal(lines, 2); /* an empty one is one; the half is none */
+	assert_int_equal(meet_liar("ok stream\n", 10, take_all, &lines), CLIENT_NO_DAEMON);
+	assert_int_equal(meet_liar("ok str", 6, take_all, &lines), CLIENT_FAILED);
+	assert_int_equal(meet_liar("", 0, take_all, &lines), CLIENT_FAILED);
+	assert_int_equal(meet_liar("HTTP/1.0 200\n", 13, take_all, &lines), CLIENT_FAILED);
+	assert_int_equal(meet_liar("err 4 no\n", 9, take_all, &lines), CLIENT_REFUSED);
+	assert_int_equal(lines, 2);
+	memset(endless, 'x', sizeof(endless));
+	memcpy(endless, HEAD, strlen(HEAD));
+	assert_int_equal(meet_liar(endless, sizeof(endless), take_all, &lines), CLIENT_FAILED);
+	assert_int_equal(lines, 2);
+}
+
 static int
 take_two(void *arg, const char *line, size_t len)
 {
@@ -319,17 +403,6 @@ take_two(void *arg, const char *line, size_t len)
 	if (strlen(line) != len || strncmp(line, "{\"schema\":1,", 12) != 0)
 		_exit(10);
 	return ++*lines == 2;
-}
-
-static int
-take_all(void *arg, const char *line, size_t len)
-{
-	unsigned *lines = arg;
-
-	(void)line;
-	(void)len;
-	++*lines;
-	return 0;
 }
 
 static int
@@ -405,11 +478,13 @@ main(void)
 		T(test_pipelined),
 		T(test_no_idle_limit),
 		T(test_slow),
+		T(test_too_many),
 		T(test_leave),
 		T(test_shut_before),
 		T(test_stop),
 		T(test_reloaded),
 		T(test_client),
+		T(test_liars),
 	};
 #undef T
 

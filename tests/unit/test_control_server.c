@@ -471,7 +471,8 @@ test_client_parse(void **arg)
 		{"err 2 no\n", 2, 0}, {"ok \n", -1, 0}, {"ok x\n", -1, 0}, {"ok -1\n", -1, 0},
 		{"ok 1 \n", -1, 0}, {"ok 99999999999999999999999999\n", -1, 0},
 		{"ok 67108865\n", -1, 0}, {"ok 67108864\n", 1, 67108864}, {"HTTP/1.0 200\n", -1, 0},
-		{"\n", -1, 0}, {"err\n", -1, 0},
+		{"\n", -1, 0}, {"err\n", -1, 0}, {"ok stream\n", 3, 0}, {"ok stream", 0, 0},
+		{"ok stream\n{}\n", 3, 0}, {"ok streams\n", -1, 0}, {"ok stream \n", -1, 0},
 	};
 	char endless[2000];
 	size_t head, body;
