@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +22,11 @@ struct run {
 	uint64_t seed;
 	uint32_t capacity;
 	uint32_t clients, services, servers, selves;
-	uint32_t port_step; /* only each so manieth port may be chosen */
+	uint32_t port_step; /* only each so manieth port may be chosen: 1, or 256, as the walk goes */
 	uint32_t operations;
-	uint32_t open, end; /* shares of the operations, of 100 */
+	uint32_t open, end, finish; /* shares of the operations, of 100 */
 	uint32_t jump;      /* largest step of the time, milliseconds */
+	bool tcp_only;
 };
 
 struct entry {
@@ -48,10 +50,18 @@ struct model {
 	int64_t active; /* as a load table would count it */
 	/* what the callback was told during the operation */
 	uint32_t ended;
-	struct entry last_ended;
+	struct entry gone[2]; /* the first ones that ended */
 	/* how often each outcome came: a test that never gets there tests nothing */
 	uint32_t opened, existed, refused_full, refused_ports, evicted, expired,
-	    found, missed;
+	    found, missed, evicted_over, ports_taken;
+};
+
+/* Of whom a record is ended for a new one. */
+enum group { OTHERS, OPENING_TCP, OPENING_UDP, OVER, GROUPS };
+
+/* Connections there are, before one is opened. */
+struct census {
+	uint32_t live, of[GROUPS];
 };
 
 static const struct connection_timeouts timeouts = {
@@ -77,11 +87,31 @@ is_active(int state)
 	return state == CONNECTION_OPENING || state == CONNECTION_ESTABLISHED;
 }
 
-/* May make room for another one. */
-static bool
-is_evictable(const struct entry *e, uint8_t protocol)
+static enum group
+group_of(const struct entry *e)
 {
-	return e->what.protocol == protocol && !e->answered;
+	if (e->what.protocol == IPPROTO_UDP)
+		return e->answered ? OTHERS : OPENING_UDP;
+	if (e->what.protocol != IPPROTO_TCP)
+		return OTHERS;
+	if (!e->answered)
+		return OPENING_TCP;
+	return e->state == CONNECTION_TIME_WAIT ? OVER : OTHERS;
+}
+
+/* In ticks, as the table tells time. */
+static uint64_t
+ticks(uint64_t at)
+{
+	return (at - START) / TICK;
+}
+
+/* Its port may be taken: a second has passed for sure. */
+static bool
+is_quiet(const struct model *m, const struct entry *e)
+{
+	return e->state == CONNECTION_TIME_WAIT &&
+	    ticks(m->now) - ticks(e->last) > CLOCK_SECOND / TICK;
 }
 
 static uint64_t
@@ -192,8 +222,9 @@ changed(void *arg, const struct connection *c, bool active_before,
 	assert_int_equal(active_before, is_active(e->state));
 	assert_int_equal(active_before, connection_is_active(c));
 	m->active -= active_before;
+	if (m->ended < 2)
+		m->gone[m->ended] = *e;
 	m->ended++;
-	m->last_ended = *e;
 	e->c = NULL;
 	m->live--;
 }
@@ -232,6 +263,8 @@ random_connection(struct model *m)
 	    .server_number = below(m, 100),
 	};
 
+	if (r->tcp_only)
+		what.protocol = IPPROTO_TCP;
 	/* a service address as self address, a server as client, a given port */
 	if (below(m, 8) == 0)
 		what.self.ip = what.service.ip;
@@ -261,54 +294,83 @@ ports_in_use(struct model *m, const struct connection_new *what)
 	return n;
 }
 
-static uint32_t
-count_evictable(struct model *m, uint8_t protocol)
+static struct census
+count_groups(const struct model *m)
 {
-	uint32_t n = 0;
+	struct census census = {.live = m->live};
 
-	for (uint32_t i = 0; i < ENTRIES_MAX; i++)
-		n += m->entries[i].c != NULL &&
-		    is_evictable(&m->entries[i], protocol);
-	return n;
+	for (uint32_t i = 0; i < ENTRIES_MAX; i++) {
+		if (m->entries[i].c != NULL)
+			census.of[group_of(&m->entries[i])]++;
+	}
+	return census;
 }
 
-/* The protocol of the record that has to go, 0 if none has to. */
-static uint8_t
-victim_protocol(struct model *m, const struct connection_new *what)
+/* Of whom one has to go, OTHERS if nobody has to, or can. */
+static enum group
+group_of_victim(const struct model *m, const struct census *census,
+    const struct connection_new *what)
 {
-	uint32_t tcp = count_evictable(m, IPPROTO_TCP);
-	uint32_t udp = count_evictable(m, IPPROTO_UDP);
+	uint32_t tcp = census->of[OPENING_TCP], udp = census->of[OPENING_UDP];
 
 	if (what->protocol == IPPROTO_TCP && tcp >= m->run->capacity / 4)
-		return IPPROTO_TCP;
-	if (m->live < m->run->capacity || tcp + udp == 0)
-		return 0;
-	return tcp >= udp ? IPPROTO_TCP : IPPROTO_UDP;
+		return OPENING_TCP;
+	if (census->live < m->run->capacity)
+		return OTHERS;
+	if (census->of[OVER] > 0)
+		return OVER;
+	if (tcp + udp == 0)
+		return OTHERS;
+	return tcp >= udp ? OPENING_TCP : OPENING_UDP;
 }
 
+/* The oldest of its group: of opening TCP by opening, else by the last packet. */
 static void
-check_victim(struct model *m, uint8_t protocol)
+check_victim(struct model *m, const struct entry *gone, enum group group)
 {
-	assert_int_equal(m->ended, 1);
-	assert_true(is_evictable(&m->last_ended, protocol));
+	assert_int_equal(group_of(gone), group);
 	for (uint32_t i = 0; i < ENTRIES_MAX; i++) {
 		const struct entry *e = &m->entries[i];
 
-		if (e->c == NULL || !is_evictable(e, protocol))
+		if (e->c == NULL || group_of(e) != group)
 			continue;
-		/* TCP by opening; UDP by the last packet, as exactly as the table tells time */
-		if (protocol == IPPROTO_TCP)
-			assert_true(e->order > m->last_ended.order);
+		if (group == OPENING_TCP)
+			assert_true(e->order > gone->order);
 		else
-			assert_true((e->last - START) / TICK >=
-			    (m->last_ended.last - START) / TICK);
+			assert_true(ticks(e->last) >= ticks(gone->last));
 	}
 	m->evicted++;
+	m->evicted_over += group == OVER;
 }
 
-/* No entry yet has the server side that a given port would make, nor is it the client side. */
+/* Who went for a new connection: the one whose port it has got, and the one whose record. */
+static void
+check_gone(struct model *m, struct census census,
+    const struct connection_new *what, const struct connection *c)
+{
+	struct connection_key k = server_key(m->table, c);
+	uint32_t taken =
+	    m->ended > 0 && c->self_port != 0 && is_server_side(&m->gone[0], &k);
+	enum group group;
+
+	if (taken) {
+		assert_true(is_quiet(m, &m->gone[0]));
+		/* not while most of the ports are free */
+		assert_true(m->run->port_step > 100 || what->self.port != 0);
+		census.live--;
+		census.of[group_of(&m->gone[0])]--;
+		m->ports_taken++;
+	}
+	group = group_of_victim(m, &census, what);
+	assert_int_equal(m->ended, taken + (group != OTHERS));
+	if (group != OTHERS)
+		check_victim(m, &m->gone[taken], group);
+}
+
+/* No entry has the server side that a given port would make, but for one that is over; nor is
+ * it the client side. */
 static bool
-given_port_is_free(struct model *m, const struct connection_new *what)
+given_port_may_be_had(struct model *m, const struct connection_new *what)
 {
 	struct connection_key k = {
 	    .source = what->server,
@@ -316,9 +378,10 @@ given_port_is_free(struct model *m, const struct connection_new *what)
 	    .protocol = what->protocol,
 	};
 	struct connection_key own = client_key(what);
-	enum connection_side side;
+	enum connection_side side = CONNECTION_FROM_CLIENT;
+	const struct entry *e = model_find(m, &k, &side);
 
-	return model_find(m, &k, &side) == NULL &&
+	return (e == NULL || (side == CONNECTION_FROM_SERVER && is_quiet(m, e))) &&
 	    !(own.origin == 0 && addr_equal(&own.source, &k.source) &&
 		addr_equal(&own.destination, &k.destination));
 }
@@ -359,12 +422,14 @@ do_open(struct model *m)
 	struct connection_key key = client_key(&what);
 	enum connection_side side;
 	struct entry *known = model_find(m, &key, &side);
-	uint8_t victim = victim_protocol(m, &what);
-	bool full = m->live == m->run->capacity && victim == 0;
+	struct census census = count_groups(m);
+	bool full = m->live == m->run->capacity &&
+	    group_of_victim(m, &census, &what) == OTHERS;
+	uint64_t evicted = connection_table_evicted(m->table);
 	bool one_sided = what.kind == CONNECTION_TRANSFERRED ||
 	    what.kind == CONNECTION_PASSED;
 	bool free_port =
-	    one_sided || what.self.port == 0 || given_port_is_free(m, &what);
+	    one_sided || what.self.port == 0 || given_port_may_be_had(m, &what);
 	uint32_t in_use = ports_in_use(m, &what);
 	struct connection *c;
 	bool existed;
@@ -389,12 +454,12 @@ do_open(struct model *m)
 		m->refused_ports++;
 	} else {
 		assert_int_equal(drop, DROP_none);
-		if (victim != 0)
-			check_victim(m, victim);
+		check_gone(m, census, &what, c);
 		enter(m, &what, c);
 	}
-	if (drop != DROP_none || known != NULL || victim == 0)
+	if (drop != DROP_none || known != NULL)
 		assert_int_equal(m->ended, 0);
+	assert_int_equal(connection_table_evicted(m->table), evicted + m->ended);
 }
 
 static void
@@ -452,18 +517,11 @@ random_event(struct model *m, const struct entry *e)
 }
 
 static void
-do_track(struct model *m)
+track_event(struct model *m, struct entry *e, struct connection_event event)
 {
-	struct entry *e = random_entry(m);
-	struct connection_event event;
-	bool one_sided, alive = true;
-	int before;
+	bool one_sided = !has_server(e), alive = true;
+	int before = e->state;
 
-	if (e == NULL)
-		return;
-	event = random_event(m, e);
-	before = e->state;
-	one_sided = !has_server(e);
 	connection_track(m->table, e->c, &event, m->now);
 	e->packets++;
 	e->bytes += event.len;
@@ -484,6 +542,45 @@ do_track(struct model *m)
 	assert_true(e->c->packets == e->packets);
 	assert_true(e->c->bytes == e->bytes);
 	assert_int_equal(m->ended, 0);
+}
+
+static void
+do_track(struct model *m)
+{
+	struct entry *e = random_entry(m);
+
+	if (e != NULL)
+		track_event(m, e, random_event(m, e));
+}
+
+/* Random packets rarely do that: a handshake, and a reset after it. */
+static void
+do_finish(struct model *m)
+{
+	struct entry *e = random_entry(m);
+	struct connection_event event = {.len = 40};
+
+	/* rather one that is not over yet */
+	for (int i = 0; i < 16 && e != NULL && e->state == CONNECTION_TIME_WAIT; i++)
+		e = random_entry(m);
+	if (e == NULL || e->what.protocol != IPPROTO_TCP)
+		return;
+	event.tcp_flags = SYN;
+	event.tcp_seq = 1000;
+	track_event(m, e, event);
+	event.side = CONNECTION_FROM_SERVER;
+	event.tcp_flags = SYN | ACK;
+	event.tcp_seq = 5000;
+	event.tcp_ack = 1001;
+	track_event(m, e, event);
+	event.side = CONNECTION_FROM_CLIENT;
+	event.tcp_flags = ACK;
+	event.tcp_seq = e->c->client_seq;
+	event.tcp_ack = e->c->server_seq;
+	track_event(m, e, event);
+	event.tcp_flags = RST;
+	track_event(m, e, event);
+	assert_int_equal(e->state, CONNECTION_TIME_WAIT);
 }
 
 static void
@@ -586,14 +683,16 @@ play(struct model *m, const struct run *run)
 	connection_table_set_change(m->table, changed, m);
 	connection_table_set_port_taken(m->table, port_taken, m);
 	for (uint32_t i = 0; i < run->operations; i++) {
-		uint32_t dice = below(m, 100);
+		uint32_t dice = below(m, 100), others = run->open + run->end;
 
 		m->ended = 0;
 		if (dice < run->open)
 			do_open(m);
-		else if (dice < run->open + run->end)
+		else if (dice < others)
 			do_end(m);
-		else if (dice < run->open + run->end + 3)
+		else if (dice < others + run->finish)
+			do_finish(m);
+		else if (dice < others + run->finish + 3)
 			do_time(m);
 		else if (dice % 2 == 0)
 			do_find(m);
@@ -603,6 +702,7 @@ play(struct model *m, const struct run *run)
 			check_all(m);
 	}
 	check_all(m);
+fprintf(stderr, "over %u ports %u evicted %u full %u exp %u\n", m->evicted_over, m->ports_taken, m->evicted, m->refused_full, m->expired);
 	connection_table_free(m->table);
 }
 
@@ -649,6 +749,7 @@ test_tiny(void **state)
 	    .operations = 150000,
 	    .open = 20,
 	    .end = 2,
+	    .finish = 2,
 	    .jump = 20000,
 	};
 
@@ -656,6 +757,7 @@ test_tiny(void **state)
 	play(&model, &run);
 	assert_true(model.evicted > 5000 && model.refused_full > 1000 &&
 	    model.expired > 1000);
+	assert_true(model.evicted_over > 500);
 }
 
 /* A flood: almost nothing but opening. */
@@ -692,16 +794,44 @@ test_few_ports(void **state)
 	    .services = 2,
 	    .servers = 1,
 	    .selves = 1,
-	    .port_step = 250,
+	    .port_step = 256,
 	    .operations = 100000,
 	    .open = 30,
 	    .end = 4,
+	    .finish = 30,
 	    .jump = 8000,
+	    .tcp_only = true,
 	};
 
 	(void)state;
 	play(&model, &run);
 	assert_true(model.refused_ports > 500 && model.opened > 5000);
+	assert_true(model.ports_taken > 100);
+}
+
+/* Short connections: most of the table is over. */
+static void
+test_short_connections(void **state)
+{
+	static const struct run run = {
+	    .seed = 5,
+	    .capacity = 300,
+	    .clients = 100000,
+	    .services = 1,
+	    .servers = 3,
+	    .selves = 1,
+	    .port_step = 1,
+	    .operations = 100000,
+	    .open = 30,
+	    .end = 0,
+	    .finish = 40,
+	    .jump = 600,
+	    .tcp_only = true,
+	};
+
+	(void)state;
+	play(&model, &run);
+	assert_true(model.evicted_over > 5000 && model.expired > 100);
 }
 
 /* Many short runs of everything, from different seeds. */
@@ -717,10 +847,11 @@ test_mixed(void **state)
 		    .services = 1 + seed % 3,
 		    .servers = 1 + seed % 5,
 		    .selves = 1 + seed % 2,
-		    .port_step = seed % 4 == 0 ? 250 : 1,
+		    .port_step = seed % 4 == 0 ? 256 : 1,
 		    .operations = 4000,
 		    .open = 15 + seed % 40,
 		    .end = seed % 5,
+		    .finish = seed % 3 * 8,
 		    .jump = 1u << (4 + seed % 14),
 		};
 
@@ -737,6 +868,7 @@ main(void)
 	    cmocka_unit_test(test_tiny),
 	    cmocka_unit_test(test_flood),
 	    cmocka_unit_test(test_few_ports),
+	    cmocka_unit_test(test_short_connections),
 	    cmocka_unit_test(test_mixed),
 	};
 
