@@ -12,6 +12,10 @@
 #define POOL_MAX     65536
 #define CACHE_LINE   64
 
+/* Ports freed lately that are remembered, at least: however small the table, two minutes of
+ * short connections may free that many. */
+#define FREED_MIN 65536
+
 /* Entries of a full table in each bucket of 15 */
 #define ENTRIES_EACH 9
 
@@ -87,7 +91,7 @@ connection_table_new(const struct connection_settings *settings, uint64_t now)
 	if (table == NULL)
 		return NULL;
 	buckets = capacity * 2 / ENTRIES_EACH + 1;
-	freed = power_of_two(capacity / 4);
+	freed = power_of_two(capacity / 4 > FREED_MIN ? capacity / 4 : FREED_MIN);
 	table->octets = sizeof(*table) + pool_octets(pool_size(capacity));
 	table->capacity = capacity;
 	table->bucket_count = buckets;

@@ -131,17 +131,19 @@ struct connection *connection_find(struct connection_table *table,
  * towards that server from that self address, and for which port_taken() (may be NULL) says no:
  * it names the ports on which the self address offers a service.  A port that was in use
  * towards that server less than two minutes ago is taken only if no other is found; then, at
- * last, that of a connection in TIME_WAIT of which nothing was seen for a second, whose record
- * ends.  A given port is had in the same way or not at all.
+ * last, that of a connection of which nothing was seen for a second and that is in TIME_WAIT,
+ * or if none is met unanswered: its record ends.  A given port is had in the same way or not at
+ * all.
  * If a record with the same client key exists, *out is that one and nothing is entered ("the
  * insert notices"): told apart by *existed.
  * Returns DROP_none, DROP_table_full (also if there is no room for another address of servers,
  * services and our own) or DROP_out_of_ports.
  * A full table makes room by ending the connection that is in TIME_WAIT without a packet for the
  * longest time, or if there is none the oldest unanswered one (TCP or UDP, of whichever there
- * are more); no more than a quarter of the table are half-open TCP connections.  Established and
- * closing ones stay.  The change callback is called for those that are ended, of which there may
- * be two; nobody is ended for a connection that is refused.
+ * are more); half-open TCP connections older than a second end when there are more of them than
+ * a quarter of the table.  Established and closing ones stay.  The change callback is called
+ * for those that are ended, of which there may be two; nobody is ended for a connection that is
+ * refused.
  * The new record is opening and has seen no packet yet: hand its first one to
  * connection_track().  The caller counts it as active.
  */

@@ -161,9 +161,12 @@ connection_queue_victim(struct connection_table *table)
 struct connection *
 connection_queue_excess(struct connection_table *table)
 {
-	if (count_of(table, QUEUE_TCP) < table->capacity / 4)
+	struct connection *c = oldest(table, QUEUE_TCP);
+
+	if (count_of(table, QUEUE_TCP) < table->capacity / 4 || c == NULL ||
+	    table->tick - c->opened < QUIET_TICKS)
 		return NULL;
-	return oldest(table, QUEUE_TCP);
+	return c;
 }
 
 /* One tick late rather than early: a record made at the end of its tick has its full time. */

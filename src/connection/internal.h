@@ -42,6 +42,11 @@
 #define TICKS_PER_SECOND 8
 #define TICK             (CLOCK_SECOND / TICKS_PER_SECOND)
 
+/* So long nobody ends a connection for another one's sake that is cheaper to spare: one that
+ * opens may be in the middle of its handshake, late packets of one that is over may be under
+ * way.  A second; a tick is the rounding. */
+#define QUIET_TICKS (1 * TICKS_PER_SECOND + 1)
+
 /* The wheel: one list for each tick ahead, up to 512 s.  64 * 64, for its bitmap. */
 #define WHEEL_SLOTS 4096
 #define WHEEL_WORDS (WHEEL_SLOTS / 64)
@@ -132,8 +137,8 @@ void connection_index_remove(struct connection_table *table,
     struct connection *c, enum connection_side side, uint64_t hash);
 
 /* ports.c.  Chooses a port if what->self.port is 0, else sees whether that one may be had.
- * Returns the port, 0 if there is none.  *holder is the record in TIME_WAIT that has to end
- * for it, NULL if the port is free. */
+ * Returns the port, 0 if there is none.  *holder is the record, over or unanswered, that has to
+ * end for it, NULL if the port is free. */
 uint16_t connection_port_choose(struct connection_table *table,
     const struct connection_new *what, struct random *random,
     struct connection **holder);
@@ -157,7 +162,8 @@ uint32_t connection_queue_deadline(
 /* The record that goes first when room is needed, NULL if there is none. */
 struct connection *connection_queue_victim(struct connection_table *table);
 
-/* The oldest half-open TCP record if there are too many to add one, else NULL. */
+/* The oldest half-open TCP record if there are too many to add one, and it has had its second;
+ * else NULL. */
 struct connection *connection_queue_excess(struct connection_table *table);
 
 /* Brings table->tick up to the time. */

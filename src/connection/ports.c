@@ -3,12 +3,14 @@
  * self address towards that server, so that each server has the whole range to itself.
  *
  * A record in TIME_WAIT holds its port for two minutes, and 64512 ports are 537 connections a
- * second and no more.  So where none is free, that of a connection that is over is taken, the
- * oldest that was met.  The server may have it in its own TIME_WAIT: then it takes the SYN if
- * its timestamp or sequence number is later (RFC 6191; RFC 9293, 3.6.1), else it answers with
- * an acknowledgement, the client resets what it has never heard of, and its next SYN,
- * a second later, opens.  Late packets of the old connection fall outside the new one's windows
- * but for bad luck; after a second without a packet there are hardly any.
+ * second and no more; forged SYNs, of which each holds one for a minute, need 1075.  So where
+ * none is free, that of a connection that is over is taken, or else that of one that was never
+ * answered, the quietest that was met.  The server may have it in its own TIME_WAIT: then it
+ * takes the SYN if its timestamp or sequence number is later (RFC 6191; RFC 9293, 3.6.1), else,
+ * and if it is half-open there, it answers with an acknowledgement, the client resets what it
+ * has never heard of, and its next SYN, a second later, opens.  Late packets of the old
+ * connection fall outside the new one's windows but for bad luck; after a second without a
+ * packet there are hardly any.
  */
 #include "connection/internal.h"
 
@@ -17,7 +19,7 @@
 
 /*
  * Random tries find a port as long as a few percent are free (of 97 % in use, 64 tries
- * miss one time in seven); the walk finds the last few where there is nothing that is over.
+ * miss one time in seven); the walk finds the last few where there is nothing of the past.
  * Both are bounded, since a flood towards a server without free ports must not cost more
  * than another one.  After a search that found no better than a port that was just in use,
  * the next ones give up sooner: at thousands of connections a second all ports are like that.
@@ -28,10 +30,6 @@
 
 #define FREED_TICKS (120 * TICKS_PER_SECOND)
 
-/* Without a packet, until the port of a connection that is over may be had; a tick is the
- * rounding. */
-#define QUIET_TICKS (1 * TICKS_PER_SECOND + 1)
-
 /* A search: what for, and what was met. */
 struct search {
 	struct connection_table *table;
@@ -39,7 +37,7 @@ struct search {
 	struct connection_tuple tuple; /* of the server side that is tried */
 	uint64_t hash;
 	uint16_t lately;         /* a free port that was freed lately, 0 if none */
-	struct connection *over; /* the quietest in TIME_WAIT, NULL if none */
+	struct connection *past; /* whose port may be taken, NULL if none */
 };
 
 /*
@@ -102,8 +100,26 @@ try_port(struct search *s, uint16_t port)
 	s->hash = connection_index_hash(s->table, &s->tuple);
 }
 
-/* Nothing is held against the port that is tried.  If that is a connection that is over, it is
- * kept in mind. */
+/* Over, or never answered, and quiet. */
+static bool
+is_past(const struct connection_table *table, const struct connection *c)
+{
+	return connection_queue_of(c) != NO_QUEUE &&
+	    table->tick - c->touched >= QUIET_TICKS;
+}
+
+/* Over before unanswered, then the one that has been quiet for longer. */
+static bool
+is_better(const struct connection *a, const struct connection *b)
+{
+	bool over = a->state == CONNECTION_TIME_WAIT;
+
+	if (b == NULL || over != (b->state == CONNECTION_TIME_WAIT))
+		return b == NULL || over;
+	return a->touched < b->touched;
+}
+
+/* Nothing is held against the port that is tried.  If it is the past's, that is kept in mind. */
 static bool
 is_free(struct search *s)
 {
@@ -113,11 +129,10 @@ is_free(struct search *s)
 
 	if (c == NULL)
 		return !is_own_client_side(s->what, &s->tuple) && may_choose(s);
-	if (c->state == CONNECTION_TIME_WAIT && side == CONNECTION_FROM_SERVER &&
-	    s->table->tick - c->touched >= QUIET_TICKS &&
-	    (s->over == NULL || c->touched < s->over->touched) &&
-	    !is_own_client_side(s->what, &s->tuple) && may_choose(s))
-		s->over = c;
+	if (side == CONNECTION_FROM_SERVER && is_past(s->table, c) &&
+	    is_better(c, s->past) && !is_own_client_side(s->what, &s->tuple) &&
+	    may_choose(s))
+		s->past = c;
 	return false;
 }
 
@@ -131,7 +146,7 @@ find_at_random(struct search *s, struct random *random)
 
 	for (i = 0; i < RANDOM_TRIES; i++) {
 		if (i >= SCARCE_TRIES && *scarce &&
-		    (s->lately != 0 || s->over != NULL))
+		    (s->lately != 0 || s->past != NULL))
 			return 0;
 		try_port(s,
 		    (uint16_t)(PORT_FIRST + random_below(random, PORT_COUNT)));
@@ -168,7 +183,7 @@ find_port(struct search *s, struct random *random)
 
 	if (port == 0)
 		port = s->lately;
-	if (port == 0 && s->over == NULL)
+	if (port == 0 && s->past == NULL)
 		port = find_by_walk(s, random);
 	return port;
 }
@@ -198,8 +213,8 @@ connection_port_choose(struct connection_table *table,
 	} else {
 		port = find_port(&s, random);
 	}
-	if (port != 0 || s.over == NULL)
+	if (port != 0 || s.past == NULL)
 		return port;
-	*holder = s.over;
-	return s.over->self_port;
+	*holder = s.past;
+	return s.past->self_port;
 }

@@ -5,6 +5,11 @@ import wladproto as proto
 DIRECTION = bytes([0xa1]) * 32  # of the first site of a link, as tests/common/instance.c makes it
 
 
+def flags_of(datagram):
+    """The flags in a datagram of site 0 for site 1."""
+    return proto.decode_info(proto.Epochs(DIRECTION).unseal(datagram)[:proto.INFO_LEN])[2]
+
+
 class Hostile:
     """Seals anything as site 0 for site 1, under the key of a datagram that site 0 has sent."""
 

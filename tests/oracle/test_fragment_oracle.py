@@ -11,7 +11,7 @@ from scapy.layers.inet import IP, TCP, UDP, IPOption_NOP, IPOption_Router_Alert,
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop
 from scapy.packet import Raw
 
-from hostile import Hostile
+from hostile import Hostile, flags_of
 from test_datapath_oracle import (CLIENT, DRIVER, FAMILIES, SELF_Y, SERVER_X, SERVER_Y, SERVICE_X, SERVICE_Y,
                                   driver, ip, make_remote, one, parse, partial,
                                   sites)  # noqa: F401 (fixtures)
@@ -269,7 +269,7 @@ def test_transferred_first_is_the_demand(sites, family):
     assert sites.datagrams(0) == [] and sites.connections(0) == []
     sites.device(0, came[0])
     datagrams = sites.datagrams(0)
-    assert len(datagrams) == 3
+    assert [flags_of(datagram) for datagram in datagrams] == [DEMAND | FRAGMENT, FRAGMENT, FRAGMENT]
     for datagram in datagrams[1:] + datagrams[:1]:
         sites(f"inject 1 192.0.2.1:7210 {datagram.hex()}")
     assert len(sites.packets(1)) == 3
@@ -328,6 +328,7 @@ def test_cut_packets_open_connections(sites):
     query = IP(src=CLIENT[4], dst=SERVICE_X[4], id=3) / UDP(sport=6000, dport=53) / Raw(b"q" * 1472)
     assert sites.device(0, bytes(query)) == []
     first, second = sites.datagrams(0)
+    assert (flags_of(first), flags_of(second)) == (DEMAND | FRAGMENT, FRAGMENT)
     for datagram in (second, first):
         sites(f"inject 1 192.0.2.1:7210 {datagram.hex()}")
     port = int(sites.connections(1)[0][5].rsplit(":", 1)[1])

@@ -12,7 +12,7 @@ from scapy.layers.inet import IP, TCP, UDP, IPOption_NOP, IPOption_RR
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop
 from scapy.packet import Raw
 
-from hostile import Hostile
+from hostile import Hostile, flags_of
 from test_datapath_oracle import (CLIENT, DRIVER, FAMILIES, SELF_Y, SERVER_X, SERVER_Y, SERVICE_X, SERVICE_Y,
                                   driver, ip, make_remote, one, parse, sites)  # noqa: F401 (fixtures)
 from wladproto import DEMAND, FRAGMENT, PARTIAL
@@ -426,7 +426,9 @@ def test_from_a_hostile_site(sites, family):
     kind, code, rest = ERRORS[family][2][1:]
     good = error(family, kind, code, rest, ROUTER[family], flow.service, flow.packet("to client"))
     sites.device(0, good)
-    enemy = Hostile(sites, sites.datagrams(0)[0])
+    (datagram,) = sites.datagrams(0)
+    assert flags_of(datagram) == ICMP_FLAG
+    enemy = Hostile(sites, datagram)
     assert len(enemy.send(ICMP_FLAG, good)) == 1
     assert drops(sites, 1) == {}
     # flags that are not true

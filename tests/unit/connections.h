@@ -179,6 +179,28 @@ establish(struct connection_table *table, struct connection *c, uint64_t now)
 	assert_int_equal(c->state, CONNECTION_ESTABLISHED);
 }
 
+/* Both FINs and their acknowledgements after establish(). */
+static inline void
+close_both(struct connection_table *table, struct connection *c, uint64_t now)
+{
+	track(table, c, CONNECTION_FROM_CLIENT, FIN | ACK, 1001, 5001, now);
+	track(table, c, CONNECTION_FROM_SERVER, FIN | ACK, 5001, 1002, now);
+	track(table, c, CONNECTION_FROM_CLIENT, ACK, 1002, 5002, now);
+	assert_int_equal(c->state, CONNECTION_TIME_WAIT);
+}
+
+/* A connection that is over at once; it has to find room. */
+static inline struct connection *
+open_and_close(struct connection_table *table, const struct connection_new *what,
+    struct random *random, uint64_t now)
+{
+	struct connection *c = open_new(table, what, random, now);
+
+	establish(table, c, now);
+	close_both(table, c, now);
+	return c;
+}
+
 static inline void
 assert_found(struct connection_table *table, const struct connection_key *key,
     const struct connection *c, enum connection_side expected)

@@ -352,6 +352,54 @@ test_walk_and_counts(void **state)
 	connection_table_free(table);
 }
 
+/* A table that was full and is nearly empty: a part of it at a time. */
+static void
+test_walk_some(void **state)
+{
+	struct connection_table *table = table_of(10000);
+	struct connection *last = NULL, *c;
+	uint32_t cursor = 0, budget, steps = 0, found = 0;
+	bool done;
+
+	(void)state;
+	budget = 5;
+	assert_null(connection_walk_some(table, &cursor, &budget, &done));
+	assert_true(done);
+	assert_int_equal(budget, 5);
+	for (uint32_t i = 0; i < 10000; i++) {
+		struct connection_new what =
+		    connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
+
+		last = open_new(table, &what, &random_source, START);
+	}
+	cursor = 0;
+	while ((c = connection_walk(table, &cursor)) != NULL) {
+		if (c != last && c->client_port % 5000 != 0)
+			connection_end(table, c);
+	}
+	/* ports 15000 and 10000, and the last one */
+	cursor = 0;
+	do {
+		budget = 100;
+		while ((c = connection_walk_some(
+			    table, &cursor, &budget, &done)) != NULL)
+			found++;
+		assert_true(done || budget == 0);
+		steps++;
+	} while (!done);
+	assert_int_equal(found, 3);
+	assert_in_range(steps, 100, 101);
+	/* with nothing to spend it stays where it is */
+	cursor = budget = 0;
+	assert_null(connection_walk_some(table, &cursor, &budget, &done));
+	assert_false(done);
+	assert_int_equal(cursor, 0);
+	budget = 1;
+	assert_non_null(connection_walk_some(table, &cursor, &budget, &done));
+	assert_int_equal(budget, 0);
+	connection_table_free(table);
+}
+
 static void
 test_names(void **state)
 {
@@ -425,6 +473,7 @@ main(void)
 	    cmocka_unit_test_setup(test_counters, setup),
 	    cmocka_unit_test_setup(test_change_is_told_once, setup),
 	    cmocka_unit_test_setup(test_walk_and_counts, setup),
+	    cmocka_unit_test_setup(test_walk_some, setup),
 	    cmocka_unit_test_setup(test_names, setup),
 	    cmocka_unit_test_setup(test_any_key, setup),
 	};

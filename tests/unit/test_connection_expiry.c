@@ -62,15 +62,6 @@ assert_expires_after(
 }
 
 static void
-close_both(struct connection_table *table, struct connection *c, uint64_t now)
-{
-	track(table, c, CONNECTION_FROM_CLIENT, FIN | ACK, 1001, 5001, now);
-	track(table, c, CONNECTION_FROM_SERVER, FIN | ACK, 5001, 1002, now);
-	track(table, c, CONNECTION_FROM_CLIENT, ACK, 1002, 5002, now);
-	assert_int_equal(c->state, CONNECTION_TIME_WAIT);
-}
-
-static void
 test_empty(void **state)
 {
 	struct connection_table *table = table_of(16);
@@ -223,6 +214,93 @@ test_what_does_not_keep_alive(void **state)
 	connection_table_free(table);
 }
 
+/* Those in TIME_WAIT go in the order of their last packets, whatever the states before. */
+static void
+test_time_wait_in_order(void **state)
+{
+	struct connection_table *table = table_of(64);
+	struct connection *c[30];
+	uint64_t now = START;
+	uint32_t i, step;
+
+	(void)state;
+	for (i = 0; i < 30; i++) {
+		c[i] = open_one(table,
+		    i % 4 == 3 ? CONNECTION_TRANSFERRED : CONNECTION_LOCAL,
+		    IPPROTO_TCP, i, now);
+		establish(table, c[i], now);
+		/* one of three has been closing for a while, one ends by RST */
+		if (i % 3 == 0)
+			track(table, c[i], CONNECTION_FROM_CLIENT, FIN | ACK,
+			    1001, 5001, now);
+		now += CLOCK_SECOND;
+		track(table, c[i], CONNECTION_FROM_CLIENT, RST, 1001, 0, now);
+		assert_int_equal(c[i]->state, CONNECTION_TIME_WAIT);
+	}
+	/* a late packet of each, in another order: that is the order from now on */
+	for (step = 0; step < 30; step++) {
+		now += CLOCK_SECOND;
+		track(table, c[step * 7 % 30], CONNECTION_FROM_CLIENT, ACK, 1001,
+		    5001, now);
+	}
+	assert_true(connection_next_expiry(table) > now);
+	for (step = 0; step < 30; step++) {
+		uint64_t due =
+		    now + (120 + step) * CLOCK_SECOND - 29 * CLOCK_SECOND;
+		struct connection_new what =
+		    connection_of(step * 7 % 30 % 4 == 3 ? CONNECTION_TRANSFERRED
+							 : CONNECTION_LOCAL,
+			IPPROTO_TCP, step * 7 % 30);
+		struct connection_key key = client_key(&what);
+
+		assert_in_range(connection_next_expiry(table), due, due + SLACK);
+		assert_int_equal(connection_expire(table, due - 1, MANY), 0);
+		assert_found(table, &key, c[step * 7 % 30], CONNECTION_FROM_CLIENT);
+		assert_int_equal(connection_expire(table, due + SLACK, MANY), 1);
+		assert_not_found(table, &key);
+	}
+	assert_true(connection_next_expiry(table) == UINT64_MAX);
+	connection_table_free(table);
+}
+
+/* The lists it leaves behind: the wheel's, and those of opening connections. */
+static void
+test_time_wait_leaves_nothing(void **state)
+{
+	struct connection_table *table = table_of(64);
+	struct connection *c, *reset;
+	uint32_t wakes;
+
+	(void)state;
+	c = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
+	establish(table, c, START);
+	close_both(table, c, START);
+	connection_end(table, c);
+	assert_true(connection_next_expiry(table) == UINT64_MAX);
+	/* the same record again, through all states */
+	c = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
+	assert_in_range(connection_remaining_ms(table, c, START), 60000, 60250);
+	establish(table, c, START);
+	assert_in_range(
+	    connection_remaining_ms(table, c, START), 7440000, 7440250);
+	close_both(table, c, START);
+	assert_in_range(connection_remaining_ms(table, c, START), 120000, 120250);
+	/* reset before the answer: it has the time of those that open, and no more */
+	reset = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 1, START);
+	track(table, reset, CONNECTION_FROM_CLIENT, SYN, 1000, 0, START);
+	track(table, reset, CONNECTION_FROM_CLIENT, RST, 1001, 0,
+	    START + CLOCK_SECOND);
+	assert_int_equal(reset->state, CONNECTION_TIME_WAIT);
+	assert_in_range(
+	    connection_remaining_ms(table, reset, START), 60000, 60250);
+	assert_int_equal(
+	    connection_expire(table, START + 60 * CLOCK_SECOND + SLACK, MANY), 1);
+	assert_in_range(run_until_empty(table, &wakes),
+	    START + 120 * CLOCK_SECOND, START + 120 * CLOCK_SECOND + SLACK);
+	assert_int_equal(wakes, 1);
+	connection_table_free(table);
+}
+
 /* An established connection that closes must not wait for its old time to come. */
 static void
 test_shorter_timeout_takes_effect(void **state)
@@ -249,7 +327,7 @@ static void
 test_budget(void **state)
 {
 	struct connection_table *table = table_of(4000);
-	uint64_t late = START + 100 * CLOCK_SECOND;
+	uint64_t late = START + 130 * CLOCK_SECOND;
 	uint32_t i, rounds = 0, ended = 0;
 
 	(void)state;
@@ -258,6 +336,12 @@ test_budget(void **state)
 		open_one(table, CONNECTION_LOCAL, IPPROTO_UDP, i, START);
 		open_one(table, CONNECTION_LOCAL, IPPROTO_ICMP, i, START);
 	}
+	for (i = 0; i < 300; i++) {
+		struct connection_new what =
+		    connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 1000 + i);
+
+		open_and_close(table, &what, &random_source, START);
+	}
 	assert_int_equal(connection_expire(table, late, 0), 0);
 	while (connection_next_expiry(table) <= late) {
 		uint32_t n = connection_expire(table, late, 100);
@@ -265,10 +349,10 @@ test_budget(void **state)
 		assert_true(n <= 100);
 		ended += n;
 		rounds++;
-		assert_int_equal(count_live(table), 2700 - ended);
+		assert_int_equal(count_live(table), 3000 - ended);
 	}
-	assert_int_equal(ended, 2700);
-	assert_int_equal(rounds, 27);
+	assert_int_equal(ended, 3000);
+	assert_int_equal(rounds, 30);
 	connection_table_free(table);
 }
 
@@ -375,13 +459,13 @@ test_around_the_wheel(void **state)
 	connection_table_free(table);
 }
 
-/* New timeouts: for the next packet of each; for opening ones at once, both ways. */
+/* New timeouts: for the next packet of each; for those that open or are over at once. */
 static void
 test_reload(void **state)
 {
 	struct connection_settings settings = settings_of(64);
 	struct connection_table *table = table_of(64);
-	struct connection *c, *d;
+	struct connection *c, *d, *over;
 	uint64_t now = START + 10 * CLOCK_SECOND;
 
 	(void)state;
@@ -391,12 +475,16 @@ test_reload(void **state)
 	establish(table, d, START);
 	open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 2, START);
 	open_one(table, CONNECTION_LOCAL, IPPROTO_UDP, 3, START);
+	over = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 4, START);
+	establish(table, over, START);
+	close_both(table, over, START);
+	settings.timeouts.tcp_time_wait = 3;
 	settings.timeouts.tcp_established = 100;
 	settings.timeouts.tcp_opening = 5;
 	settings.timeouts.udp_opening = 1000;
 	connection_table_set_timeouts(table, &settings.timeouts);
-	/* the half-open one is over by now */
-	assert_int_equal(connection_expire(table, now, MANY), 1);
+	/* the half-open one and the closed one have had their time by now */
+	assert_int_equal(connection_expire(table, now, MANY), 2);
 	track(table, c, CONNECTION_FROM_CLIENT, ACK, 1001, 5001, now);
 	assert_int_equal(
 	    connection_expire(table, now + 100 * CLOCK_SECOND - 1, MANY), 0);
@@ -586,6 +674,8 @@ main(void)
 	    cmocka_unit_test_setup(test_dns, setup),
 	    cmocka_unit_test_setup(test_packets_keep_alive, setup),
 	    cmocka_unit_test_setup(test_what_does_not_keep_alive, setup),
+	    cmocka_unit_test_setup(test_time_wait_in_order, setup),
+	    cmocka_unit_test_setup(test_time_wait_leaves_nothing, setup),
 	    cmocka_unit_test_setup(test_shorter_timeout_takes_effect, setup),
 	    cmocka_unit_test_setup(test_budget, setup),
 	    cmocka_unit_test_setup(test_budget_of_moves, setup),

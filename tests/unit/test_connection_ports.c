@@ -10,6 +10,7 @@
 #include "connections.h"
 
 #define PORTS 64512 /* 1024 to 65535 */
+#define TICK  (CLOCK_SECOND / 8)
 
 static struct random random_source;
 
@@ -338,6 +339,262 @@ test_freed_ports_are_used_nonetheless(void **state)
 	connection_table_free(table);
 }
 
+/* What is over lends its port, the longest quiet one that is met, when there is no other. */
+static void
+test_ports_of_the_past(void **state)
+{
+	struct connection_table *table = table_of(200000);
+	struct connection_new what;
+	struct told told = {0};
+	struct connection *c;
+	uint64_t now = START;
+	uint32_t i, opened = 0, taken = 0, early = 0;
+	bool existed;
+
+	(void)state;
+	connection_table_set_change(table, told_change, &told);
+	/* twice the ports, 2000 a second */
+	for (i = 0; i < 2 * PORTS; i++) {
+		now += CLOCK_SECOND / 2000;
+		what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, i);
+		told.ended = 0;
+		assert_int_equal(connection_open(table, &what, &random_source,
+				     now, &c, &existed),
+		    DROP_none);
+		opened++;
+		if (told.ended > 0) {
+			taken++;
+			early += i < PORTS / 2;
+			assert_int_equal(told.ended, 1);
+			assert_int_equal(told.last.state, CONNECTION_TIME_WAIT);
+			assert_int_equal(told.last.self_port, c->self_port);
+			assert_true(connection_idle_ms(table, &told.last, now) >=
+			    1000);
+		}
+		establish(table, c, now);
+		track(table, c, CONNECTION_FROM_SERVER, RST, 5001, 0, now);
+		assert_int_equal(c->state, CONNECTION_TIME_WAIT);
+	}
+	assert_int_equal(early, 0);
+	assert_in_range(taken, PORTS, PORTS + PORTS / 10);
+	assert_int_equal(connection_table_evicted(table), taken);
+	assert_int_equal(count_live(table), opened - taken);
+	connection_table_free(table);
+}
+
+/* SYNs of a flood hold all ports: they pay, not those who have been answered, and not one whose
+ * handshake is under way. */
+static void
+test_ports_of_a_flood(void **state)
+{
+	struct connection_table *table = table_of(400000);
+	struct connection *live[1000], *c;
+	struct connection_new what;
+	uint64_t now = START;
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 1000; i++) {
+		what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, i);
+		live[i] = open_new(table, &what, &random_source, now);
+		establish(table, live[i], now);
+	}
+	for (i = 1000; i < 3 * PORTS; i++) {
+		now += CLOCK_SECOND / 5000;
+		what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, i);
+		c = open_new(table, &what, &random_source, now);
+		track(table, c, CONNECTION_FROM_CLIENT, SYN, 1000, 0, now);
+		if (i % 1000 == 0) {
+			/* answered after half a second of the flood */
+			live[i / 1000] = c;
+		} else if (i % 1000 == 500 && i > 1500) {
+			uint32_t slow = (i - 500) / 1000;
+			struct connection_key key;
+
+			what = connection_of(
+			    CONNECTION_LOCAL, IPPROTO_TCP, slow * 1000);
+			key = client_key(&what);
+			assert_found(
+			    table, &key, live[slow], CONNECTION_FROM_CLIENT);
+		}
+	}
+	assert_true(connection_table_evicted(table) > PORTS);
+	for (i = 3 * PORTS / 1000 + 1; i < 1000; i++) {
+		struct connection_key key;
+
+		what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, i);
+		key = client_key(&what);
+		assert_found(table, &key, live[i], CONNECTION_FROM_CLIENT);
+		assert_int_equal(live[i]->state, CONNECTION_ESTABLISHED);
+	}
+	connection_table_free(table);
+}
+
+static bool
+only_port_2000(void *arg, const struct addr *self, uint8_t protocol)
+{
+	(void)arg;
+	(void)protocol;
+	return self->port != 2000;
+}
+
+/* Until the given connection may be opened, ns; it must then have ended the other one. */
+static uint64_t
+wait_for_port(struct connection_table *table, const struct connection_new *what,
+    struct connection *over, uint64_t since)
+{
+	struct connection_key key = server_key(table, over);
+	uint64_t now = since, evicted = connection_table_evicted(table);
+	struct connection *c;
+	bool existed;
+
+	while (connection_open(table, what, &random_source, now, &c, &existed) ==
+	    DROP_out_of_ports) {
+		assert_found(table, &key, over, CONNECTION_FROM_SERVER);
+		now += TICK;
+		assert_true(now < since + 10 * CLOCK_SECOND);
+	}
+	assert_false(existed);
+	assert_int_equal(c->client_port, what->client.port);
+	assert_int_equal(c->state, CONNECTION_OPENING);
+	assert_found(table, &key, c, CONNECTION_FROM_SERVER);
+	assert_int_equal(connection_table_evicted(table), evicted + 1);
+	return now - since;
+}
+
+/* Not before a second without a packet, and not that of one that lives. */
+static void
+test_port_of_the_past_is_quiet(void **state)
+{
+	struct connection_table *table = table_of(64);
+	struct connection_new first =
+	    connection_of(CONNECTION_RECEIVED, IPPROTO_TCP, 0);
+	struct connection_new second =
+	    connection_of(CONNECTION_RECEIVED, IPPROTO_TCP, 1);
+	struct connection *c, *d;
+	struct connection_key key;
+	enum connection_side side;
+	uint64_t now = START + 3 * TICK / 2;
+	bool existed;
+
+	(void)state;
+	/* a given port has no other */
+	first.self.port = second.self.port = 2000;
+	c = open_new(table, &first, &random_source, now);
+	for (int i = 0; i < 2; i++) {
+		now += CLOCK_SECOND / 2;
+		if (i == 0)
+			establish(table, c, now);
+		else
+			track(table, c, CONNECTION_FROM_CLIENT, FIN | ACK, 1001,
+			    5001, now);
+		assert_int_equal(connection_open(table, &second, &random_source,
+				     now + 5 * CLOCK_SECOND, &d, &existed),
+		    DROP_out_of_ports);
+	}
+	now += 10 * CLOCK_SECOND;
+	close_both(table, c, now);
+	now += 5 * CLOCK_SECOND;
+	track(table, c, CONNECTION_FROM_SERVER, ACK, 5002, 1002, now);
+	assert_in_range(wait_for_port(table, &second, c, now), CLOCK_SECOND,
+	    CLOCK_SECOND + SLACK);
+	assert_int_equal(count_live(table), 1);
+	/* and that of one that nobody has answered */
+	now += 2 * CLOCK_SECOND;
+	key = client_key(&second);
+	c = connection_find(table, &key, &side);
+	assert_non_null(c);
+	track(table, c, CONNECTION_FROM_CLIENT, SYN, 1000, 0, now);
+	first.client.port = 7;
+	assert_in_range(wait_for_port(table, &first, c, now), CLOCK_SECOND,
+	    CLOCK_SECOND + SLACK);
+	assert_int_equal(count_live(table), 1);
+	connection_table_free(table);
+}
+
+/* The same where the port is chosen; but not one on which there is a service now. */
+static void
+test_port_of_the_past_is_chosen(void **state)
+{
+	struct connection_table *table = table_of(64);
+	struct connection_new what =
+	    connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 0);
+	struct connection *c;
+	uint64_t now = START;
+	uint32_t i;
+	bool existed;
+
+	(void)state;
+	what.self.port = 2000;
+	c = open_and_close(table, &what, &random_source, now);
+	/* a table that is full besides: that one record makes room too */
+	for (i = 10; i < 73; i++) {
+		what = connection_of(CONNECTION_PASSED, IPPROTO_TCP, i);
+		establish(table, open_new(table, &what, &random_source, now), now);
+	}
+	assert_int_equal(count_live(table), 64);
+	connection_table_set_port_taken(table, only_port_2000, NULL);
+	what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 1);
+	/* one port of 64512 is met by 320 tries one time in 200 */
+	for (i = 0; i < 20000; i++) {
+		if (connection_open(table, &what, &random_source,
+			now + CLOCK_SECOND / 2, &c, &existed) == DROP_none)
+			break;
+	}
+	assert_int_equal(i, 20000);
+	for (i = 0; i < 20000; i++) {
+		if (connection_open(table, &what, &random_source,
+			now + 2 * CLOCK_SECOND, &c, &existed) == DROP_none)
+			break;
+	}
+	assert_in_range(i, 0, 19999);
+	assert_int_equal(c->self_port, 2000);
+	assert_int_equal(count_live(table), 64);
+	assert_int_equal(connection_table_evicted(table), 1);
+	/* taken by a service since: nothing of the past is had there */
+	track(table, c, CONNECTION_FROM_CLIENT, SYN, 1000, 0, now);
+	establish(table, c, now);
+	close_both(table, c, now);
+	connection_table_set_port_taken(table, all_ports_taken, NULL);
+	what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 2);
+	for (i = 0; i < 2000; i++)
+		assert_int_equal(
+		    connection_open(table, &what, &random_source,
+			now + 60 * CLOCK_SECOND, &c, &existed),
+		    DROP_out_of_ports);
+	connection_table_free(table);
+}
+
+/* Two records go for one: that of the port, and a half-open one of a full quarter. */
+static void
+test_port_of_the_past_and_the_quarter(void **state)
+{
+	struct connection_table *table = table_of(64);
+	struct connection_new what =
+	    connection_of(CONNECTION_RECEIVED, IPPROTO_TCP, 0);
+	struct told told = {0};
+	uint32_t i;
+
+	(void)state;
+	connection_table_set_change(table, told_change, &told);
+	what.self.port = 2000;
+	open_and_close(table, &what, &random_source, START);
+	for (i = 1; i <= 16; i++) {
+		what = connection_of(CONNECTION_TRANSFERRED, IPPROTO_TCP, i);
+		open_new(table, &what, &random_source, START);
+	}
+	assert_int_equal(told.ended, 0);
+	what = connection_of(CONNECTION_RECEIVED, IPPROTO_TCP, 50);
+	what.self.port = 2000;
+	open_new(table, &what, &random_source, START + 2 * CLOCK_SECOND);
+	assert_int_equal(told.ended, 2);
+	assert_int_equal(told.ended_active, 1);
+	assert_int_equal(told.last.client_port, 10001);
+	assert_int_equal(connection_table_evicted(table), 2);
+	assert_int_equal(count_live(table), 16);
+	connection_table_free(table);
+}
+
 int
 main(void)
 {
@@ -351,6 +608,11 @@ main(void)
 	    cmocka_unit_test_setup(test_ports_are_random, setup),
 	    cmocka_unit_test_setup(test_freed_ports_are_used_last, setup),
 	    cmocka_unit_test_setup(test_freed_ports_are_used_nonetheless, setup),
+	    cmocka_unit_test_setup(test_ports_of_the_past, setup),
+	    cmocka_unit_test_setup(test_ports_of_a_flood, setup),
+	    cmocka_unit_test_setup(test_port_of_the_past_is_quiet, setup),
+	    cmocka_unit_test_setup(test_port_of_the_past_is_chosen, setup),
+	    cmocka_unit_test_setup(test_port_of_the_past_and_the_quarter, setup),
 	};
 
 	return cmocka_run_group_tests_name("connection_ports", tests, NULL, NULL);

@@ -450,8 +450,8 @@ test_forged_packets_do_not_pin_records(void **state)
 		for (uint32_t j = 0; j < 5000; j++) {
 			struct connection_new what =
 			    connection_of(CONNECTION_LOCAL, IPPROTO_TCP, j);
-			struct connection *c =
-			    open_new(table, &what, &random, START);
+			struct connection *c = open_new(table, &what, &random,
+			    START + j * CLOCK_SECOND / 50);
 
 			track_step(table, c, &syn);
 			track_step(table, c, &second[i]);
@@ -460,7 +460,7 @@ test_forged_packets_do_not_pin_records(void **state)
 		connection_table_counts(table, &counts);
 		assert_int_equal(counts.live, 100);
 		assert_int_equal(
-		    connection_expire(table, START + 61 * CLOCK_SECOND, 1000),
+		    connection_expire(table, START + 161 * CLOCK_SECOND, 1000),
 		    100);
 		connection_table_free(table);
 	}
@@ -504,9 +504,16 @@ test_random_packets(void **state)
 			before = c->state;
 			assert_int_equal(
 			    told.inactive, before == L || before == T);
+			if (before == T)
+				assert_true(connection_remaining_ms(table, c,
+						START) <= 120250);
 		}
 		assert_int_equal(c->packets, 1000);
 		assert_int_equal(told.wrong, 0);
+		/* whichever list it was moved to: it was in that one only */
+		connection_expire(table, START + 8000 * CLOCK_SECOND, 10);
+		assert_int_equal(told.ended, 1);
+		assert_true(connection_next_expiry(table) == UINT64_MAX);
 		connection_table_free(table);
 	}
 }

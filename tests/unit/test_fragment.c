@@ -384,7 +384,27 @@ test_bytes_limit(void **state)
 	assert_int_equal(fragment_bytes(r->store), 0);
 }
 
-/* A datagram never makes room for itself at its own cost. */
+/* A datagram never makes room for itself at its own cost: the oldest other one goes. */
+static void
+test_room_for_the_oldest(void **state)
+{
+	struct rig *r = *state;
+	const uint32_t each = 63 * 512;
+	uint32_t id;
+
+	assert_int_equal(enter(r, (struct make){4, 0, 8, 32000, true, 0, 0}), WAITS);
+	for (id = 1; fragment_bytes(r->store) + each <= FRAGMENT_BYTES; id++)
+		assert_int_equal(enter(r, (struct make){4, 0, 8, 32000, true, id, 0}), WAITS);
+	assert_int_equal(r->counters.drop[DROP_fragment_limit], 0);
+	assert_int_equal(enter(r, (struct make){4, 0, 32008, 32000, true, 0, 0}), WAITS);
+	assert_int_equal(r->counters.drop[DROP_fragment_limit], 1);
+	assert_int_equal(enter_first(r, (struct make){4, 0, 0, 8, true, 0, 0}), 2);
+	assert_int_equal(enter_bad(r, (struct make){4, 0, 0, 8, true, 1, 0}), DROP_fragment);
+	while (--id > 1)
+		assert_int_equal(enter_first(r, (struct make){4, 0, 0, 8, true, id, 0}), 1);
+	assert_int_equal(fragment_bytes(r->store), 0);
+}
+
 static void
 test_datagram_that_fills_much(void **state)
 {
@@ -564,6 +584,7 @@ main(void)
 	    TEST(test_waiting_limit),
 	    TEST(test_pieces_limit),
 	    TEST(test_bytes_limit),
+	    TEST(test_room_for_the_oldest),
 	    TEST(test_datagram_that_fills_much),
 	    TEST(test_datagrams_limit),
 	    TEST(test_largest),

@@ -20,6 +20,18 @@ check() {
 	fi
 }
 
+report() {
+	echo "$passed passed, $failed failed in $SECONDS s"
+	[ $failed = 0 ] || journalctl --no-pager -o short-monotonic -u wlad | tail -n 60
+	[ $failed = 0 ]
+}
+
+# must WHAT COMMAND...: a check without which the others make no sense
+must() {
+	check "$@"
+	[ $failed = 0 ] || { report; exit 1; }
+}
+
 # within SECONDS COMMAND...
 within() {
 	local end=$((SECONDS + $1))
@@ -91,27 +103,29 @@ configure() {
 }
 
 install_it() {
-	cp -a "$stage/." / && cp "$units/wlad.service" /run/systemd/system/ || return 1
+	cp -a "$stage"/* / && cp "$units/wlad.service" /run/systemd/system/ || return 1
 	sed -i "s,/usr/sbin/,$(dirname "$wlad")/," /run/systemd/system/wlad.service
 	systemd-sysusers "$units/sysusers.d/wlad.conf" && systemctl daemon-reload
 }
 
 served() {
-	[ "$(ip netns exec client busybox wget -q -T 5 -O - http://203.0.113.10/)" = "it works" ]
+	ip netns exec client timeout 5 bash -c '
+		exec 3<> /dev/tcp/203.0.113.10/80 && printf "GET / HTTP/1.0\r\n\r\n" >&3 && cat <&3' |
+		grep "it works"
 }
 
 mkdir -p /srv/www
 echo "it works" > /srv/www/index.html
 wlad=$(cd "$stage" && find . -type f -path '*sbin/wlad' | sed 's,^\.,,')
-check "the network is set up" network
-check "the files are installed, the user is made" install_it
+must "the network is set up" network
+must "the files are installed, the user is made" install_it
 configuration=$("$wlad" -h 2>&1 | sed -n 's/.*(default \(.*\)).*/\1/p')
-check "there is a default configuration" test -n "$configuration"
+must "there is a default configuration" test -n "$configuration"
 
 # ---- start ----
 
 configure http
-check "systemctl start" systemctl start wlad
+must "systemctl start" systemctl start wlad
 check "it is active" systemctl is-active wlad
 check "it was ready when that returned" test -S /run/wlad/wlad.sock
 check "the status follows the servers" within 10 property_is StatusText "1 of 1 servers up"
@@ -182,8 +196,4 @@ check "systemctl status would say why" logged "cannot start: 203.0.113.10"
 systemctl stop wlad
 ip addr del 203.0.113.10/32 dev client
 
-echo "$passed passed, $failed failed in $SECONDS s"
-if [ $failed != 0 ]; then
-	journalctl --no-pager -o short-monotonic -u wlad | tail -n 60
-fi
-[ $failed = 0 ]
+report
