@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that building, testing and demonstrating wlad needs: only those
 # that are missing.  Needs root if there is something to install.
-#   contrib/install-packages.sh [-n] [build] [tests] [demo]
+#   contrib/install-packages.sh [-n] [build] [tests] [demo] [vm]
 # -n only says what is missing (exit 1 if anything is).  Without a group: all of them.
 set -eu
 
@@ -11,9 +11,15 @@ demo="python3 iproute2 util-linux nginx openssl coreutils curl"
 tests="$demo clang libclang-rt-14-dev clang-format libcmocka-dev mandoc python3-pytest python3-scapy
     python3-cryptography dnsmasq-base
     bind9-dnsutils iperf3 wrk haproxy nftables tcpdump traceroute iputils-ping shellcheck"
+# tests/vm: an emulator, and a kernel for it where there is none yet; 100 MB to get, 500 MB on disk
+vm="systemd kmod cpio busybox-static"
+if [ "$(uname -m)" = x86_64 ]; then
+	vm="$vm qemu-system-x86"
+	ls /boot/vmlinuz-* > /dev/null 2>&1 || vm="$vm linux-image-amd64"
+fi
 
 usage() {
-	echo "usage: install-packages.sh [-n] [build] [tests] [demo]" >&2
+	echo "usage: install-packages.sh [-n] [build] [tests] [demo] [vm]" >&2
 	exit 2
 }
 
@@ -25,10 +31,11 @@ for argument; do
 	build) wanted="$wanted $build" ;;
 	tests) wanted="$wanted $tests" ;;
 	demo) wanted="$wanted $demo" ;;
+	vm) wanted="$wanted $vm" ;;
 	*) usage ;;
 	esac
 done
-[ -n "$wanted" ] || wanted="$build $tests"
+[ -n "$wanted" ] || wanted="$build $tests $vm"
 if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
 	echo "install-packages.sh: this is not a Debian system; please install what is called there:" >&2
 	# shellcheck disable=SC2086  # a list of words

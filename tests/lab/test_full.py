@@ -14,7 +14,7 @@ from netns import wait_for
 CAPACITY = 1024
 HELD = 20
 SHORT = 3000
-FLOODED = 600       # good requests while the flood lasts
+FLOODED = 2000      # good requests while the flood lasts
 FLOOD_FACTOR = 5    # SYNs for each good request
 FLOOD_NET = "198.18.0.0/15"
 FLOOD_MAX = 60000   # SYNs

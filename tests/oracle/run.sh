@@ -1,5 +1,6 @@
 #!/bin/sh
 # Runs the tests that compare wlad with implementations that share no code with it.
+[ "$WLAD_ORACLE" != no ] || { echo "skipped: WLAD_ORACLE=no"; exit 77; }
 [ -n "$PYTHON" ] || { echo "skipped: no python3 with pytest, scapy and cryptography"; exit 77; }
 WLAD_PACKET_DRIVER=$WLAD_BUILDDIR/tests/oracle/packet_driver
 WLAD_TRANSFER_DRIVER=$WLAD_BUILDDIR/tests/oracle/transfer_driver

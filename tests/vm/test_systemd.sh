@@ -105,7 +105,7 @@ configure() {
 install_it() {
 	cp -a "$stage"/* / && cp "$units/wlad.service" /run/systemd/system/ || return 1
 	sed -i "s,/usr/sbin/,$(dirname "$wlad")/," /run/systemd/system/wlad.service
-	systemd-sysusers "$units/sysusers.d/wlad.conf" && systemctl daemon-reload
+	systemd-sysusers "$units/sysusers.d/wlad.conf"
 }
 
 served() {
