@@ -138,12 +138,12 @@ struct connection *connection_find(struct connection_table *table,
  * insert notices"): told apart by *existed.
  * Returns DROP_none, DROP_table_full (also if there is no room for another address of servers,
  * services and our own) or DROP_out_of_ports.
- * A full table makes room by ending the connection that is in TIME_WAIT without a packet for the
- * longest time, or if there is none the oldest unanswered one (TCP or UDP, of whichever there
- * are more); half-open TCP connections older than a second end when there are more of them than
- * a quarter of the table.  Established and closing ones stay.  The change callback is called
- * for those that are ended, of which there may be two; nobody is ended for a connection that is
- * refused.
+ * A full table makes room by ending the connection that is in TIME_WAIT without a packet for
+ * the longest time, or if there is none the oldest unanswered one (TCP or UDP, of whichever
+ * there are more); half-open TCP connections older than a second end when there are more of
+ * them than a quarter of the table.  Established and closing ones stay.  The change callback is
+ * called for those that are ended, of which there may be two; nobody is ended for a connection
+ * that is refused.
  * The new record is opening and has seen no packet yet: hand its first one to
  * connection_track().  The caller counts it as active.
  */

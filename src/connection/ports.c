@@ -119,7 +119,7 @@ is_better(const struct connection *a, const struct connection *b)
 	return a->touched < b->touched;
 }
 
-/* Nothing is held against the port that is tried.  If it is the past's, that is kept in mind. */
+/* Nothing is held against the port that is tried.  One of the past is kept in mind. */
 static bool
 is_free(struct search *s)
 {
