@@ -316,6 +316,7 @@ class OneGateway:
     SERVER4, SERVER6 = "10.1.0.11", "2001:db8:a:1::11"
     # Senders towards the server, one each: connections of one do not meet the TIME_WAIT of another.
     SELF4, NAT4, OUT4 = "198.51.100.110", "10.1.0.2", "10.1.0.3"
+    STREAM4, STREAM_OUT4 = "203.0.113.12", "10.1.0.4"  # another proxy's
     GW_CLIENT, GW_SERVER = "192.0.2.1", "10.1.0.1"
 
     def __init__(self, directory, content):
@@ -342,7 +343,9 @@ class OneGateway:
                    "addr add %s/24 dev lan" % self.GW_SERVER,
                    "addr add %s/24 dev lan" % self.NAT4,
                    "addr add %s/24 dev lan" % self.OUT4,
-                   "addr add %s/32 dev lo" % self.PROXY4)
+                   "addr add %s/24 dev lan" % self.STREAM_OUT4,
+                   "addr add %s/32 dev lo" % self.PROXY4,
+                   "addr add %s/32 dev lo" % self.STREAM4)
         self.server_ns.ip("addr add %s/24 dev eth0" % self.SERVER4,
                           "route add default via " + self.GW_SERVER)
         # Connections per second beyond what one client's ports would allow otherwise.
