@@ -48,8 +48,7 @@ is_icmp(const struct packet *p)
 
 /* Finds the connection of a packet; origin 0 for the device, site + 1 for a transfer packet. */
 static struct connection *
-find(struct datapath *dp, const struct packet *p, uint16_t origin,
-    enum connection_side *side)
+find(struct datapath *dp, const struct packet *p, uint16_t origin, enum connection_side *side)
 {
 	struct connection_key key = {p->source, p->destination, p->protocol, origin};
 
@@ -188,8 +187,7 @@ from_server(struct datapath *dp, struct packet *p, struct connection *c, uint64_
 /* In service: retrieve the record.  Without one, what may open a connection is allocated
  * (claim 5: the demand was lost); anything else meets a RST, as at any closed port. */
 static enum drop
-in_service(struct datapath *dp, struct packet *p, uint32_t service, uint16_t site,
-    uint64_t now)
+in_service(struct datapath *dp, struct packet *p, uint32_t service, uint16_t site, uint64_t now)
 {
 	struct connection_event event = event_of(p, CONNECTION_FROM_CLIENT);
 	enum connection_side side;
@@ -249,8 +247,8 @@ datapath_sender_owns(const struct datapath *dp, const struct datapath_arrival *a
 }
 
 static enum drop
-from_site(struct datapath *dp, struct packet *p, const struct datapath_arrival *arrival,
-    uint64_t now)
+from_site(
+    struct datapath *dp, struct packet *p, const struct datapath_arrival *arrival, uint64_t now)
 {
 	uint32_t service = arrival->info.service;
 
@@ -315,8 +313,8 @@ transfer_packet(struct datapath *dp, uint8_t *data, size_t len, const struct add
 }
 
 void
-datapath_transfer_datagram(struct datapath *dp, uint8_t *data, size_t len,
-    const struct addr *from, uint64_t now)
+datapath_transfer_datagram(
+    struct datapath *dp, uint8_t *data, size_t len, const struct addr *from, uint64_t now)
 {
 	uint16_t site;
 	enum drop drop = transfer_packet(dp, data, len, from, now, &site);
@@ -349,8 +347,8 @@ from_device(struct datapath *dp, struct packet *p, uint64_t now)
 }
 
 enum drop
-datapath_story(struct datapath *dp, struct packet *p, const struct datapath_arrival *arrival,
-    uint64_t now)
+datapath_story(
+    struct datapath *dp, struct packet *p, const struct datapath_arrival *arrival, uint64_t now)
 {
 	if (arrival->transferred)
 		return from_site(dp, p, arrival, now);

@@ -47,8 +47,8 @@ int datapath_run_transfer(struct datapath *dp, uint64_t now);
 void datapath_device_packet(struct datapath *dp, struct packet *p, uint64_t now);
 
 /* Arrivals 4 and 5: one datagram from the transfer socket. */
-void datapath_transfer_datagram(struct datapath *dp, uint8_t *data, size_t len,
-    const struct addr *from, uint64_t now);
+void datapath_transfer_datagram(
+    struct datapath *dp, uint8_t *data, size_t len, const struct addr *from, uint64_t now);
 
 /* Ends expired connections within a budget; returns when to be called again, ns of the clock. */
 uint64_t datapath_expire(struct datapath *dp, uint64_t now);

@@ -9,9 +9,8 @@
 static bool
 send_reply(struct datapath *dp, size_t len)
 {
-	struct packet p = {.data = dp->reply + IO_HEADROOM,
-	    .len = (uint32_t)len,
-	    .headroom = IO_HEADROOM};
+	struct packet p = {
+	    .data = dp->reply + IO_HEADROOM, .len = (uint32_t)len, .headroom = IO_HEADROOM};
 
 	if (len == 0 || packet_parse(&p) != DROP_none)
 		return false;
@@ -48,8 +47,8 @@ answer_icmp(struct datapath *dp, size_t len, uint64_t now)
 }
 
 void
-datapath_answer_unknown(struct datapath *dp, const struct packet *p, uint32_t service,
-    uint64_t now)
+datapath_answer_unknown(
+    struct datapath *dp, const struct packet *p, uint32_t service, uint64_t now)
 {
 	const struct service *s = load_table_service(dp->load, service);
 
@@ -63,13 +62,12 @@ datapath_answer_unknown(struct datapath *dp, const struct packet *p, uint32_t se
 	if (p->protocol == IPPROTO_TCP)
 		answer_reset(dp, p, now);
 	else
-		answer_icmp(dp,
-		    reply_port_unreachable(p, dp->reply + IO_HEADROOM, REPLY_MAX), now);
+		answer_icmp(
+		    dp, reply_port_unreachable(p, dp->reply + IO_HEADROOM, REPLY_MAX), now);
 }
 
 void
-datapath_answer_too_big(struct datapath *dp, const struct packet *p, uint16_t mtu,
-    uint64_t now)
+datapath_answer_too_big(struct datapath *dp, const struct packet *p, uint16_t mtu, uint64_t now)
 {
 	answer_icmp(dp, reply_too_big(p, mtu, dp->reply + IO_HEADROOM, REPLY_MAX), now);
 }
@@ -78,8 +76,7 @@ void
 datapath_answer_ttl(struct datapath *dp, const struct packet *p, uint64_t now)
 {
 	answer_icmp(dp,
-	    reply_time_exceeded(p, &p->destination.ip, dp->reply + IO_HEADROOM, REPLY_MAX),
-	    now);
+	    reply_time_exceeded(p, &p->destination.ip, dp->reply + IO_HEADROOM, REPLY_MAX), now);
 }
 
 enum drop

@@ -22,8 +22,8 @@ release(struct datapath *dp, struct fragment_datagram *datagram,
 }
 
 enum drop
-datapath_fragment(struct datapath *dp, struct packet *p,
-    const struct datapath_arrival *arrival, uint64_t now)
+datapath_fragment(
+    struct datapath *dp, struct packet *p, const struct datapath_arrival *arrival, uint64_t now)
 {
 	struct fragment_datagram *datagram;
 	enum drop drop =

@@ -18,8 +18,8 @@
 /* Finds the connection of the packet that an error quotes; side is the one that its answer
  * would come from. */
 static enum drop
-find_quoted(struct datapath *dp, const struct packet *p, uint16_t origin,
-    struct packet *quoted, struct connection **c, enum connection_side *side)
+find_quoted(struct datapath *dp, const struct packet *p, uint16_t origin, struct packet *quoted,
+    struct connection **c, enum connection_side *side)
 {
 	struct connection_key key;
 	enum drop drop;
@@ -50,8 +50,8 @@ output(struct datapath *dp, const struct packet *p)
 
 /* From the server's side: the client hears it from the service, as everything else. */
 static enum drop
-to_client(struct datapath *dp, struct packet *p, struct packet *quoted,
-    const struct connection *c)
+to_client(
+    struct datapath *dp, struct packet *p, struct packet *quoted, const struct connection *c)
 {
 	struct addr client = connection_client(dp->connections, c);
 	struct addr service = connection_service(dp->connections, c);
@@ -62,8 +62,8 @@ to_client(struct datapath *dp, struct packet *p, struct packet *quoted,
 
 /* From the client's side: the server may well know which router speaks. */
 static enum drop
-to_server(struct datapath *dp, struct packet *p, struct packet *quoted,
-    const struct connection *c)
+to_server(
+    struct datapath *dp, struct packet *p, struct packet *quoted, const struct connection *c)
 {
 	struct addr server = connection_server(dp->connections, c);
 	struct addr self = connection_self(dp->connections, c);
@@ -75,8 +75,7 @@ to_server(struct datapath *dp, struct packet *p, struct packet *quoted,
 
 /* The reply that it is about was sent by the transferee under our address. */
 static enum drop
-to_site(struct datapath *dp, struct packet *p, struct packet *quoted,
-    const struct connection *c)
+to_site(struct datapath *dp, struct packet *p, struct packet *quoted, const struct connection *c)
 {
 	struct transfer_info info = {.flags = TRANSFER_FLAG_ICMP, .hops = 1};
 	struct datapath_way way;
@@ -116,8 +115,8 @@ datapath_icmp(struct datapath *dp, struct packet *p, uint64_t now)
 }
 
 enum drop
-datapath_icmp_transferred(struct datapath *dp, struct packet *p,
-    const struct datapath_arrival *arrival)
+datapath_icmp_transferred(
+    struct datapath *dp, struct packet *p, const struct datapath_arrival *arrival)
 {
 	enum connection_side side;
 	struct connection *c;

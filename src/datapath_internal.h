@@ -63,8 +63,8 @@ enum drop datapath_fragment(struct datapath *dp, struct packet *p,
 
 /* datapath_icmp.c: ICMP from the device; an ICMP error out of a transfer packet. */
 enum drop datapath_icmp(struct datapath *dp, struct packet *p, uint64_t now);
-enum drop datapath_icmp_transferred(struct datapath *dp, struct packet *p,
-    const struct datapath_arrival *arrival);
+enum drop datapath_icmp_transferred(
+    struct datapath *dp, struct packet *p, const struct datapath_arrival *arrival);
 
 /* datapath_send.c: the ways out. */
 
@@ -94,17 +94,17 @@ bool datapath_way(struct datapath *dp, const struct connection *c, struct datapa
 
 /* Sends a packet in transfer packets.  One that is larger than the way's MTU must be one
  * that may be fragmented (split_possible()). */
-enum drop datapath_seal(struct datapath *dp, struct packet *p,
-    const struct transfer_info *info, const struct datapath_way *way);
+enum drop datapath_seal(struct datapath *dp, struct packet *p, const struct transfer_info *info,
+    const struct datapath_way *way);
 
 /* datapath_answer.c: what wlad itself says. */
 
 /* A packet that belongs to no connection and may open none: answered as the service's
  * on_unknown says, if it is addressed to one of our addresses at all. */
-void datapath_answer_unknown(struct datapath *dp, const struct packet *p, uint32_t service,
-    uint64_t now);
-void datapath_answer_too_big(struct datapath *dp, const struct packet *p, uint16_t mtu,
-    uint64_t now);
+void datapath_answer_unknown(
+    struct datapath *dp, const struct packet *p, uint32_t service, uint64_t now);
+void datapath_answer_too_big(
+    struct datapath *dp, const struct packet *p, uint16_t mtu, uint64_t now);
 void datapath_answer_ttl(struct datapath *dp, const struct packet *p, uint64_t now);
 
 /* An echo request to a service address is answered; others belong to nobody here. */
@@ -120,12 +120,12 @@ enum drop datapath_open_client(struct datapath *dp, const struct packet *p, uint
     uint64_t now, struct connection **out);
 
 /* A connection that a site sent us, or which it did already: the record. */
-enum drop datapath_open_received(struct datapath *dp, const struct packet *p,
-    uint32_t service, uint16_t site, uint64_t now, struct connection **out);
+enum drop datapath_open_received(struct datapath *dp, const struct packet *p, uint32_t service,
+    uint16_t site, uint64_t now, struct connection **out);
 
 /* Keeps the load table's counts in step with the connection table. */
-void datapath_connection_changed(void *arg, const struct connection *c, bool active_before,
-    bool active_after, bool ended);
+void datapath_connection_changed(
+    void *arg, const struct connection *c, bool active_before, bool active_after, bool ended);
 bool datapath_port_taken(void *arg, const struct addr *self, uint8_t protocol);
 
 /* True if the packet may open a connection: a TCP SYN, or any UDP packet; no later fragment. */

@@ -41,8 +41,8 @@ datapath_port_taken(void *arg, const struct addr *self, uint8_t protocol)
 }
 
 void
-datapath_connection_changed(void *arg, const struct connection *c, bool active_before,
-    bool active_after, bool ended)
+datapath_connection_changed(
+    void *arg, const struct connection *c, bool active_before, bool active_after, bool ended)
 {
 	struct datapath *dp = arg;
 
@@ -63,8 +63,7 @@ enter(struct datapath *dp, const struct connection_new *what, uint64_t now,
     struct connection **out, bool *existed)
 {
 	uint64_t before = connection_table_evicted(dp->connections);
-	enum drop drop =
-	    connection_open(dp->connections, what, dp->random, now, out, existed);
+	enum drop drop = connection_open(dp->connections, what, dp->random, now, out, existed);
 
 	counter_add(dp->counters, COUNTER_connections_evicted,
 	    connection_table_evicted(dp->connections) - before);
@@ -101,8 +100,8 @@ enter_with_self(struct datapath *dp, struct connection_new *what, uint64_t now,
 }
 
 static enum drop
-enter_at_server(struct datapath *dp, struct connection_new *what, uint32_t number,
-    uint64_t now, struct connection **out)
+enter_at_server(struct datapath *dp, struct connection_new *what, uint32_t number, uint64_t now,
+    struct connection **out)
 {
 	const struct server *server = load_table_server(dp->load, number);
 	bool existed;
@@ -125,8 +124,8 @@ enter_at_server(struct datapath *dp, struct connection_new *what, uint32_t numbe
 }
 
 static enum drop
-enter_transferred(struct datapath *dp, struct connection_new *what, uint32_t site,
-    uint64_t now, struct connection **out)
+enter_transferred(struct datapath *dp, struct connection_new *what, uint32_t site, uint64_t now,
+    struct connection **out)
 {
 	bool existed;
 	enum drop drop;
@@ -180,8 +179,8 @@ datapath_open_received(struct datapath *dp, const struct packet *p, uint32_t ser
 	    .service_number = (uint16_t)service,
 	    .site = site,
 	};
-	uint32_t server = allocation_decide_received(dp->allocation, service, &p->source.ip,
-	    dp->random);
+	uint32_t server =
+	    allocation_decide_received(dp->allocation, service, &p->source.ip, dp->random);
 
 	if (server == LOAD_NONE)
 		return DROP_no_server;

@@ -148,8 +148,8 @@ split_datagram(struct datapath *dp, const struct datagram *d, uint64_t now)
 	for (uint32_t at = 0; at < d->len; at += d->segment) {
 		uint32_t left = d->len - at;
 
-		datapath_transfer_datagram(dp, d->data + at,
-		    left < d->segment ? left : d->segment, &d->from, now);
+		datapath_transfer_datagram(
+		    dp, d->data + at, left < d->segment ? left : d->segment, &d->from, now);
 	}
 }
 
@@ -203,8 +203,8 @@ sweep(struct datapath *dp, uint64_t now)
 	bool done;
 
 	for (int lost = 0; lost < RESET_BUDGET;) {
-		struct connection *c = connection_walk_some(dp->connections,
-		    &dp->sweep_cursor, &budget, &done);
+		struct connection *c =
+		    connection_walk_some(dp->connections, &dp->sweep_cursor, &budget, &done);
 		const struct server *server;
 
 		if (c == NULL) {

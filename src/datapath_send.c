@@ -84,10 +84,10 @@ datapath_seal(struct datapath *dp, struct packet *p, const struct transfer_info 
 	long len, sent;
 
 	start(dp, &t, p, info, way);
-	while ((len = transmission_next(
-		    &t, way->tx, dp->sealed, sizeof(dp->sealed), &segment)) > 0) {
-		sent = dp->io->ops->transfer_send(dp->io, &way->site->transfer, dp->sealed,
-		    (size_t)len, segment);
+	while ((len = transmission_next(&t, way->tx, dp->sealed, sizeof(dp->sealed), &segment)) >
+	    0) {
+		sent = dp->io->ops->transfer_send(
+		    dp->io, &way->site->transfer, dp->sealed, (size_t)len, segment);
 		if (sent < len)
 			return DROP_send_failed;
 	}

@@ -14,7 +14,7 @@ struct loop {
 	struct event_base *base;
 	bool running;
 	bool stop;
-	bool fresh;         /* now is of this wake-up */
+	bool fresh;          /* now is of this wake-up */
 	struct timeval tick; /* libevent's time when now was read */
 	uint64_t now;
 };
@@ -63,8 +63,7 @@ loop_new(void)
 	if (config == NULL)
 		log_fatalx("no memory for the event loop");
 	/* One thread; and nobody's environment chooses how a daemon waits. */
-	event_config_set_flag(config,
-	    EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
 	loop->base = event_base_new_with_config(config);
 	event_config_free(config);
 	if (loop->base == NULL)
@@ -134,8 +133,7 @@ loop_stop(struct loop *loop)
 }
 
 static struct event *
-new_event(struct loop *loop, evutil_socket_t fd, short what,
-    event_callback_fn callback, void *arg)
+new_event(struct loop *loop, evutil_socket_t fd, short what, event_callback_fn callback, void *arg)
 {
 	struct event *event = event_new(loop->base, fd, what, callback, arg);
 
@@ -156,13 +154,12 @@ on_fd(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop_fd *f = arg;
 
-	f->callback(f->arg, fd, (what & EV_READ) != 0, (what & EV_WRITE) != 0,
-	    loop_now(f->loop));
+	f->callback(f->arg, fd, (what & EV_READ) != 0, (what & EV_WRITE) != 0, loop_now(f->loop));
 }
 
 struct loop_fd *
-loop_fd_add(struct loop *loop, int fd, bool read, bool write,
-    loop_fd_callback *callback, void *arg)
+loop_fd_add(
+    struct loop *loop, int fd, bool read, bool write, loop_fd_callback *callback, void *arg)
 {
 	struct loop_fd *f = xcalloc(1, sizeof(*f));
 	short what = EV_PERSIST;
@@ -192,11 +189,10 @@ loop_fd_free(struct loop_fd *fd)
 static void
 arm(struct loop_timer *timer, uint64_t delay_ns)
 {
-	uint64_t ms = delay_ns / CLOCK_MILLISECOND +
-	    (delay_ns % CLOCK_MILLISECOND != 0);
+	uint64_t ms = delay_ns / CLOCK_MILLISECOND + (delay_ns % CLOCK_MILLISECOND != 0);
 	struct timeval tv = {
-		.tv_sec = (time_t)(ms / 1000),
-		.tv_usec = (suseconds_t)(ms % 1000 * 1000),
+	    .tv_sec = (time_t)(ms / 1000),
+	    .tv_usec = (suseconds_t)(ms % 1000 * 1000),
 	};
 
 	add_event(timer->event, &tv);
@@ -267,16 +263,14 @@ on_signal(evutil_socket_t fd, short what, void *arg)
 }
 
 struct loop_signal *
-loop_signal_add(struct loop *loop, int signal, loop_callback *callback,
-    void *arg)
+loop_signal_add(struct loop *loop, int signal, loop_callback *callback, void *arg)
 {
 	struct loop_signal *s = xcalloc(1, sizeof(*s));
 
 	s->loop = loop;
 	s->callback = callback;
 	s->arg = arg;
-	s->event = new_event(loop, signal, EV_SIGNAL | EV_PERSIST, on_signal,
-	    s);
+	s->event = new_event(loop, signal, EV_SIGNAL | EV_PERSIST, on_signal, s);
 	add_event(s->event, NULL);
 	return s;
 }

@@ -36,8 +36,8 @@ void loop_stop(struct loop *loop);
 
 /* Calls back while the descriptor is readable (and, if asked, writable).  The descriptor
  * stays the caller's. */
-struct loop_fd *loop_fd_add(struct loop *loop, int fd, bool read, bool write,
-    loop_fd_callback *callback, void *arg);
+struct loop_fd *loop_fd_add(
+    struct loop *loop, int fd, bool read, bool write, loop_fd_callback *callback, void *arg);
 void loop_fd_free(struct loop_fd *fd); /* NULL is fine; may be called from its callback */
 
 /* The longest delay of a timer, 100 days: more is cut to that. */
@@ -53,8 +53,8 @@ void loop_timer_cancel(struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer); /* as loop_fd_free */
 
 /* Calls back on each delivery of the signal (several before a wake-up are one). */
-struct loop_signal *loop_signal_add(struct loop *loop, int signal, loop_callback *callback,
-    void *arg);
+struct loop_signal *loop_signal_add(
+    struct loop *loop, int signal, loop_callback *callback, void *arg);
 void loop_signal_free(struct loop_signal *signal);
 
 #endif

@@ -8,13 +8,12 @@
 
 #define DEFAULT_FILE WLAD_SYSCONFDIR "/wlad.conf"
 
-static const char usage[] =
-    "usage: wlad [-dnvV] [-f file]\n"
-    "  -d       stay in the foreground, log to standard error\n"
-    "  -f file  configuration (default " DEFAULT_FILE ")\n"
-    "  -n       check the configuration and exit\n"
-    "  -v       log at level debug\n"
-    "  -V       print version, options and libraries\n";
+static const char usage[] = "usage: wlad [-dnvV] [-f file]\n"
+			    "  -d       stay in the foreground, log to standard error\n"
+			    "  -f file  configuration (default " DEFAULT_FILE ")\n"
+			    "  -n       check the configuration and exit\n"
+			    "  -v       log at level debug\n"
+			    "  -V       print version, options and libraries\n";
 
 int
 options_parse(int argc, char **argv, struct options *options)

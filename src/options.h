@@ -8,11 +8,11 @@
 #include <stdbool.h>
 
 struct options {
-	const char *file; /* -f */
-	bool check;       /* -n: check the configuration and exit */
-	bool foreground;  /* -d: stay, log to stderr */
-	bool verbose;     /* -v: log level debug whatever the file says */
-	bool version;     /* -V */
+	const char *file;    /* -f */
+	bool check;          /* -n: check the configuration and exit */
+	bool foreground;     /* -d: stay, log to stderr */
+	bool verbose;        /* -v: log level debug whatever the file says */
+	bool version;        /* -V */
 	char path[PATH_MAX]; /* what file points to, unless the argument or the default */
 };
 

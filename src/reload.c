@@ -50,11 +50,11 @@ read_file(const char *file, char *error, size_t size)
 static void
 refuse_changes(const struct config *a, const struct config *b, char *error, size_t size)
 {
-#define SAME(what, same)                                                                           \
-	do {                                                                                       \
-		if (!(same))                                                                       \
-			fault(error, size, "%s: " what " cannot change while wlad runs: restart",  \
-			    b->file);                                                              \
+#define SAME(what, same) \
+	do { \
+		if (!(same)) \
+			fault(error, size, \
+			    "%s: " what " cannot change while wlad runs: restart", b->file); \
 	} while (0)
 	SAME("site", strcmp(a->site, b->site) == 0);
 	SAME("role", a->role == b->role);
@@ -63,8 +63,7 @@ refuse_changes(const struct config *a, const struct config *b, char *error, size
 	SAME("device.offload", a->device.offload == b->device.offload);
 	SAME("device.output", a->device.output == b->device.output);
 	SAME("transfer.listen", addr_equal(&a->transfer.listen, &b->transfer.listen));
-	SAME("load.listen", addr_equal(&a->load.listen, &b->load.listen) ||
-	    a->peers_count == 0);
+	SAME("load.listen", addr_equal(&a->load.listen, &b->load.listen) || a->peers_count == 0);
 	SAME("limits.connections", a->limits.connections == b->limits.connections);
 	SAME("control.socket", strcmp(a->control.socket, b->control.socket) == 0);
 	SAME("control.group", strcmp(a->control.group, b->control.group) == 0);
@@ -78,7 +77,8 @@ static bool
 had_address(const struct config *config, const struct ip *ip)
 {
 	for (size_t i = 0; i < config->services_count; i++) {
-		if (ip_equal(&config->services[i].v4, ip) || ip_equal(&config->services[i].v6, ip))
+		if (ip_equal(&config->services[i].v4, ip) ||
+		    ip_equal(&config->services[i].v6, ip))
 			return true;
 	}
 	for (size_t i = 0; i < config->self_addresses_count; i++) {
@@ -100,7 +100,8 @@ want_route(struct wlad *w, const struct config *config, const struct ip *ip)
 		return;
 	ip_format(ip, text);
 	log_warnx("new address has no route yet address=%s reason=\"%s\" "
-	          "remedy=\"ip route add %s dev %s\"", text, error, text, device);
+		  "remedy=\"ip route add %s dev %s\"",
+	    text, error, text, device);
 }
 
 static void
@@ -201,8 +202,7 @@ wlad_reload(void *arg, char *error, size_t size)
 	}
 	change(w, config);
 	counter_add(&w->counters, COUNTER_reloads, 1);
-	log_info("reloaded services=%zu peers=%zu", config->services_count,
-	    config->peers_count);
+	log_info("reloaded services=%zu peers=%zu", config->services_count, config->peers_count);
 	notify_ready(w->notify);
 	return 0;
 }

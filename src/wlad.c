@@ -23,7 +23,7 @@
 #include "wlad_internal.h"
 
 /* A key's epoch ends by itself after so many packets; here, after so long. */
-#define KEY_EPOCH  (600 * CLOCK_SECOND)
+#define KEY_EPOCH (600 * CLOCK_SECOND)
 /* How often keys of epochs that are over are looked for, to be wiped. */
 #define KEY_EXPIRY (2 * CLOCK_SECOND)
 
@@ -170,8 +170,7 @@ open_io(struct wlad *w)
 	w->io = io_open(&settings, w->error, sizeof(w->error));
 	if (w->io == NULL)
 		return -1;
-	return routes_device_up(io_device_name(w->io), c->device.mtu, w->error,
-	    sizeof(w->error));
+	return routes_device_up(io_device_name(w->io), c->device.mtu, w->error, sizeof(w->error));
 }
 
 static int
@@ -203,9 +202,9 @@ add_routes(struct wlad *w)
 	}
 	routes_warn(io_device_name(w->io),
 	    &(struct routes_use){.v4 = families[0] != 0,
-	        .v6 = families[1] != 0,
-	        .raw = c->device.output == CONFIG_OUTPUT_RAW,
-	        .transfers = c->peers_count > 0});
+		.v6 = families[1] != 0,
+		.raw = c->device.output == CONFIG_OUTPUT_RAW,
+		.transfers = c->peers_count > 0});
 	return 0;
 }
 
@@ -290,11 +289,10 @@ connect_loop(struct wlad *w)
 {
 	int transfer = w->io->ops->transfer_fd(w->io);
 
-	w->device_fd = loop_fd_add(w->loop, w->io->ops->device_fd(w->io), true, false,
-	    on_device, w);
+	w->device_fd =
+	    loop_fd_add(w->loop, w->io->ops->device_fd(w->io), true, false, on_device, w);
 	if (transfer != -1)
-		w->transfer_fd =
-		    loop_fd_add(w->loop, transfer, true, false, on_transfer, w);
+		w->transfer_fd = loop_fd_add(w->loop, transfer, true, false, on_transfer, w);
 	w->expiry = loop_timer_new(w->loop, on_expiry, w);
 	loop_timer_set(w->expiry, CLOCK_SECOND);
 	w->key_expiry = loop_timer_new(w->loop, on_key_expiry, w);
@@ -384,8 +382,7 @@ check_only(struct config *config)
 	char error[ERROR_TEXT];
 	int status = 0;
 
-	if (config->peers_count > 0 &&
-	    exchange_check_files(config, error, sizeof(error)) == -1) {
+	if (config->peers_count > 0 && exchange_check_files(config, error, sizeof(error)) == -1) {
 		fprintf(stderr, "%s: %s\n", config->file, error);
 		status = 1;
 	}
@@ -425,8 +422,8 @@ run(struct wlad *w, int background)
 		return 1;
 	}
 	log_info("started version=%s site=%s device=%s services=%zu peers=%zu",
-	    version_string(), w->config->site, io_device_name(w->io),
-	    w->config->services_count, w->config->peers_count);
+	    version_string(), w->config->site, io_device_name(w->io), w->config->services_count,
+	    w->config->peers_count);
 	loop_run(w->loop);
 	log_info("stopped");
 	stop(w);

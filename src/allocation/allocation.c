@@ -101,8 +101,8 @@ scheduler_of(struct allocation *a, uint32_t service, bool v4)
 }
 
 uint32_t
-allocation_decide_received(struct allocation *a, uint32_t service, const struct ip *client,
-    struct random *random)
+allocation_decide_received(
+    struct allocation *a, uint32_t service, const struct ip *client, struct random *random)
 {
 	struct scheduler *s = scheduler_of(a, service, ip_is_v4(client));
 
@@ -139,7 +139,8 @@ allocation_decide(struct allocation *a, uint32_t service, const struct ip *clien
 {
 	const struct service *own = load_table_service(a->table, service);
 
-	*decision = (struct allocation_decision){ALLOCATION_NONE, LOAD_NONE, LOAD_NONE, LOAD_NONE};
+	*decision =
+	    (struct allocation_decision){ALLOCATION_NONE, LOAD_NONE, LOAD_NONE, LOAD_NONE};
 	if (!stays_home(own) && decide_site(a, service, false, random, now, decision))
 		return;
 	decision->server = allocation_decide_received(a, service, client, random);

@@ -40,12 +40,11 @@ void allocation_decide(struct allocation *a, uint32_t service, const struct ip *
     struct random *random, uint64_t now, struct allocation_decision *decision);
 
 /* A connection that another site sent us: own servers only. */
-uint32_t allocation_decide_received(struct allocation *a, uint32_t service,
-    const struct ip *client, struct random *random);
+uint32_t allocation_decide_received(
+    struct allocation *a, uint32_t service, const struct ip *client, struct random *random);
 
 /* The inputs of a decision, without deciding (no state changes, no turn is taken). */
-const struct sitechoice *allocation_explain(struct allocation *a, uint32_t service,
-    uint64_t now);
+const struct sitechoice *allocation_explain(struct allocation *a, uint32_t service, uint64_t now);
 
 /* The list of servers that is chosen from for a family: that of the backup servers only if it
  * has one with room and the proper one has none. */

@@ -21,10 +21,10 @@ struct heap_key {
 };
 
 struct heap {
-	struct heap_key *key;  /* by item */
-	uint32_t *position;    /* by item: its place in order, or HEAP_NONE */
-	uint32_t *order;       /* items; the one at n is not behind those at 2n + 1 and 2n + 2 */
-	size_t count;          /* of items in the heap */
+	struct heap_key *key; /* by item */
+	uint32_t *position;   /* by item: its place in order, or HEAP_NONE */
+	uint32_t *order;      /* items; the one at n is not behind those at 2n + 1 and 2n + 2 */
+	size_t count;         /* of items in the heap */
 	size_t items, size;
 };
 

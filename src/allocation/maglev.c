@@ -12,7 +12,7 @@
 
 struct maglev_member {
 	uint32_t index;
-	uint32_t next, step; /* the row it wants next, and how it goes on from there */
+	uint32_t next, step;  /* the row it wants next, and how it goes on from there */
 	uint32_t rows, taken; /* rows that are due to it, and that it has */
 };
 

@@ -22,8 +22,8 @@ struct maglev {
 
 /* Fills the table with the indices whose weight is not 0; identity tells them apart, by hash.
  * About 5 ms for 10,000 servers. */
-void maglev_build(struct maglev *m, const uint64_t *identity, const uint32_t *weights,
-    size_t count);
+void maglev_build(
+    struct maglev *m, const uint64_t *identity, const uint32_t *weights, size_t count);
 void maglev_fini(struct maglev *m);
 
 #endif

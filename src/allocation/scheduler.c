@@ -160,8 +160,8 @@ make_room(struct scheduler *s, struct load_table *table)
 }
 
 void
-scheduler_refresh(struct scheduler *s, struct load_table *table, uint32_t service, bool v4,
-    bool backup)
+scheduler_refresh(
+    struct scheduler *s, struct load_table *table, uint32_t service, bool v4, bool backup)
 {
 	const struct service *owner = load_table_service(table, service);
 
@@ -221,8 +221,7 @@ by_weight(const struct scheduler *s, uint64_t number)
 
 /* True if a is less loaded: (active + 1) / weight, compared without division. */
 static bool
-less_loaded(const struct server *a, uint32_t a_weight, const struct server *b,
-    uint32_t b_weight)
+less_loaded(const struct server *a, uint32_t a_weight, const struct server *b, uint32_t b_weight)
 {
 	return (a->active + 1) * b_weight < (b->active + 1) * a_weight;
 }

@@ -40,16 +40,16 @@ struct scheduler {
 	uint64_t version; /* of the service when the list was made; 0: never */
 	enum config_scheduler kind;
 	size_t count, size;
-	uint32_t *servers; /* numbers */
-	uint32_t *weight;  /* of candidates, full ones too; 0: is none */
-	struct weights room; /* the weights of those that have room */
-	size_t turn;         /* rr: the next place; lc, wlc, sed, nq: the next number */
-	uint64_t *last;      /* lc, wlc, sed, nq: number of its last turn */
-	struct heap heap;    /* lc, wlc, sed, nq, ovf: those that have room */
-	struct turns turns;  /* wrr */
+	uint32_t *servers;      /* numbers */
+	uint32_t *weight;       /* of candidates, full ones too; 0: is none */
+	struct weights room;    /* the weights of those that have room */
+	size_t turn;            /* rr: the next place; lc, wlc, sed, nq: the next number */
+	uint64_t *last;         /* lc, wlc, sed, nq: number of its last turn */
+	struct heap heap;       /* lc, wlc, sed, nq, ovf: those that have room */
+	struct turns turns;     /* wrr */
 	struct siphash_key key; /* sh, mh: the same after a restart, and at each gateway */
-	uint64_t *share;        /* sh: weights up to and including each, of those down as well */
-	unsigned levels;        /* sh: two to the power of it is not below their sum */
+	uint64_t *share; /* sh: weights up to and including each, of those down as well */
+	unsigned levels; /* sh: two to the power of it is not below their sum */
 	struct maglev maglev;
 };
 
@@ -59,8 +59,8 @@ void scheduler_fini(struct scheduler *s);
  * Makes the list if there is another version of the service: usable servers with weight above
  * 0 that have an address of the family, and are backup servers or not.
  */
-void scheduler_refresh(struct scheduler *s, struct load_table *table, uint32_t service, bool v4,
-    bool backup);
+void scheduler_refresh(
+    struct scheduler *s, struct load_table *table, uint32_t service, bool v4, bool backup);
 
 /* A server's active has changed, by one or more.  Others than those of the list are ignored. */
 void scheduler_changed(struct scheduler *s, struct load_table *table, uint32_t server);

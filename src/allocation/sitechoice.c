@@ -11,7 +11,7 @@
 #define STALE_INTERVALS  5.0
 #define SLOW_START       10.0 /* seconds from the first report to full weight */
 #define SLOW_START_FLOOR 0.1
-#define NEAR_HALF        0.1  /* a round-trip time that halves the weight, seconds */
+#define NEAR_HALF        0.1 /* a round-trip time that halves the weight, seconds */
 
 static double
 clamp01(double x)
@@ -79,8 +79,8 @@ judge(const struct sitechoice *choice, struct sitechoice_site *c, const struct s
 }
 
 static void
-consider(struct sitechoice *choice, struct load_table *table, uint32_t number,
-    uint32_t service, double interval, uint64_t now)
+consider(struct sitechoice *choice, struct load_table *table, uint32_t number, uint32_t service,
+    double interval, uint64_t now)
 {
 	const struct site *site = load_table_site(table, number);
 	struct sitechoice_site *c = &choice->sites[choice->count++];

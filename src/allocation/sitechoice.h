@@ -40,7 +40,7 @@ enum sitechoice_reason {
 #define X(name, text) SITECHOICE_##name,
 	SITECHOICE_REASONS(X)
 #undef X
-	SITECHOICE_REASON_COUNT
+	    SITECHOICE_REASON_COUNT
 };
 
 struct sitechoice_site {

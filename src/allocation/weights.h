@@ -12,7 +12,7 @@
 
 struct weights {
 	uint64_t total;
-	uint64_t *sum;   /* node i, from 1: of the values that end with index i - 1 */
+	uint64_t *sum; /* node i, from 1: of the values that end with index i - 1 */
 	uint32_t *value;
 	size_t count, size;
 	size_t step; /* the largest power of two up to count */

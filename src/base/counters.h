@@ -24,7 +24,8 @@
 	X(connections_transferred, "connections allocated to another site") \
 	X(connections_received, "connections received from another site") \
 	X(connections_expired, "connections removed by a timeout") \
-	X(connections_evicted, "connections, over or unanswered, removed to make room for new ones") \
+	X(connections_evicted, \
+	    "connections, over or unanswered, removed to make room for new ones") \
 	X(resets_sent, "TCP resets sent by wlad itself") \
 	X(icmp_sent, "ICMP messages sent by wlad itself") \
 	X(echo_answered, "echo requests to a service address answered") \
@@ -88,14 +89,14 @@ enum counter {
 #define X(name, help) COUNTER_##name,
 	COUNTERS(X)
 #undef X
-	COUNTER_COUNT
+	    COUNTER_COUNT
 };
 
 enum drop {
 #define X(name, help) DROP_##name,
 	DROPS(X)
 #undef X
-	DROP_COUNT
+	    DROP_COUNT
 };
 
 struct counters {

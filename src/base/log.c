@@ -121,8 +121,8 @@ emit_stderr(enum log_level level, const char *line)
 	clock_gettime(CLOCK_REALTIME, &ts);
 	gmtime_r(&ts.tv_sec, &tm);
 	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-	fprintf(stderr, "%s.%03ldZ %s %s\n", stamp, ts.tv_nsec / 1000000,
-	    level_names[level], line);
+	fprintf(
+	    stderr, "%s.%03ldZ %s %s\n", stamp, ts.tv_nsec / 1000000, level_names[level], line);
 }
 
 /* Control characters of foreign text must not make new lines or colours. */
@@ -150,11 +150,9 @@ emit(enum log_level level, int error, const char *format, va_list ap)
 	vsnprintf(line, sizeof(line), format, ap);
 	len = strlen(line);
 	if (error != 0)
-		len += (size_t)snprintf(line + len, sizeof(line) - len, ": %s",
-		    strerror(error));
+		len += (size_t)snprintf(line + len, sizeof(line) - len, ": %s", strerror(error));
 	if (suppressed != 0 && len < sizeof(line))
-		snprintf(line + len, sizeof(line) - len, " suppressed=%u",
-		    suppressed);
+		snprintf(line + len, sizeof(line) - len, " suppressed=%u", suppressed);
 	make_printable(line);
 	if (sink.syslog)
 		syslog(priorities[level], "%s", line);
@@ -165,13 +163,13 @@ emit(enum log_level level, int error, const char *format, va_list ap)
 	errno = saved;
 }
 
-#define EMIT(level, error)                                                                         \
-	do {                                                                                       \
-		va_list ap;                                                                        \
-                                                                                                   \
-		va_start(ap, format);                                                              \
-		emit(level, error, format, ap);                                                    \
-		va_end(ap);                                                                        \
+#define EMIT(level, error) \
+	do { \
+		va_list ap; \
+\
+		va_start(ap, format); \
+		emit(level, error, format, ap); \
+		va_end(ap); \
 	} while (0)
 
 void

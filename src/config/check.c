@@ -166,8 +166,7 @@ check_server(const struct config *config, const struct config_service *service, 
 
 	check_server_ip(config, &server->v4, report);
 	check_server_ip(config, &server->v6, report);
-	if ((v4 || v6) && (service_v4 || service_v6) && !(v4 && service_v4) &&
-	    !(v6 && service_v6))
+	if ((v4 || v6) && (service_v4 || service_v6) && !(v4 && service_v4) && !(v6 && service_v6))
 		report_field(report, v4 ? &server->v4 : &server->v6,
 		    "is an %s address, but the service has only an %s address",
 		    v4 ? "IPv4" : "IPv6", service_v4 ? "IPv4" : "IPv6");
@@ -178,8 +177,8 @@ static void
 check_ports(const struct config_service *service, struct report *report)
 {
 	if (service->ports_count > CONFIG_PORTS_MAX)
-		report_field(report, &service->ports, "can hold at most %d ports",
-		    CONFIG_PORTS_MAX);
+		report_field(
+		    report, &service->ports, "can hold at most %d ports", CONFIG_PORTS_MAX);
 	for (size_t i = 1; i < service->ports_count; i++)
 		if (service->ports[i] == service->ports[i - 1] &&
 		    (i == 1 || service->ports[i] != service->ports[i - 2]))
@@ -226,9 +225,8 @@ check_service_twins(const struct config *config, size_t number, struct report *r
 		if (port != 0)
 			report_field(report, &service->ports,
 			    "%s %s port %u belongs to another service already, at %s",
-			    service->protocol == IPPROTO_TCP ? "tcp" : "udp",
-			    ip_format(ip, text), port,
-			    report_place(report, &other->ports, &service->ports, place));
+			    service->protocol == IPPROTO_TCP ? "tcp" : "udp", ip_format(ip, text),
+			    port, report_place(report, &other->ports, &service->ports, place));
 	}
 }
 
@@ -299,8 +297,8 @@ is_any(const struct ip *ip)
 
 /* An address of this or another host's own: not one that the device takes. */
 static void
-check_host_addr(const struct config *config, const struct addr *addr, bool any,
-    struct report *report)
+check_host_addr(
+    const struct config *config, const struct addr *addr, bool any, struct report *report)
 {
 	char text[IP_TEXT];
 
@@ -333,8 +331,7 @@ check_peer_twins(const struct config *config, size_t number, struct report *repo
 			    addr_format(&peer->load, text),
 			    report_place(report, &other->load, &peer->load, place));
 		if (peer->transfer.port != 0 && addr_equal(&peer->transfer, &other->transfer))
-			report_field(report, &peer->transfer,
-			    "%s is that of another peer, at %s",
+			report_field(report, &peer->transfer, "%s is that of another peer, at %s",
 			    addr_format(&peer->transfer, text),
 			    report_place(report, &other->transfer, &peer->transfer, place));
 	}
@@ -354,8 +351,7 @@ check_peer(const struct config *config, size_t number, struct report *report)
 	if (peer->transfer.port != 0 && listen->port != 0) {
 		if (addr_equal(&peer->transfer, listen))
 			report_field(report, &peer->transfer,
-			    "%s is transfer.listen of this site",
-			    addr_format(listen, text));
+			    "%s is transfer.listen of this site", addr_format(listen, text));
 		else if (ip_is_v4(&peer->transfer.ip) != ip_is_v4(&listen->ip))
 			report_field(report, &peer->transfer,
 			    "is an %s address, but transfer.listen is an %s address",
@@ -401,8 +397,8 @@ check_peers(const struct config *config, struct report *report)
 	if (config->peers_count == 0)
 		return;
 	if (config->peers_count > CONFIG_PEERS_MAX)
-		report_field(report, &config->peers, "can hold at most %d peers",
-		    CONFIG_PEERS_MAX);
+		report_field(
+		    report, &config->peers, "can hold at most %d peers", CONFIG_PEERS_MAX);
 	need(&config->transfer.listen, config->transfer.listen.port != 0, "transfer.listen",
 	    config, report);
 	need(&config->load.certificate, config->load.certificate != NULL, "load.certificate",

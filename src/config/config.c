@@ -50,8 +50,7 @@ is_integer(const config_setting_t *setting)
 static bool
 is_decimal(const config_setting_t *setting)
 {
-	return is_integer(setting) &&
-	    config_setting_get_format(setting) == CONFIG_FORMAT_DEFAULT;
+	return is_integer(setting) && config_setting_get_format(setting) == CONFIG_FORMAT_DEFAULT;
 }
 
 /* What the file says, for the reader of a fault. */
@@ -316,8 +315,7 @@ read_inner_group(const struct value *v)
 
 /* One element of a list of groups into its struct. */
 static void
-read_element(const struct value *v, const config_setting_t *group, const char *path,
-    void *object)
+read_element(const struct value *v, const config_setting_t *group, const char *path, void *object)
 {
 	unsigned *line = (unsigned *)((char *)object + v->key->line);
 
@@ -403,8 +401,8 @@ unknown(struct report *report, const struct key *keys, const config_setting_t *s
 	unsigned line = config_setting_source_line(setting);
 
 	if (nearest != NULL)
-		report_line(report, line, path, "unknown key '%s'; did you mean '%s'?", name,
-		    nearest);
+		report_line(
+		    report, line, path, "unknown key '%s'; did you mean '%s'?", name, nearest);
 	else
 		report_line(report, line, path, "unknown key '%s'; see wlad.conf(5)", name);
 }
@@ -415,8 +413,8 @@ read_member(struct report *report, const struct key *keys, const config_setting_
 {
 	const struct key *key = keys_find(keys, config_setting_name(setting));
 	char *path = join(group_path, config_setting_name(setting));
-	struct value v = {.report = report, .key = key, .setting = setting, .path = path,
-	    .object = object};
+	struct value v = {
+	    .report = report, .key = key, .setting = setting, .path = path, .object = object};
 
 	if (key == NULL)
 		unknown(report, keys, setting, path);
@@ -438,8 +436,8 @@ read_group(struct report *report, const struct key *keys, const config_setting_t
 	int length = config_setting_length(group);
 
 	for (int i = 0; i < length; i++)
-		read_member(report, keys, config_setting_get_elem(group, (unsigned)i), path,
-		    object);
+		read_member(
+		    report, keys, config_setting_get_elem(group, (unsigned)i), path, object);
 	for (const struct key *key = keys; key->name != NULL; key++) {
 		char *full;
 
@@ -471,8 +469,7 @@ preset_checks(struct config *config, struct report *report)
 	for (size_t i = 0; i < config->services_count; i++) {
 		struct config_service *service = &config->services[i];
 
-		if (service->protocol == IPPROTO_UDP &&
-		    !report_set(report, &service->check.type))
+		if (service->protocol == IPPROTO_UDP && !report_set(report, &service->check.type))
 			service->check.type = CONFIG_CHECK_ICMP;
 	}
 }

@@ -17,7 +17,8 @@
 #include "base/log.h"
 #include "config/statuses.h"
 
-#define CONFIG_NAME_MAX 63 /* octets of a site, service or server name; a DNS label's characters and '.', '_' */
+#define CONFIG_NAME_MAX \
+	63 /* octets of a site, service or server name; a DNS label's characters and '.', '_' */
 
 #define CONFIG_PORTS_MAX 1024 /* of a service: what other sites can be told */
 #define CONFIG_PEERS_MAX 256
@@ -40,14 +41,19 @@ enum config_scheduler {
 enum config_prefer { CONFIG_PREFER_LOCAL, CONFIG_PREFER_REMOTE };
 enum config_unknown { CONFIG_UNKNOWN_RESET, CONFIG_UNKNOWN_DROP };
 enum config_server_down { CONFIG_DOWN_RESET, CONFIG_DOWN_KEEP };
-enum config_check_type { CONFIG_CHECK_NONE, CONFIG_CHECK_TCP, CONFIG_CHECK_HTTP, CONFIG_CHECK_ICMP };
+enum config_check_type {
+	CONFIG_CHECK_NONE,
+	CONFIG_CHECK_TCP,
+	CONFIG_CHECK_HTTP,
+	CONFIG_CHECK_ICMP
+};
 
 #define CONFIG_CHECK_TEXT 256 /* octets of path and host with NUL */
 
 struct config_check {
 	enum config_check_type type;
-	double interval, timeout; /* seconds, 0.05 to 3600 */
-	unsigned rise, fall;      /* checks in a row, 1 to 100 */
+	double interval, timeout;     /* seconds, 0.05 to 3600 */
+	unsigned rise, fall;          /* checks in a row, 1 to 100 */
 	char path[CONFIG_CHECK_TEXT]; /* http: what is asked for */
 	char host[CONFIG_CHECK_TEXT]; /* http: the Host field; "": the server's address */
 	struct statuses status;       /* http: what passes */
@@ -65,9 +71,9 @@ struct config_server {
 
 struct config_service {
 	char *name;
-	struct ip v4, v6;  /* service addresses, zero where there is none */
-	uint8_t protocol;  /* IPPROTO_TCP or IPPROTO_UDP */
-	uint16_t *ports;   /* 1 to 65535, sorted, no two equal */
+	struct ip v4, v6; /* service addresses, zero where there is none */
+	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	uint16_t *ports;  /* 1 to 65535, sorted, no two equal */
 	size_t ports_count;
 	enum config_scheduler scheduler;
 	enum config_prefer prefer;
@@ -85,7 +91,7 @@ struct config_peer {
 	char *site;
 	struct addr load;     /* its load exchange */
 	struct addr transfer; /* its transfer socket */
-	char *fingerprint;    /* SHA-256 of its certificate, 64 lower-case hexadecimal digits; NULL: chain decides */
+	char *fingerprint; /* SHA-256 of its certificate, 64 lower-case hexadecimal digits; NULL: chain decides */
 	unsigned line;
 };
 
@@ -95,10 +101,10 @@ struct config {
 	enum config_role role;
 
 	struct {
-		char *name;    /* of the TUN device, at most 15 octets */
-		uint32_t mtu;  /* 1280 to 65535 */
-		bool routes;   /* wlad sets the routes of service and self addresses */
-		bool offload;  /* ask the kernel for super-packets */
+		char *name;   /* of the TUN device, at most 15 octets */
+		uint32_t mtu; /* 1280 to 65535 */
+		bool routes;  /* wlad sets the routes of service and self addresses */
+		bool offload; /* ask the kernel for super-packets */
 		enum config_output output; /* how packets leave */
 	} device;
 
@@ -110,13 +116,13 @@ struct config {
 
 	struct {
 		struct addr listen; /* port 0: no transfer */
-		uint32_t mtu;       /* of the path between sites, outer packets, 1280 to 65535 */
+		uint32_t mtu; /* of the path between sites, outer packets, 1280 to 65535 */
 	} transfer;
 
 	struct {
-		struct addr listen; /* port 0: nobody may dial us */
+		struct addr listen;           /* port 0: nobody may dial us */
 		char *certificate, *key, *ca; /* paths; NULL only without peers */
-		double interval; /* seconds, 0.1 to 60 */
+		double interval;              /* seconds, 0.1 to 60 */
 	} load;
 
 	struct config_peer *peers;
@@ -127,7 +133,8 @@ struct config {
 	} limits;
 
 	struct {
-		uint32_t tcp_opening, tcp_established, tcp_closing, udp, icmp; /* seconds, 1 to 1000000 */
+		uint32_t tcp_opening, tcp_established, tcp_closing, udp,
+		    icmp; /* seconds, 1 to 1000000 */
 	} timeouts;
 
 	struct {

@@ -18,10 +18,9 @@ static const struct key_choice roles[] = {{"site", CONFIG_ROLE_SITE}, {NULL, 0}}
 static const struct key_choice protocols[] = {
     {"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}, {NULL, 0}};
 
-static const struct key_choice schedulers[] = {
-    {"twos", CONFIG_TWOS}, {"rr", CONFIG_RR}, {"wrr", CONFIG_WRR}, {"lc", CONFIG_LC},
-    {"wlc", CONFIG_WLC}, {"sed", CONFIG_SED}, {"nq", CONFIG_NQ}, {"sh", CONFIG_SH},
-    {"mh", CONFIG_MH}, {"ovf", CONFIG_OVF}, {NULL, 0}};
+static const struct key_choice schedulers[] = {{"twos", CONFIG_TWOS}, {"rr", CONFIG_RR},
+    {"wrr", CONFIG_WRR}, {"lc", CONFIG_LC}, {"wlc", CONFIG_WLC}, {"sed", CONFIG_SED},
+    {"nq", CONFIG_NQ}, {"sh", CONFIG_SH}, {"mh", CONFIG_MH}, {"ovf", CONFIG_OVF}, {NULL, 0}};
 
 static const struct key_choice prefers[] = {
     {"local", CONFIG_PREFER_LOCAL}, {"remote", CONFIG_PREFER_REMOTE}, {NULL, 0}};
@@ -32,12 +31,11 @@ static const struct key_choice unknowns[] = {
 static const struct key_choice downs[] = {
     {"reset", CONFIG_DOWN_RESET}, {"keep", CONFIG_DOWN_KEEP}, {NULL, 0}};
 
-static const struct key_choice permissions[] = {
-    {"permit", true}, {"prohibit", false}, {NULL, 0}};
+static const struct key_choice permissions[] = {{"permit", true}, {"prohibit", false}, {NULL, 0}};
 
-static const struct key_choice check_types[] = {
-    {"tcp", CONFIG_CHECK_TCP}, {"http", CONFIG_CHECK_HTTP}, {"icmp", CONFIG_CHECK_ICMP},
-    {"none", CONFIG_CHECK_NONE}, {NULL, 0}};
+static const struct key_choice check_types[] = {{"tcp", CONFIG_CHECK_TCP},
+    {"http", CONFIG_CHECK_HTTP}, {"icmp", CONFIG_CHECK_ICMP}, {"none", CONFIG_CHECK_NONE},
+    {NULL, 0}};
 
 static const struct key_choice log_levels[] = {{"error", LOG_LEVEL_ERROR},
     {"warn", LOG_LEVEL_WARN}, {"info", LOG_LEVEL_INFO}, {"debug", LOG_LEVEL_DEBUG}, {NULL, 0}};
@@ -51,17 +49,17 @@ static const struct key device_keys[] = {
     {"routes", KEY_BOOL, FIELD(config, device.routes), .preset = true},
     {"offload", KEY_BOOL, FIELD(config, device.offload), .preset = true},
     {"output", KEY_CHOICE, FIELD(config, device.output), .choices = outputs,
-        .preset = CONFIG_OUTPUT_TUN},
+	.preset = CONFIG_OUTPUT_TUN},
     {0},
 };
 
 static const struct key check_keys[] = {
     {"type", KEY_CHOICE, FIELD(config_service, check.type), .choices = check_types,
-        .preset = CONFIG_CHECK_TCP},
+	.preset = CONFIG_CHECK_TCP},
     {"interval", KEY_REAL, FIELD(config_service, check.interval), .min = 0.05, .max = 3600,
-        .preset = 1},
+	.preset = 1},
     {"timeout", KEY_REAL, FIELD(config_service, check.timeout), .min = 0.05, .max = 3600,
-        .preset = 1},
+	.preset = 1},
     {"rise", KEY_INTEGER, FIELD(config_service, check.rise), .min = 1, .max = 100, .preset = 2},
     {"fall", KEY_INTEGER, FIELD(config_service, check.fall), .min = 1, .max = 100, .preset = 3},
     {"path", KEY_URL_PATH, FIELD(config_service, check.path), .preset_text = "/"},
@@ -76,40 +74,38 @@ static const struct key server_keys[] = {
     {"port", KEY_INTEGER, FIELD(config_server, port), .min = 1, .max = 65535},
     {"weight", KEY_INTEGER, FIELD(config_server, weight), .min = 0, .max = 65535, .preset = 1},
     {"max_connections", KEY_INTEGER, FIELD(config_server, max_connections), .min = 0,
-        .max = UINT32_MAX},
+	.max = UINT32_MAX},
     {"backup", KEY_BOOL, FIELD(config_server, backup)},
     {0},
 };
 
 static const struct key service_keys[] = {
-    {"name", KEY_NAME, FIELD(config_service, name), .length = CONFIG_NAME_MAX,
-        .required = true},
+    {"name", KEY_NAME, FIELD(config_service, name), .length = CONFIG_NAME_MAX, .required = true},
     {"address", KEY_IP_PAIR, PAIR(config_service, v4, v6), .required = true},
     {"protocol", KEY_CHOICE, FIELD(config_service, protocol), .choices = protocols,
-        .preset = IPPROTO_TCP},
+	.preset = IPPROTO_TCP},
     {"ports", KEY_PORTS, PAIR(config_service, ports, ports_count), .required = true},
     {"scheduler", KEY_CHOICE, FIELD(config_service, scheduler), .choices = schedulers,
-        .preset = CONFIG_TWOS},
+	.preset = CONFIG_TWOS},
     {"prefer", KEY_CHOICE, FIELD(config_service, prefer), .choices = prefers,
-        .preset = CONFIG_PREFER_LOCAL},
+	.preset = CONFIG_PREFER_LOCAL},
     {"on_unknown", KEY_CHOICE, FIELD(config_service, on_unknown), .choices = unknowns,
-        .preset = CONFIG_UNKNOWN_RESET},
+	.preset = CONFIG_UNKNOWN_RESET},
     {"on_server_down", KEY_CHOICE, FIELD(config_service, on_server_down), .choices = downs,
-        .preset = CONFIG_DOWN_RESET},
+	.preset = CONFIG_DOWN_RESET},
     {"transfer", KEY_CHOICE, FIELD(config_service, transfer_permitted), .choices = permissions,
-        .preset = true},
+	.preset = true},
     {"high_load", KEY_REAL, FIELD(config_service, high_load), .min = 0.05, .max = 1,
-        .preset = 0.75},
+	.preset = 0.75},
     {"check", KEY_GROUP, .keys = check_keys},
     {"servers", KEY_GROUPS, PAIR(config_service, servers, servers_count), .keys = server_keys,
-        .element = sizeof(struct config_server), .line = AT(config_server, line)},
+	.element = sizeof(struct config_server), .line = AT(config_server, line)},
     {0},
 };
 
 static const struct key transfer_keys[] = {
     {"listen", KEY_ADDR, FIELD(config, transfer.listen)},
-    {"mtu", KEY_INTEGER, FIELD(config, transfer.mtu), .min = 1280, .max = 65535,
-        .preset = 1500},
+    {"mtu", KEY_INTEGER, FIELD(config, transfer.mtu), .min = 1280, .max = 65535, .preset = 1500},
     {0},
 };
 
@@ -131,15 +127,15 @@ static const struct key peer_keys[] = {
 };
 
 static const struct key limits_keys[] = {
-    {"connections", KEY_INTEGER, FIELD(config, limits.connections), .min = 1024,
-        .max = 8388608, .preset = 1048576},
+    {"connections", KEY_INTEGER, FIELD(config, limits.connections), .min = 1024, .max = 8388608,
+	.preset = 1048576},
     {0},
 };
 
 #define TIMEOUT(key_name, member, seconds) \
 	{ \
-		key_name, KEY_INTEGER, FIELD(config, timeouts.member), .min = 1, \
-		    .max = 1000000, .preset = seconds \
+		key_name, KEY_INTEGER, FIELD(config, timeouts.member), \
+		    .min = 1, .max = 1000000, .preset = seconds \
 	}
 
 static const struct key timeouts_keys[] = {
@@ -153,14 +149,14 @@ static const struct key timeouts_keys[] = {
 
 static const struct key control_keys[] = {
     {"socket", KEY_PATH, FIELD(config, control.socket), .length = SOCKET_PATH_MAX,
-        .preset_text = "/run/wlad/wlad.sock"},
+	.preset_text = "/run/wlad/wlad.sock"},
     {"group", KEY_ACCOUNT, FIELD(config, control.group), .length = 32, .preset_text = "wlad"},
     {0},
 };
 
 static const struct key log_keys[] = {
     {"level", KEY_CHOICE, FIELD(config, log_level), .choices = log_levels,
-        .preset = LOG_LEVEL_INFO},
+	.preset = LOG_LEVEL_INFO},
     {0},
 };
 
@@ -170,12 +166,12 @@ const struct key keys_root[] = {
     {"device", KEY_GROUP, .keys = device_keys},
     {"self_addresses", KEY_IPS, PAIR(config, self_addresses, self_addresses_count)},
     {"services", KEY_GROUPS, PAIR(config, services, services_count), .required = true,
-        .keys = service_keys, .element = sizeof(struct config_service),
-        .line = AT(config_service, line)},
+	.keys = service_keys, .element = sizeof(struct config_service),
+	.line = AT(config_service, line)},
     {"transfer", KEY_GROUP, .keys = transfer_keys},
     {"load", KEY_GROUP, .keys = load_keys},
     {"peers", KEY_GROUPS, PAIR(config, peers, peers_count), .keys = peer_keys,
-        .element = sizeof(struct config_peer), .line = AT(config_peer, line)},
+	.element = sizeof(struct config_peer), .line = AT(config_peer, line)},
     {"limits", KEY_GROUP, .keys = limits_keys},
     {"timeouts", KEY_GROUP, .keys = timeouts_keys},
     {"control", KEY_GROUP, .keys = control_keys},

@@ -44,13 +44,13 @@ struct key {
 	enum key_type type;
 	size_t offset, size; /* of the field */
 	bool required;
-	double min, max, preset;    /* numbers; preset also of choices and bools */
-	const char *preset_text;    /* texts; NULL: none */
-	size_t length;              /* texts: at most so many octets */
-	size_t second;              /* offset of a second field, see the type */
+	double min, max, preset; /* numbers; preset also of choices and bools */
+	const char *preset_text; /* texts; NULL: none */
+	size_t length;           /* texts: at most so many octets */
+	size_t second;           /* offset of a second field, see the type */
 	const struct key_choice *choices;
-	const struct key *keys;     /* members of groups */
-	size_t element, line;       /* KEY_GROUPS: size of a struct, offset of its line */
+	const struct key *keys; /* members of groups */
+	size_t element, line;   /* KEY_GROUPS: size of a struct, offset of its line */
 };
 
 #define KEY_WANTS 160 /* octets that hold any key_wants() text */

@@ -32,8 +32,8 @@ nth_key(const struct key *keys, size_t *number, const char *path, char buf[CONFI
 	char here[CONFIG_KEY_TEXT];
 
 	for (; keys->name != NULL; keys++) {
-		snprintf(here, sizeof(here), "%s%s%s", path, *path != '\0' ? "." : "",
-		    keys->name);
+		snprintf(
+		    here, sizeof(here), "%s%s%s", path, *path != '\0' ? "." : "", keys->name);
 		if ((*number)-- == 0) {
 			memcpy(buf, here, sizeof(here));
 			return true;

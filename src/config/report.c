@@ -47,8 +47,8 @@ report_mark(struct report *report, const void *field, unsigned line, const char 
 {
 	if (report->marks_count == report->marks_size) {
 		report->marks_size = report->marks_size * 2 + 64;
-		report->marks = xrealloc_array(report->marks, report->marks_size,
-		    sizeof(*report->marks));
+		report->marks =
+		    xrealloc_array(report->marks, report->marks_size, sizeof(*report->marks));
 	}
 	report->marks[report->marks_count++] = (struct report_mark){
 	    .field = field, .line = line, .bad = bad, .path = xstrdup(path)};
@@ -72,12 +72,11 @@ find_mark(struct report *report, const void *field)
 	if (report->marks_count == 0)
 		return NULL;
 	if (!report->sorted) {
-		qsort(report->marks, report->marks_count, sizeof(*report->marks),
-		    compare_marks);
+		qsort(report->marks, report->marks_count, sizeof(*report->marks), compare_marks);
 		report->sorted = true;
 	}
-	return bsearch(&key, report->marks, report->marks_count, sizeof(*report->marks),
-	    compare_marks);
+	return bsearch(
+	    &key, report->marks, report->marks_count, sizeof(*report->marks), compare_marks);
 }
 
 static unsigned
@@ -114,11 +113,11 @@ add(struct report *report, unsigned line, const char *path, const char *format, 
 
 	if (report->faults_count == report->faults_size) {
 		report->faults_size = report->faults_size * 2 + 16;
-		report->faults = xrealloc_array(report->faults, report->faults_size,
-		    sizeof(*report->faults));
+		report->faults =
+		    xrealloc_array(report->faults, report->faults_size, sizeof(*report->faults));
 	}
-	report->faults[report->faults_count] = (struct report_fault){
-	    .line = line, .number = report->faults_count, .text = text};
+	report->faults[report->faults_count] =
+	    (struct report_fault){.line = line, .number = report->faults_count, .text = text};
 	report->faults_count++;
 }
 
@@ -144,8 +143,8 @@ report_field(struct report *report, const void *field, const char *format, ...)
 }
 
 void
-report_missing(struct report *report, const void *asking, const char *path, const char *format,
-    ...)
+report_missing(
+    struct report *report, const void *asking, const char *path, const char *format, ...)
 {
 	const struct report_mark *mark = find_mark(report, asking);
 	va_list args;

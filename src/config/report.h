@@ -44,12 +44,12 @@ void report_init(struct report *report, const struct source *source);
 void report_finish(struct report *report, struct config_faults *faults);
 
 /* Notes where a field was set.  All marks precede the first question about one. */
-void report_mark(struct report *report, const void *field, unsigned line, const char *path,
-    bool bad);
+void report_mark(
+    struct report *report, const void *field, unsigned line, const char *path, bool bad);
 
 /* A fault at a line of the text (0: none) about a path (NULL: none). */
-void report_line(struct report *report, unsigned line, const char *path, const char *format,
-    ...) __attribute__((format(printf, 4, 5)));
+void report_line(struct report *report, unsigned line, const char *path, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* A fault about a marked field: its line, its path. */
 void report_field(struct report *report, const void *field, const char *format, ...)
@@ -66,8 +66,8 @@ bool report_bad(struct report *report, const void *field);
 bool report_set(struct report *report, const void *field);
 
 /* The line of a field for the reader: "line 12", or "other.conf line 12"; returns buf. */
-const char *report_place(struct report *report, const void *field, const void *from,
-    char buf[REPORT_PLACE]);
+const char *report_place(
+    struct report *report, const void *field, const void *from, char buf[REPORT_PLACE]);
 
 /* The same line as a number of its file, for struct config; 0 if it is not marked. */
 unsigned report_file_line(struct report *report, unsigned line);

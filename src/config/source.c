@@ -21,9 +21,9 @@ struct cursor {
 	struct source *source;
 	struct report *report;
 	const char *at, *end;
-	size_t file;   /* its index */
+	size_t file;    /* its index */
 	unsigned depth; /* files that lead here by @include */
-	unsigned held; /* newlines after a string that are not written yet */
+	unsigned held;  /* newlines after a string that are not written yet */
 	bool line_start, after_string;
 };
 
@@ -45,18 +45,18 @@ put(struct source *source, char octet)
 static void
 begin_part(struct source *source, size_t file, unsigned file_line)
 {
-	source->parts = xrealloc_array(source->parts, source->parts_count + 1,
-	    sizeof(*source->parts));
-	source->parts[source->parts_count++] = (struct source_part){
-	    .line = source->line, .file = file, .file_line = file_line};
+	source->parts =
+	    xrealloc_array(source->parts, source->parts_count + 1, sizeof(*source->parts));
+	source->parts[source->parts_count++] =
+	    (struct source_part){.line = source->line, .file = file, .file_line = file_line};
 }
 
 /* Takes the text over; NULL if there is none to quote. */
 static size_t
 add_file(struct source *source, const char *name, char *text)
 {
-	source->files = xrealloc_array(source->files, source->files_count + 1,
-	    sizeof(*source->files));
+	source->files =
+	    xrealloc_array(source->files, source->files_count + 1, sizeof(*source->files));
 	source->files[source->files_count] =
 	    (struct source_file){.name = xstrdup(name), .text = text};
 	return source->files_count++;
@@ -174,8 +174,7 @@ skip_block_comment(struct cursor *c)
 		if (*c->at == '\n')
 			newline(c);
 	}
-	report_line(c->report, began, NULL,
-	    "the comment that begins here is never closed by */");
+	report_line(c->report, began, NULL, "the comment that begins here is never closed by */");
 	return -1;
 }
 
@@ -199,8 +198,7 @@ copy_string(struct cursor *c)
 		if (octet == '\\' && c->at < c->end)
 			put(c->source, *c->at++);
 	}
-	report_line(c->report, began, NULL,
-	    "the string that begins here is never closed by \"");
+	report_line(c->report, began, NULL, "the string that begins here is never closed by \"");
 	return -1;
 }
 
@@ -254,8 +252,13 @@ static int
 take(struct source *source, struct report *report, size_t file, size_t len, unsigned depth)
 {
 	const char *data = source->files[file].text;
-	struct cursor c = {.source = source, .report = report, .at = data, .end = data + len,
-	    .file = file, .depth = depth, .line_start = true};
+	struct cursor c = {.source = source,
+	    .report = report,
+	    .at = data,
+	    .end = data + len,
+	    .file = file,
+	    .depth = depth,
+	    .line_start = true};
 
 	begin_part(source, file, 1);
 	source->read += len;
@@ -266,8 +269,8 @@ take(struct source *source, struct report *report, size_t file, size_t len, unsi
 		return -1;
 	}
 	if (memchr(data, '\0', len) != NULL) {
-		report_line(report, source->line, NULL,
-		    "this is no text: it holds a NUL character");
+		report_line(
+		    report, source->line, NULL, "this is no text: it holds a NUL character");
 		return -1;
 	}
 	return expand(&c);
@@ -310,8 +313,7 @@ include(struct cursor *c, const char *name, unsigned line)
 		report_line(c->report, line, NULL, "@include \"%s\": cannot read %s: %s", name,
 		    path, read_error(errno));
 	else {
-		result = take(source, c->report, add_file(source, path, data), len,
-		    c->depth + 1);
+		result = take(source, c->report, add_file(source, path, data), len, c->depth + 1);
 		put(source, '\n');
 		begin_part(source, c->file, file_line);
 	}
@@ -349,8 +351,8 @@ copy_include(struct cursor *c, size_t prefix)
 	release_newlines(c);
 	line = c->source->line;
 	if (quote == NULL || (lf != NULL && lf < quote)) {
-		report_line(c->report, line, NULL,
-		    "the name after @include is never closed by \"");
+		report_line(
+		    c->report, line, NULL, "the name after @include is never closed by \"");
 		return -1;
 	}
 	name = xasprintf("%.*s", (int)(quote - (c->at + prefix)), c->at + prefix);
@@ -411,8 +413,8 @@ source_read_file(struct source *source, const char *file, struct report *report)
 	source->includes = true;
 	add_file(source, file, data);
 	if (data == NULL) {
-		report_line(report, 0, NULL, "cannot read the configuration: %s",
-		    read_error(error));
+		report_line(
+		    report, 0, NULL, "cannot read the configuration: %s", read_error(error));
 		return -1;
 	}
 	result = take(source, report, 0, len, 0);
@@ -421,8 +423,7 @@ source_read_file(struct source *source, const char *file, struct report *report)
 }
 
 int
-source_read_text(struct source *source, const char *text, const char *name,
-    struct report *report)
+source_read_text(struct source *source, const char *text, const char *name, struct report *report)
 {
 	int result;
 
@@ -461,8 +462,7 @@ locate(const struct source *source, unsigned line, unsigned *file_line)
 }
 
 void
-source_locate(const struct source *source, unsigned line, const char **file,
-    unsigned *file_line)
+source_locate(const struct source *source, unsigned line, const char **file, unsigned *file_line)
 {
 	*file = source->files[locate(source, line, file_line)].name;
 }

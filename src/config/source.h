@@ -47,13 +47,13 @@ struct source {
  * Returns 0, or -1 with what is wrong in the report, which has to work on this source.
  */
 int source_read_file(struct source *source, const char *file, struct report *report);
-int source_read_text(struct source *source, const char *text, const char *name,
-    struct report *report);
+int source_read_text(
+    struct source *source, const char *text, const char *name, struct report *report);
 void source_fini(struct source *source);
 
 /* Where a line of the text comes from. */
-void source_locate(const struct source *source, unsigned line, const char **file,
-    unsigned *file_line);
+void source_locate(
+    const struct source *source, unsigned line, const char **file, unsigned *file_line);
 
 /*
  * A line of the text as its file has it, without white space before it, shortened; of a blank

@@ -13,7 +13,7 @@
 #define LETTERS_AND_DIGITS \
 	"abcdefghijklmnopqrstuvwxyz" \
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-#define NEAREST_NAME_MAX   32 /* longer names are compared with nothing */
+#define NEAREST_NAME_MAX 32 /* longer names are compared with nothing */
 
 static void *
 field_of(const struct key *key, void *object)
@@ -173,13 +173,13 @@ key_wants(const struct key *key, char buf[KEY_WANTS])
 	    [KEY_DEVICE] = "a device name of 1 to 15 letters, digits, '-', '_' and '.' "
 			   "that begins with neither '-' nor '.'",
 	    [KEY_FINGERPRINT] = "\"\" or the 64 hexadecimal digits of a SHA-256, "
-	                        "with or without colons between octets",
+				"with or without colons between octets",
 	    [KEY_HOST] = "\"\" or a host name or address, if need be with its port, "
 			 "such as \"www.example.net\"",
 	    [KEY_STATUSES] = "HTTP status codes and ranges from 100 to 599, "
 			     "such as \"200-299, 304\"",
 	    [KEY_ADDR] = "an address with its port, "
-	                 "such as \"192.0.2.1:7210\" or \"[2001:db8::1]:7210\"",
+			 "such as \"192.0.2.1:7210\" or \"[2001:db8::1]:7210\"",
 	    [KEY_BOOL] = "true or false",
 	    [KEY_IP_PAIR] = "an IPv4 or IPv6 address, or a list of one of each",
 	    [KEY_IPS] = "a list of IPv4 and IPv6 addresses",

@@ -52,8 +52,8 @@ walk_statuses(const struct walk *w, const struct key *key, const void *object)
 	for (size_t i = 0; i < STATUSES_MAX && s->range[i].from != 0; i++) {
 		unsigned from = s->range[i].from, to = s->range[i].to;
 
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%u",
-		    i > 0 ? ", " : "", from);
+		len += (size_t)snprintf(
+		    text + len, sizeof(text) - len, "%s%u", i > 0 ? ", " : "", from);
 		if (to != from)
 			len += (size_t)snprintf(text + len, sizeof(text) - len, "-%u", to);
 	}

@@ -161,8 +161,8 @@ put_none(void *arg, const char *name)
 char *
 config_text(const struct config *config)
 {
-	static const struct config_writer writer = {put_begin, put_end, put_text, put_integer,
-	    put_real, put_boolean, put_none};
+	static const struct config_writer writer = {
+	    put_begin, put_end, put_text, put_integer, put_real, put_boolean, put_none};
 	struct text t = {0};
 
 	add(&t, "");

@@ -25,8 +25,7 @@ to_ticks(uint32_t seconds)
 {
 	const uint32_t longest = UINT32_C(1) << 28;
 
-	return seconds < longest / TICKS_PER_SECOND ? seconds * TICKS_PER_SECOND
-						    : longest;
+	return seconds < longest / TICKS_PER_SECOND ? seconds * TICKS_PER_SECOND : longest;
 }
 
 void
@@ -104,8 +103,7 @@ connection_table_new(const struct connection_settings *settings, uint64_t now)
 	table->records = allocate(table, capacity, sizeof(*table->records), 0);
 	table->buckets = allocate(table, buckets, sizeof(*table->buckets), 0);
 	table->freed = allocate(table, freed, sizeof(*table->freed), 0);
-	if (table->records == NULL || table->buckets == NULL ||
-	    table->freed == NULL ||
+	if (table->records == NULL || table->buckets == NULL || table->freed == NULL ||
 	    pool_init(&table->pool, pool_size(capacity), &table->key) == -1) {
 		connection_table_free(table);
 		errno = ENOMEM;
@@ -135,8 +133,7 @@ connection_table_set_port_taken(
 }
 
 void
-connection_table_set_change(
-    struct connection_table *table, connection_change *change, void *arg)
+connection_table_set_change(struct connection_table *table, connection_change *change, void *arg)
 {
 	table->change = change;
 	table->change_arg = arg;
@@ -176,18 +173,16 @@ put_addresses(struct connection_table *table, const struct connection *c)
 
 /* The three addresses of a record, or none of them. */
 static bool
-get_addresses(struct connection_table *table, const struct connection_new *what,
-    struct connection *c)
+get_addresses(
+    struct connection_table *table, const struct connection_new *what, struct connection *c)
 {
 	static const struct ip zero;
 	bool has_server = !connection_is_one_sided(c);
 
 	c->service_ip = pool_get(&table->pool, &what->service.ip);
-	c->server_ip =
-	    pool_get(&table->pool, has_server ? &what->server.ip : &zero);
+	c->server_ip = pool_get(&table->pool, has_server ? &what->server.ip : &zero);
 	c->self_ip = pool_get(&table->pool, has_server ? &what->self.ip : &zero);
-	if (c->service_ip != POOL_NONE && c->server_ip != POOL_NONE &&
-	    c->self_ip != POOL_NONE)
+	if (c->service_ip != POOL_NONE && c->server_ip != POOL_NONE && c->self_ip != POOL_NONE)
 		return true;
 	if (c->service_ip != POOL_NONE)
 		pool_put(&table->pool, c->service_ip);
@@ -200,8 +195,8 @@ get_addresses(struct connection_table *table, const struct connection_new *what,
 
 /* Fills in a record; the queue and the index are not told yet. */
 static bool
-fill_record(struct connection_table *table, const struct connection_new *what,
-    uint16_t port, struct connection *c)
+fill_record(struct connection_table *table, const struct connection_new *what, uint16_t port,
+    struct connection *c)
 {
 	*c = (struct connection){
 	    .client = what->client.ip,
@@ -228,8 +223,8 @@ fill_record(struct connection_table *table, const struct connection_new *what,
 }
 
 static void
-enter_record(struct connection_table *table, const struct connection *filled,
-    uint64_t hash, struct connection **out)
+enter_record(struct connection_table *table, const struct connection *filled, uint64_t hash,
+    struct connection **out)
 {
 	struct connection *c = take_record(table);
 	struct connection_tuple tuple;
@@ -238,8 +233,8 @@ enter_record(struct connection_table *table, const struct connection *filled,
 	connection_index_insert(table, c, CONNECTION_FROM_CLIENT, hash);
 	if (!connection_is_one_sided(c)) {
 		tuple = connection_index_tuple(table, c, CONNECTION_FROM_SERVER);
-		connection_index_insert(table, c, CONNECTION_FROM_SERVER,
-		    connection_index_hash(table, &tuple));
+		connection_index_insert(
+		    table, c, CONNECTION_FROM_SERVER, connection_index_hash(table, &tuple));
 	}
 	connection_queue_link(table, c);
 	table->by_kind[c->kind]++;
@@ -271,8 +266,7 @@ enum drop
 connection_open(struct connection_table *table, const struct connection_new *what,
     struct random *random, uint64_t now, struct connection **out, bool *existed)
 {
-	bool received = what->kind == CONNECTION_RECEIVED ||
-	    what->kind == CONNECTION_PASSED;
+	bool received = what->kind == CONNECTION_RECEIVED || what->kind == CONNECTION_PASSED;
 	struct connection_tuple tuple = {
 	    .source = what->client.ip,
 	    .destination = what->service.ip,
@@ -319,8 +313,7 @@ connection_end(struct connection_table *table, struct connection *c)
 	uint64_t hash;
 
 	if (table->change != NULL)
-		table->change(
-		    table->change_arg, c, connection_is_active(c), false, true);
+		table->change(table->change_arg, c, connection_is_active(c), false, true);
 	tuple = connection_index_tuple(table, c, CONNECTION_FROM_CLIENT);
 	hash = connection_index_hash(table, &tuple);
 	connection_index_remove(table, c, CONNECTION_FROM_CLIENT, hash);

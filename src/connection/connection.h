@@ -23,15 +23,15 @@
 #include "base/siphash.h"
 
 enum connection_kind {
-	CONNECTION_LOCAL, /* our service, our server (rule 1) */
+	CONNECTION_LOCAL,       /* our service, our server (rule 1) */
 	CONNECTION_TRANSFERRED, /* our service, another site's server: we are X (rules 2, 3) */
-	CONNECTION_RECEIVED, /* another site's service, our server: we are Y */
-	CONNECTION_PASSED, /* another site's service, a third site's server (Fig. 21) */
+	CONNECTION_RECEIVED,    /* another site's service, our server: we are Y */
+	CONNECTION_PASSED,      /* another site's service, a third site's server (Fig. 21) */
 	CONNECTION_KINDS
 };
 
 enum connection_state {
-	CONNECTION_OPENING, /* TCP: SYN seen, no answer acknowledged; UDP: no reply seen */
+	CONNECTION_OPENING,     /* TCP: SYN seen, no answer acknowledged; UDP: no reply seen */
 	CONNECTION_ESTABLISHED, /* data may flow both ways */
 	CONNECTION_CLOSING,     /* a FIN seen */
 	CONNECTION_TIME_WAIT,   /* FINs of both sides acknowledged, or RST: it is over */
@@ -57,8 +57,8 @@ struct connection {
 	uint8_t state;    /* enum connection_state */
 	uint8_t flags;    /* private to the module */
 	uint16_t service; /* number of the service in the load table */
-	uint16_t site; /* transferee; the transferor if received or passed on */
-	uint32_t server; /* number of the server in the load table; CONNECTION_NO_SERVER */
+	uint16_t site;    /* transferee; the transferor if received or passed on */
+	uint32_t server;  /* number of the server in the load table; CONNECTION_NO_SERVER */
 	uint32_t expires; /* in ticks, see expiry.c */
 	uint32_t touched; /* tick of the last packet */
 	uint64_t packets;
@@ -97,8 +97,7 @@ struct connection_new {
 	enum connection_kind kind;
 	uint8_t protocol;
 	struct addr client, service;
-	struct addr server,
-	    self; /* unused if transferred; self.port 0: choose one */
+	struct addr server, self; /* unused if transferred; self.port 0: choose one */
 	uint16_t service_number, site;
 	uint32_t server_number;
 };
@@ -147,13 +146,11 @@ struct connection *connection_find(struct connection_table *table,
  * The new record is opening and has seen no packet yet: hand its first one to
  * connection_track().  The caller counts it as active.
  */
-enum drop connection_open(struct connection_table *table,
-    const struct connection_new *what, struct random *random, uint64_t now,
-    struct connection **out, bool *existed);
+enum drop connection_open(struct connection_table *table, const struct connection_new *what,
+    struct random *random, uint64_t now, struct connection **out, bool *existed);
 
 /* Says whether a self address's port must not be used. */
-typedef bool connection_port_taken(
-    void *arg, const struct addr *self, uint8_t protocol);
+typedef bool connection_port_taken(void *arg, const struct addr *self, uint8_t protocol);
 void connection_table_set_port_taken(
     struct connection_table *table, connection_port_taken *taken, void *arg);
 
@@ -178,8 +175,7 @@ void connection_track(struct connection_table *table, struct connection *c,
  * opened.  Never for a connection that may still carry data from its server.  To be asked
  * before connection_track().
  */
-bool connection_may_reopen(
-    const struct connection *c, const struct connection_event *event);
+bool connection_may_reopen(const struct connection *c, const struct connection_event *event);
 
 /* True while the connection counts as in flight (opening or established): the "active" of the
  * load.  Changes are told by the callback below. */
@@ -191,8 +187,8 @@ bool connection_is_active(const struct connection *c);
  * counts exact: told once for each connection that stops being active, and once for each end.
  * The record is valid during the call, which must not change the table.
  */
-typedef void connection_change(void *arg, const struct connection *c,
-    bool active_before, bool active_after, bool ended);
+typedef void connection_change(
+    void *arg, const struct connection *c, bool active_before, bool active_after, bool ended);
 void connection_table_set_change(
     struct connection_table *table, connection_change *change, void *arg);
 
@@ -204,38 +200,32 @@ void connection_end(struct connection_table *table, struct connection *c);
  * have expired, and those whose turn it was but which have seen packets since (each of
  * these every 8 minutes).  There is more to do while connection_next_expiry() is not after now.
  */
-uint32_t connection_expire(
-    struct connection_table *table, uint64_t now, uint32_t budget);
+uint32_t connection_expire(struct connection_table *table, uint64_t now, uint32_t budget);
 
 /* When connection_expire() next has work, ns of the clock, possibly in the past;
  * UINT64_MAX if the table is empty.  Cheap: asked after each burst of packets. */
 uint64_t connection_next_expiry(const struct connection_table *table);
 
 /* The addresses of a record. */
-struct addr connection_client(
-    const struct connection_table *table, const struct connection *c);
-struct addr connection_service(
-    const struct connection_table *table, const struct connection *c);
-struct addr connection_self(
-    const struct connection_table *table, const struct connection *c);
-struct addr connection_server(
-    const struct connection_table *table, const struct connection *c);
+struct addr connection_client(const struct connection_table *table, const struct connection *c);
+struct addr connection_service(const struct connection_table *table, const struct connection *c);
+struct addr connection_self(const struct connection_table *table, const struct connection *c);
+struct addr connection_server(const struct connection_table *table, const struct connection *c);
 
 /* Milliseconds since its last packet; milliseconds until it expires. */
-uint64_t connection_idle_ms(const struct connection_table *table,
-    const struct connection *c, uint64_t now);
-uint64_t connection_remaining_ms(const struct connection_table *table,
-    const struct connection *c, uint64_t now);
+uint64_t connection_idle_ms(
+    const struct connection_table *table, const struct connection *c, uint64_t now);
+uint64_t connection_remaining_ms(
+    const struct connection_table *table, const struct connection *c, uint64_t now);
 
 /* Walks all live records: start with *cursor = 0, NULL at the end.  Records may end between
  * calls.  After many have ended, a call may pass over millions of free ones. */
-struct connection *connection_walk(
-    struct connection_table *table, uint32_t *cursor);
+struct connection *connection_walk(struct connection_table *table, uint32_t *cursor);
 
 /* The same a part at a time: looks at no more than *budget records, free or live, and takes
  * them from it.  NULL if it is used up, or with *done at the end. */
-struct connection *connection_walk_some(struct connection_table *table,
-    uint32_t *cursor, uint32_t *budget, bool *done);
+struct connection *connection_walk_some(
+    struct connection_table *table, uint32_t *cursor, uint32_t *budget, bool *done);
 
 /* Connections that connection_open() has ended to make room, since the start. */
 uint64_t connection_table_evicted(const struct connection_table *table);

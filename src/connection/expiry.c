@@ -154,8 +154,7 @@ connection_queue_victim(struct connection_table *table)
 	if (count_of(table, QUEUE_TIME_WAIT) > 0)
 		return oldest(table, QUEUE_TIME_WAIT);
 	return oldest(table,
-	    count_of(table, QUEUE_TCP) >= count_of(table, QUEUE_UDP) ? QUEUE_TCP
-								     : QUEUE_UDP);
+	    count_of(table, QUEUE_TCP) >= count_of(table, QUEUE_UDP) ? QUEUE_TCP : QUEUE_UDP);
 }
 
 struct connection *
@@ -171,8 +170,7 @@ connection_queue_excess(struct connection_table *table)
 
 /* One tick late rather than early: a record made at the end of its tick has its full time. */
 uint32_t
-connection_queue_deadline(
-    const struct connection_table *table, const struct connection *c)
+connection_queue_deadline(const struct connection_table *table, const struct connection *c)
 {
 	switch (connection_queue_of(c)) {
 	case QUEUE_TCP:
@@ -201,12 +199,8 @@ next_in_wheel(const struct connection_queues *q)
 		slot = at / 64 * 64 + (uint32_t)__builtin_ctzll(word);
 	} else {
 		/* the words after this one, else from the first again, this one at last */
-		later = at / 64 == 63
-		    ? 0
-		    : q->summary & (~UINT64_C(0) << (at / 64 + 1));
-		slot =
-		    (uint32_t)__builtin_ctzll(later != 0 ? later : q->summary) *
-		    64;
+		later = at / 64 == 63 ? 0 : q->summary & (~UINT64_C(0) << (at / 64 + 1));
+		slot = (uint32_t)__builtin_ctzll(later != 0 ? later : q->summary) * 64;
 		slot += (uint32_t)__builtin_ctzll(q->used[slot / 64]);
 	}
 	return q->cursor + (slot - at) % WHEEL_SLOTS;
@@ -276,8 +270,7 @@ connection_next_expiry(const struct connection_table *table)
 	for (list = QUEUE_TCP; list < QUEUE_LISTS; list++) {
 		if (is_list(q->first[list]))
 			continue;
-		deadline = connection_queue_deadline(
-		    table, &table->records[q->first[list]]);
+		deadline = connection_queue_deadline(table, &table->records[q->first[list]]);
 		if (deadline < next)
 			next = deadline;
 	}

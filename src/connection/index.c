@@ -10,16 +10,13 @@
  */
 #include "connection/internal.h"
 
-_Static_assert(sizeof(struct connection_tuple) == 40,
-    "a tuple has no padding: it is hashed");
-_Static_assert(
-    sizeof(struct connection_bucket) == 64, "a bucket is a cache line");
+_Static_assert(sizeof(struct connection_tuple) == 40, "a tuple has no padding: it is hashed");
+_Static_assert(sizeof(struct connection_bucket) == 64, "a bucket is a cache line");
 
 #define TAG UINT32_C(0xff000000)
 
 uint64_t
-connection_index_hash(
-    const struct connection_table *table, const struct connection_tuple *tuple)
+connection_index_hash(const struct connection_table *table, const struct connection_tuple *tuple)
 {
 	return siphash13(&table->key, tuple, sizeof(*tuple));
 }
@@ -41,23 +38,21 @@ origin_of(const struct connection *c)
 }
 
 static inline bool
-client_side_matches(const struct connection_table *table,
-    const struct connection *c, const struct connection_tuple *t)
+client_side_matches(const struct connection_table *table, const struct connection *c,
+    const struct connection_tuple *t)
 {
-	return c->client_port == t->source_port &&
-	    c->service_port == t->destination_port &&
+	return c->client_port == t->source_port && c->service_port == t->destination_port &&
 	    c->protocol == t->protocol && origin_of(c) == t->origin &&
 	    same_ip(&c->client, &t->source) &&
 	    same_ip(pool_ip(&table->pool, c->service_ip), &t->destination);
 }
 
 static inline bool
-server_side_matches(const struct connection_table *table,
-    const struct connection *c, const struct connection_tuple *t)
+server_side_matches(const struct connection_table *table, const struct connection *c,
+    const struct connection_tuple *t)
 {
-	return c->self_port == t->destination_port &&
-	    c->server_port == t->source_port && c->protocol == t->protocol &&
-	    t->origin == 0 &&
+	return c->self_port == t->destination_port && c->server_port == t->source_port &&
+	    c->protocol == t->protocol && t->origin == 0 &&
 	    same_ip(pool_ip(&table->pool, c->server_ip), &t->source) &&
 	    same_ip(pool_ip(&table->pool, c->self_ip), &t->destination);
 }
@@ -71,8 +66,7 @@ home_of(struct connection_table *table, uint64_t hash)
 static inline struct connection_bucket *
 bucket_after(struct connection_table *table, struct connection_bucket *b)
 {
-	return b + 1 < table->buckets + table->bucket_count ? b + 1
-							    : table->buckets;
+	return b + 1 < table->buckets + table->bucket_count ? b + 1 : table->buckets;
 }
 
 /* 0 is the empty entry, so no tag is 0. */
@@ -130,20 +124,18 @@ connection_index_remove(struct connection_table *table, struct connection *c,
 
 /* Whether an entry with the right tag is that of the tuple. */
 static inline bool
-entry_matches(const struct connection_table *table, uint32_t entry,
-    const struct connection_tuple *tuple)
+entry_matches(
+    const struct connection_table *table, uint32_t entry, const struct connection_tuple *tuple)
 {
 	const struct connection *c = &table->records[(entry & ~TAG) >> 1];
 
-	return (entry & 1) == CONNECTION_FROM_CLIENT
-	    ? client_side_matches(table, c, tuple)
-	    : server_side_matches(table, c, tuple);
+	return (entry & 1) == CONNECTION_FROM_CLIENT ? client_side_matches(table, c, tuple)
+						     : server_side_matches(table, c, tuple);
 }
 
 struct connection *
-connection_index_find(struct connection_table *table,
-    const struct connection_tuple *tuple, uint64_t hash,
-    enum connection_side *side)
+connection_index_find(struct connection_table *table, const struct connection_tuple *tuple,
+    uint64_t hash, enum connection_side *side)
 {
 	const uint32_t tag = tag_of(hash);
 	struct connection_bucket *b = home_of(table, hash);
@@ -152,8 +144,7 @@ connection_index_find(struct connection_table *table,
 	for (;; b = bucket_after(table, b)) {
 		for (i = 0; i < BUCKET_ENTRIES; i++) {
 			entry = b->entry[i];
-			if ((entry & TAG) != tag ||
-			    !entry_matches(table, entry, tuple))
+			if ((entry & TAG) != tag || !entry_matches(table, entry, tuple))
 				continue;
 			*side = entry & 1;
 			return &table->records[(entry & ~TAG) >> 1];
@@ -164,8 +155,8 @@ connection_index_find(struct connection_table *table,
 }
 
 struct connection *
-connection_find(struct connection_table *table,
-    const struct connection_key *key, enum connection_side *side)
+connection_find(struct connection_table *table, const struct connection_key *key,
+    enum connection_side *side)
 {
 	struct connection_tuple tuple = {
 	    .source = key->source.ip,
@@ -176,13 +167,12 @@ connection_find(struct connection_table *table,
 	    .origin = key->origin,
 	};
 
-	return connection_index_find(
-	    table, &tuple, connection_index_hash(table, &tuple), side);
+	return connection_index_find(table, &tuple, connection_index_hash(table, &tuple), side);
 }
 
 struct connection_tuple
-connection_index_tuple(const struct connection_table *table,
-    const struct connection *c, enum connection_side side)
+connection_index_tuple(
+    const struct connection_table *table, const struct connection *c, enum connection_side side)
 {
 	const struct pool *pool = &table->pool;
 

@@ -27,12 +27,10 @@
 #define NIL UINT32_MAX
 
 /* struct connection, flags */
-#define FLAG_LIVE 0x01 /* in use */
-#define FLAG_OPENING \
-	0x02 /* in a queue of opening connections: never answered */
-#define FLAG_CLIENT_SEQ 0x04 /* client_seq is known */
-#define FLAG_SERVER_SEQ \
-	0x08 /* server_seq is known: the server's SYN was seen */
+#define FLAG_LIVE             0x01 /* in use */
+#define FLAG_OPENING          0x02 /* in a queue of opening connections: never answered */
+#define FLAG_CLIENT_SEQ       0x04 /* client_seq is known */
+#define FLAG_SERVER_SEQ       0x08 /* server_seq is known: the server's SYN was seen */
 #define FLAG_CLIENT_FIN       0x10
 #define FLAG_SERVER_FIN       0x20
 #define FLAG_CLIENT_FIN_ACKED 0x40
@@ -65,8 +63,8 @@ struct connection_queues {
 	uint32_t last[QUEUE_LISTS - WHEEL_SLOTS];
 	uint32_t count[QUEUE_LISTS - WHEEL_SLOTS];
 	uint64_t used[WHEEL_WORDS]; /* a bit for each slot that is not empty */
-	uint64_t summary; /* a bit for each word of used that is not 0 */
-	uint32_t cursor;  /* the tick whose slot is next to be looked at */
+	uint64_t summary;           /* a bit for each word of used that is not 0 */
+	uint32_t cursor;            /* the tick whose slot is next to be looked at */
 };
 
 /* A line of the index, see index.c. */
@@ -74,7 +72,7 @@ struct connection_queues {
 
 struct connection_bucket {
 	uint32_t entry[BUCKET_ENTRIES]; /* 8 bits of the hash, record * 2 + side; 0: empty */
-	uint32_t passed; /* entries that would be here if there had been room */
+	uint32_t passed;                /* entries that would be here if there had been room */
 };
 
 struct connection_table {
@@ -87,8 +85,8 @@ struct connection_table {
 
 	uint32_t live;
 	uint64_t evicted; /* records ended to make room */
-	uint32_t fresh; /* records from here on were never used */
-	uint32_t free; /* first record that was given back, linked by queue_next */
+	uint32_t fresh;   /* records from here on were never used */
+	uint32_t free;    /* first record that was given back, linked by queue_next */
 
 	uint64_t start;                   /* of tick 0, ns of the clock */
 	uint32_t tick;                    /* the latest that was seen */
@@ -122,26 +120,23 @@ uint64_t connection_index_hash(
 
 /* The record of a packet, NULL if there is none. */
 struct connection *connection_index_find(struct connection_table *table,
-    const struct connection_tuple *tuple, uint64_t hash,
-    enum connection_side *side);
+    const struct connection_tuple *tuple, uint64_t hash, enum connection_side *side);
 
 /* What packets of that side look like. */
-struct connection_tuple connection_index_tuple(
-    const struct connection_table *table, const struct connection *c,
-    enum connection_side side);
+struct connection_tuple connection_index_tuple(const struct connection_table *table,
+    const struct connection *c, enum connection_side side);
 
 /* Enters and removes a side of a record; hash is that of its tuple. */
-void connection_index_insert(struct connection_table *table,
-    struct connection *c, enum connection_side side, uint64_t hash);
-void connection_index_remove(struct connection_table *table,
-    struct connection *c, enum connection_side side, uint64_t hash);
+void connection_index_insert(struct connection_table *table, struct connection *c,
+    enum connection_side side, uint64_t hash);
+void connection_index_remove(struct connection_table *table, struct connection *c,
+    enum connection_side side, uint64_t hash);
 
 /* ports.c.  Chooses a port if what->self.port is 0, else sees whether that one may be had.
  * Returns the port, 0 if there is none.  *holder is the record, over or unanswered, that has to
  * end for it, NULL if the port is free. */
 uint16_t connection_port_choose(struct connection_table *table,
-    const struct connection_new *what, struct random *random,
-    struct connection **holder);
+    const struct connection_new *what, struct random *random, struct connection **holder);
 
 /* A port whose server side had that hash is free from now on. */
 void connection_port_freed(struct connection_table *table, uint64_t hash);
@@ -152,8 +147,7 @@ void connection_queues_init(struct connection_queues *queues);
 /* Enters a record by its state, flags, protocol and expires, none of which changes until it
  * has been taken out again; but for expires, which may be put off. */
 void connection_queue_link(struct connection_table *table, struct connection *c);
-void connection_queue_unlink(
-    struct connection_table *table, struct connection *c);
+void connection_queue_unlink(struct connection_table *table, struct connection *c);
 
 /* The tick at whose end the record goes if nothing more is seen of it. */
 uint32_t connection_queue_deadline(
@@ -170,17 +164,16 @@ struct connection *connection_queue_excess(struct connection_table *table);
 void connection_clock(struct connection_table *table, uint64_t now);
 
 /* track.c.  The timeout of its state, in ticks. */
-uint32_t connection_timeout(
-    const struct connection_table *table, const struct connection *c);
+uint32_t connection_timeout(const struct connection_table *table, const struct connection *c);
 
 /* Changes the state, tells the listener, moves a record that has been answered, or is over,
  * to where it waits from now on. */
-void connection_set_state(struct connection_table *table, struct connection *c,
-    enum connection_state state);
+void connection_set_state(
+    struct connection_table *table, struct connection *c, enum connection_state state);
 
 /* tcp.c.  Returns whether the packet keeps the connection alive. */
-bool connection_tcp_track(struct connection_table *table, struct connection *c,
-    const struct connection_event *event);
+bool connection_tcp_track(
+    struct connection_table *table, struct connection *c, const struct connection_event *event);
 
 static inline uint32_t
 connection_index(const struct connection_table *table, const struct connection *c)

@@ -54,8 +54,8 @@ freed_slot(const struct connection_table *table, uint64_t hash)
 void
 connection_port_freed(struct connection_table *table, uint64_t hash)
 {
-	*freed_slot(table, hash) = (uint32_t)(hash & 0xffff) << 16 |
-	    ((table->tick / TICKS_PER_SECOND + 1) & 0xffff);
+	*freed_slot(table, hash) =
+	    (uint32_t)(hash & 0xffff) << 16 | ((table->tick / TICKS_PER_SECOND + 1) & 0xffff);
 }
 
 static bool
@@ -71,11 +71,9 @@ is_freed_lately(const struct connection_table *table, uint64_t hash)
 /* A local server that is a client of the service to which it belongs: its two directions
  * would look the same if its self port were the service's. */
 static bool
-is_own_client_side(
-    const struct connection_new *what, const struct connection_tuple *t)
+is_own_client_side(const struct connection_new *what, const struct connection_tuple *t)
 {
-	return t->destination_port == what->service.port &&
-	    (what->kind == CONNECTION_LOCAL) &&
+	return t->destination_port == what->service.port && (what->kind == CONNECTION_LOCAL) &&
 	    addr_equal(&what->client, &what->server) &&
 	    ip_equal(&what->service.ip, &what->self.ip);
 }
@@ -104,8 +102,7 @@ try_port(struct search *s, uint16_t port)
 static bool
 is_past(const struct connection_table *table, const struct connection *c)
 {
-	return connection_queue_of(c) != NO_QUEUE &&
-	    table->tick - c->touched >= QUIET_TICKS;
+	return connection_queue_of(c) != NO_QUEUE && table->tick - c->touched >= QUIET_TICKS;
 }
 
 /* Over before unanswered, then the one that has been quiet for longer. */
@@ -124,14 +121,12 @@ static bool
 is_free(struct search *s)
 {
 	enum connection_side side = CONNECTION_FROM_CLIENT;
-	struct connection *c =
-	    connection_index_find(s->table, &s->tuple, s->hash, &side);
+	struct connection *c = connection_index_find(s->table, &s->tuple, s->hash, &side);
 
 	if (c == NULL)
 		return !is_own_client_side(s->what, &s->tuple) && may_choose(s);
-	if (side == CONNECTION_FROM_SERVER && is_past(s->table, c) &&
-	    is_better(c, s->past) && !is_own_client_side(s->what, &s->tuple) &&
-	    may_choose(s))
+	if (side == CONNECTION_FROM_SERVER && is_past(s->table, c) && is_better(c, s->past) &&
+	    !is_own_client_side(s->what, &s->tuple) && may_choose(s))
 		s->past = c;
 	return false;
 }
@@ -145,11 +140,9 @@ find_at_random(struct search *s, struct random *random)
 	bool lately;
 
 	for (i = 0; i < RANDOM_TRIES; i++) {
-		if (i >= SCARCE_TRIES && *scarce &&
-		    (s->lately != 0 || s->past != NULL))
+		if (i >= SCARCE_TRIES && *scarce && (s->lately != 0 || s->past != NULL))
 			return 0;
-		try_port(s,
-		    (uint16_t)(PORT_FIRST + random_below(random, PORT_COUNT)));
+		try_port(s, (uint16_t)(PORT_FIRST + random_below(random, PORT_COUNT)));
 		lately = is_freed_lately(s->table, s->hash);
 		if ((lately && s->lately != 0) || !is_free(s))
 			continue;
@@ -189,9 +182,8 @@ find_port(struct search *s, struct random *random)
 }
 
 uint16_t
-connection_port_choose(struct connection_table *table,
-    const struct connection_new *what, struct random *random,
-    struct connection **holder)
+connection_port_choose(struct connection_table *table, const struct connection_new *what,
+    struct random *random, struct connection **holder)
 {
 	struct search s = {
 	    .table = table,

@@ -40,18 +40,17 @@ static inline struct end
 end_of(struct connection *c, enum connection_side side)
 {
 	if (side == CONNECTION_FROM_CLIENT)
-		return (struct end){&c->client_seq, FLAG_CLIENT_SEQ,
-		    FLAG_CLIENT_FIN, FLAG_CLIENT_FIN_ACKED};
-	return (struct end){&c->server_seq, FLAG_SERVER_SEQ, FLAG_SERVER_FIN,
-	    FLAG_SERVER_FIN_ACKED};
+		return (struct end){
+		    &c->client_seq, FLAG_CLIENT_SEQ, FLAG_CLIENT_FIN, FLAG_CLIENT_FIN_ACKED};
+	return (struct end){
+	    &c->server_seq, FLAG_SERVER_SEQ, FLAG_SERVER_FIN, FLAG_SERVER_FIN_ACKED};
 }
 
 static inline struct end
 other_end_of(struct connection *c, enum connection_side side)
 {
 	return end_of(c,
-	    side == CONNECTION_FROM_CLIENT ? CONNECTION_FROM_SERVER
-					   : CONNECTION_FROM_CLIENT);
+	    side == CONNECTION_FROM_CLIENT ? CONNECTION_FROM_SERVER : CONNECTION_FROM_CLIENT);
 }
 
 /* How far a is after b, modulo 2^32; negative if it is before. */
@@ -64,16 +63,14 @@ distance(uint32_t a, uint32_t b)
 static inline bool
 in_window(uint32_t seq, uint32_t expected)
 {
-	return distance(seq, expected) <= WINDOW &&
-	    distance(seq, expected) >= -WINDOW;
+	return distance(seq, expected) <= WINDOW && distance(seq, expected) >= -WINDOW;
 }
 
 /* Exact, but for data in the SYN: of an opening connection nothing else can be under way. */
 static inline bool
 is_after_syn(uint32_t seq, uint32_t expected)
 {
-	return distance(seq, expected) >= 0 &&
-	    distance(seq, expected) <= SYN_DATA;
+	return distance(seq, expected) >= 0 && distance(seq, expected) <= SYN_DATA;
 }
 
 static bool
@@ -100,8 +97,8 @@ reset_is_genuine(struct connection *c, const struct connection_event *e)
  * a RST after it must not make a record that lives longer.
  */
 static bool
-track_reset(struct connection_table *table, struct connection *c,
-    const struct connection_event *e)
+track_reset(
+    struct connection_table *table, struct connection *c, const struct connection_event *e)
 {
 	if (c->state == CONNECTION_TIME_WAIT || !reset_is_genuine(c, e))
 		return false;
@@ -116,8 +113,7 @@ handshake_is_over(const struct connection *c, const struct connection_event *e)
 
 	/* by rule 2 the client's half is all there is; the transferee, who sees both, judges */
 	if (connection_is_one_sided(c))
-		return e->side == CONNECTION_FROM_CLIENT && ack &&
-		    !(e->tcp_flags & TCP_SYN);
+		return e->side == CONNECTION_FROM_CLIENT && ack && !(e->tcp_flags & TCP_SYN);
 	if (!(c->flags & FLAG_SERVER_SEQ))
 		return false;
 	/* a SYN-ACK of the client too: a simultaneous open or a split handshake */
@@ -180,16 +176,15 @@ follow_fins(struct connection_table *table, struct connection *c)
 {
 	const uint8_t acked = FLAG_CLIENT_FIN_ACKED | FLAG_SERVER_FIN_ACKED;
 
-	if (c->state == CONNECTION_ESTABLISHED &&
-	    c->flags & (FLAG_CLIENT_FIN | FLAG_SERVER_FIN))
+	if (c->state == CONNECTION_ESTABLISHED && c->flags & (FLAG_CLIENT_FIN | FLAG_SERVER_FIN))
 		connection_set_state(table, c, CONNECTION_CLOSING);
 	if (c->state == CONNECTION_CLOSING && (c->flags & acked) == acked)
 		connection_set_state(table, c, CONNECTION_TIME_WAIT);
 }
 
 bool
-connection_tcp_track(struct connection_table *table, struct connection *c,
-    const struct connection_event *e)
+connection_tcp_track(
+    struct connection_table *table, struct connection *c, const struct connection_event *e)
 {
 	if (e->tcp_flags & TCP_RST)
 		return track_reset(table, c, e);
@@ -215,8 +210,7 @@ connection_tcp_track(struct connection_table *table, struct connection *c,
  * it (RFC 9293, 3.10.7.4), and the SYN after that opens.
  */
 bool
-connection_may_reopen(
-    const struct connection *c, const struct connection_event *e)
+connection_may_reopen(const struct connection *c, const struct connection_event *e)
 {
 	const uint8_t fins = FLAG_CLIENT_FIN | FLAG_SERVER_FIN;
 

@@ -6,8 +6,7 @@
 #define PORT_DNS 53
 
 uint32_t
-connection_timeout(
-    const struct connection_table *table, const struct connection *c)
+connection_timeout(const struct connection_table *table, const struct connection *c)
 {
 	const struct connection_timeouts *t = &table->ticks;
 
@@ -17,8 +16,7 @@ connection_timeout(
 			return t->tcp_opening;
 		if (c->state == CONNECTION_ESTABLISHED)
 			return t->tcp_established;
-		return c->state == CONNECTION_CLOSING ? t->tcp_closing
-						      : t->tcp_time_wait;
+		return c->state == CONNECTION_CLOSING ? t->tcp_closing : t->tcp_time_wait;
 	case IPPROTO_UDP:
 		if (c->state == CONNECTION_OPENING || c->service_port == PORT_DNS)
 			return t->udp_opening;
@@ -31,18 +29,16 @@ connection_timeout(
 bool
 connection_is_active(const struct connection *c)
 {
-	return c->state == CONNECTION_OPENING ||
-	    c->state == CONNECTION_ESTABLISHED;
+	return c->state == CONNECTION_OPENING || c->state == CONNECTION_ESTABLISHED;
 }
 
 void
-connection_set_state(struct connection_table *table, struct connection *c,
-    enum connection_state state)
+connection_set_state(
+    struct connection_table *table, struct connection *c, enum connection_state state)
 {
 	bool before = connection_is_active(c);
 	bool opening = c->flags & FLAG_OPENING;
-	bool moves = opening ? state == CONNECTION_ESTABLISHED
-			     : state == CONNECTION_TIME_WAIT;
+	bool moves = opening ? state == CONNECTION_ESTABLISHED : state == CONNECTION_TIME_WAIT;
 
 	if (moves)
 		connection_queue_unlink(table, c);
@@ -62,8 +58,8 @@ connection_set_state(struct connection_table *table, struct connection *c,
 /* UDP and ICMP: a reply of the server shows that somebody is there.  Where replies do not pass
  * here, a client that goes on sending does. */
 static void
-track_datagram(struct connection_table *table, struct connection *c,
-    const struct connection_event *event)
+track_datagram(
+    struct connection_table *table, struct connection *c, const struct connection_event *event)
 {
 	if (c->state != CONNECTION_OPENING)
 		return;

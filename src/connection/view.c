@@ -4,16 +4,14 @@
 #include "connection/internal.h"
 
 struct addr
-connection_client(
-    const struct connection_table *table, const struct connection *c)
+connection_client(const struct connection_table *table, const struct connection *c)
 {
 	(void)table;
 	return (struct addr){.ip = c->client, .port = c->client_port};
 }
 
 struct addr
-connection_service(
-    const struct connection_table *table, const struct connection *c)
+connection_service(const struct connection_table *table, const struct connection *c)
 {
 	return (struct addr){
 	    .ip = *pool_ip(&table->pool, c->service_ip),
@@ -31,8 +29,7 @@ connection_self(const struct connection_table *table, const struct connection *c
 }
 
 struct addr
-connection_server(
-    const struct connection_table *table, const struct connection *c)
+connection_server(const struct connection_table *table, const struct connection *c)
 {
 	return (struct addr){
 	    .ip = *pool_ip(&table->pool, c->server_ip),
@@ -41,8 +38,7 @@ connection_server(
 }
 
 uint64_t
-connection_idle_ms(const struct connection_table *table,
-    const struct connection *c, uint64_t now)
+connection_idle_ms(const struct connection_table *table, const struct connection *c, uint64_t now)
 {
 	uint64_t touched = table->start + c->touched * TICK;
 
@@ -50,22 +46,21 @@ connection_idle_ms(const struct connection_table *table,
 }
 
 uint64_t
-connection_remaining_ms(const struct connection_table *table,
-    const struct connection *c, uint64_t now)
+connection_remaining_ms(
+    const struct connection_table *table, const struct connection *c, uint64_t now)
 {
-	uint64_t deadline =
-	    table->start + connection_queue_deadline(table, c) * TICK;
+	uint64_t deadline = table->start + connection_queue_deadline(table, c) * TICK;
 
 	return deadline > now ? (deadline - now) / CLOCK_MILLISECOND : 0;
 }
 
 struct connection *
-connection_walk_some(struct connection_table *table, uint32_t *cursor,
-    uint32_t *budget, bool *done)
+connection_walk_some(
+    struct connection_table *table, uint32_t *cursor, uint32_t *budget, bool *done)
 {
 	struct connection *c;
 
-	for (*done = false; *cursor < table->fresh && *budget > 0; --*budget) {
+	for (*done = false; *cursor<table->fresh && * budget> 0; --*budget) {
 		c = &table->records[(*cursor)++];
 		if (c->flags & FLAG_LIVE) {
 			--*budget;
@@ -92,8 +87,7 @@ connection_table_evicted(const struct connection_table *table)
 }
 
 void
-connection_table_counts(
-    const struct connection_table *table, struct connection_counts *counts)
+connection_table_counts(const struct connection_table *table, struct connection_counts *counts)
 {
 	uint32_t i;
 

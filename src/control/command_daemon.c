@@ -62,8 +62,8 @@ command_log(struct request *request)
 	/* said under whichever level, the old or the new, lets more through */
 	if (level >= LOG_LEVEL_INFO)
 		log_set_level(level);
-	log_info("log level changed level=%s uid=%u", log_level_name(level),
-	    (unsigned)request->uid);
+	log_info(
+	    "log level changed level=%s uid=%u", log_level_name(level), (unsigned)request->uid);
 	log_set_level(level);
 	json_put_string(&request->json, "level", log_level_name(level));
 }

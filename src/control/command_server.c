@@ -83,13 +83,14 @@ set_weight(struct request *request, uint32_t number)
 	uint32_t weight, before = server->weight;
 
 	if (text == NULL || !parse_weight(text, &weight)) {
-		request_fail(request, CONTROL_BAD, "a weight is a number from 0 to %d, or reset",
-		    WEIGHT_MAX);
+		request_fail(request, CONTROL_BAD,
+		    "a weight is a number from 0 to %d, or reset", WEIGHT_MAX);
 		return;
 	}
 	load_table_server_set_weight(load, number, weight);
 	if (server->weight_set != was_set || server->weight != before)
-		log_info("server weight changed service=%s server=%s weight=%u configured=%u uid=%u",
+		log_info(
+		    "server weight changed service=%s server=%s weight=%u configured=%u uid=%u",
 		    load_table_service(load, server->service)->name, server->name,
 		    (unsigned)server->weight, (unsigned)server->weight_configured,
 		    (unsigned)request->uid);
@@ -107,7 +108,8 @@ command_server(struct request *request)
 	if (number == LOAD_NONE)
 		return;
 	if (choice != CHOICE_WEIGHT && request->match.value[2] != NULL) {
-		request_fail(request, CONTROL_BAD, "unexpected \"%.64s\"", request->match.value[2]);
+		request_fail(
+		    request, CONTROL_BAD, "unexpected \"%.64s\"", request->match.value[2]);
 		return;
 	}
 	server = load_table_server(request->parts->load, number);
@@ -117,8 +119,8 @@ command_server(struct request *request)
 		set_weight(request, number);
 	else
 		set_admin(request, number, admins[choice]);
-	json_put_string(json, "service",
-	    load_table_service(request->parts->load, server->service)->name);
+	json_put_string(
+	    json, "service", load_table_service(request->parts->load, server->service)->name);
 	json_put_string(json, "name", server->name);
 	json_put_string(json, "admin", server_admin_name(server->admin));
 	json_put_string(json, "before", server_admin_name(before));

@@ -13,22 +13,22 @@ static const struct {
 	void (*run)(struct request *request);
 	const char *view;
 } actions[GRAMMAR_COUNT] = {
-	[GRAMMAR_SHOW_SUMMARY] = {view_summary, "summary"},
-	[GRAMMAR_SHOW_SERVICES] = {view_services, "services"},
-	[GRAMMAR_SHOW_SERVERS] = {view_servers, "servers"},
-	[GRAMMAR_SHOW_SITES] = {view_sites, "sites"},
-	[GRAMMAR_SHOW_CONNECTIONS] = {view_connections, "connections"},
-	[GRAMMAR_SHOW_COUNTERS] = {view_counters, "counters"},
-	[GRAMMAR_SHOW_KEYS] = {view_keys, "keys"},
-	[GRAMMAR_SHOW_CONFIG] = {view_config, "config"},
-	[GRAMMAR_SHOW_ERRORS] = {view_errors, "errors"},
-	[GRAMMAR_EXPLAIN] = {view_explain, "explain"},
-	[GRAMMAR_SERVER] = {command_server, "server"},
-	[GRAMMAR_RELOAD] = {command_reload, "reload"},
-	[GRAMMAR_LOG] = {command_log, "log"},
-	[GRAMMAR_MONITOR] = {command_monitor, "monitor"},
-	[GRAMMAR_VERSION] = {view_version, "version"},
-	[GRAMMAR_HELP] = {view_help, "help"},
+    [GRAMMAR_SHOW_SUMMARY] = {view_summary, "summary"},
+    [GRAMMAR_SHOW_SERVICES] = {view_services, "services"},
+    [GRAMMAR_SHOW_SERVERS] = {view_servers, "servers"},
+    [GRAMMAR_SHOW_SITES] = {view_sites, "sites"},
+    [GRAMMAR_SHOW_CONNECTIONS] = {view_connections, "connections"},
+    [GRAMMAR_SHOW_COUNTERS] = {view_counters, "counters"},
+    [GRAMMAR_SHOW_KEYS] = {view_keys, "keys"},
+    [GRAMMAR_SHOW_CONFIG] = {view_config, "config"},
+    [GRAMMAR_SHOW_ERRORS] = {view_errors, "errors"},
+    [GRAMMAR_EXPLAIN] = {view_explain, "explain"},
+    [GRAMMAR_SERVER] = {command_server, "server"},
+    [GRAMMAR_RELOAD] = {command_reload, "reload"},
+    [GRAMMAR_LOG] = {command_log, "log"},
+    [GRAMMAR_MONITOR] = {command_monitor, "monitor"},
+    [GRAMMAR_VERSION] = {view_version, "version"},
+    [GRAMMAR_HELP] = {view_help, "help"},
 };
 
 void
@@ -83,8 +83,8 @@ request_parse(struct request *request)
 		    grammar_command(id)->words);
 		return;
 	}
-	if (grammar_arguments(id, words + used, count - used, &request->match, error,
-	        sizeof(error)) < 0)
+	if (grammar_arguments(
+		id, words + used, count - used, &request->match, error, sizeof(error)) < 0)
 		request_fail(request, CONTROL_BAD, "%s", error);
 }
 
@@ -99,7 +99,8 @@ request_new(const struct control_parts *parts, const char *line, size_t len, uin
 	request->may_change = may_change;
 	json_init(&request->json);
 	if (len > CONTROL_LINE_MAX) {
-		request_fail(request, CONTROL_BAD, "request longer than %d octets", CONTROL_LINE_MAX);
+		request_fail(
+		    request, CONTROL_BAD, "request longer than %d octets", CONTROL_LINE_MAX);
 	} else if (!line_is_text(line, len)) {
 		request_fail(request, CONTROL_BAD, "request holds octets that are not text");
 	} else {
@@ -151,7 +152,8 @@ request_answer(const struct request *request, size_t *len)
 
 	body_len = request->error != 0 || request->stream ? 0 : request->json.len;
 	if (request->error != 0)
-		snprintf(head, sizeof(head), "err %d %s\n", (int)request->error, request->error_text);
+		snprintf(head, sizeof(head), "err %d %s\n", (int)request->error,
+		    request->error_text);
 	else if (request->stream)
 		snprintf(head, sizeof(head), "ok stream\n");
 	else

@@ -22,8 +22,8 @@
 struct connections_walk {
 	bool started;
 	uint32_t cursor, limit, listed;
-	uint32_t service;   /* LOAD_NONE: any */
-	int kind, state;    /* -1: any */
+	uint32_t service; /* LOAD_NONE: any */
+	int kind, state;  /* -1: any */
 	bool by_client;
 	struct addr client; /* port 0: any */
 };
@@ -36,10 +36,10 @@ struct request {
 	struct grammar_match match;
 
 	struct json json;
-	bool again; /* not done: call once more */
-	bool stream; /* the answer is "ok stream": events follow, */
+	bool again;                  /* not done: call once more */
+	bool stream;                 /* the answer is "ok stream": events follow, */
 	enum log_level stream_level; /* these and what is worse */
-	enum control_error error; /* 0: none */
+	enum control_error error;    /* 0: none */
 	char error_text[512];
 	struct connections_walk walk;
 

@@ -48,7 +48,7 @@ struct control_parts {
 	struct allocation *allocation;
 	struct connection_table *connections; /* NULL at a coordinator */
 	struct counters *counters;
-	uint64_t started; /* clock.h */
+	uint64_t started;              /* clock.h */
 	const struct sampler *sampler; /* rates; NULL: all 0.  control_new() puts in its own */
 	const struct keyring *keyring; /* NULL: no keys */
 

@@ -66,8 +66,7 @@ take_error(struct event *event, const char *at)
 	struct event_field *field = &event->field[event->count];
 	const char *end;
 
-	if (event->count == EVENT_FIELDS_MAX ||
-	    has_key(event, ERROR_KEY, strlen(ERROR_KEY)))
+	if (event->count == EVENT_FIELDS_MAX || has_key(event, ERROR_KEY, strlen(ERROR_KEY)))
 		return NULL;
 	/* entered first: the words are not to end at a second field of that name */
 	*field = (struct event_field){ERROR_KEY, at, strlen(ERROR_KEY), 0};
@@ -167,7 +166,8 @@ event_json(struct json *json, enum log_level level, const char *line, uint64_t n
 	put_part(json, "text", line, event.text_len);
 	json_begin_object(json, "fields");
 	for (size_t i = 0; i < event.count; i++) {
-		snprintf(key, sizeof(key), "%.*s", (int)event.field[i].key_len, event.field[i].key);
+		snprintf(
+		    key, sizeof(key), "%.*s", (int)event.field[i].key_len, event.field[i].key);
 		put_part(json, key, event.field[i].value, event.field[i].value_len);
 	}
 	json_end_object(json);

@@ -7,59 +7,56 @@
 #define WORD_SHOWN 64 /* octets of a foreign word in an error */
 
 static const struct grammar_command commands[GRAMMAR_COUNT] = {
-	[GRAMMAR_SHOW_SUMMARY] = {"show summary", {{0}}, GRAMMAR_LOOK,
-	    "the site at a glance: rates, services and sites in a line each"},
-	[GRAMMAR_SHOW_SERVICES] = {"show services", {{0}}, GRAMMAR_LOOK,
-	    "services with their load and connections"},
-	[GRAMMAR_SHOW_SERVERS] = {"show servers",
-	    {{GRAMMAR_OPTIONAL, NULL, "SERVICE", NULL}}, GRAMMAR_LOOK,
-	    "own servers with state, load and traffic"},
-	[GRAMMAR_SHOW_SITES] = {"show sites", {{0}}, GRAMMAR_LOOK,
-	    "other sites: session, load reports, transferred connections"},
-	[GRAMMAR_SHOW_CONNECTIONS] = {"show connections",
-	    {{GRAMMAR_OPTION, "service", "NAME", NULL}, {GRAMMAR_OPTION, "client", "ADDR", NULL},
-	        {GRAMMAR_OPTION, "kind", "KIND", "local|transferred|received|passed"},
-	        {GRAMMAR_OPTION, "state", "STATE", "opening|established|closing|time_wait"},
-	        {GRAMMAR_OPTION, "limit", "N", NULL}},
-	    GRAMMAR_LOOK, "connections, those that fit all filters"},
-	[GRAMMAR_SHOW_COUNTERS] = {"show counters", {{0}}, GRAMMAR_LOOK,
-	    "what happened, and why packets were dropped"},
-	[GRAMMAR_SHOW_KEYS] = {"show keys", {{0}}, GRAMMAR_LOOK,
-	    "keys of transfer packets: epochs and packets, nothing secret"},
-	[GRAMMAR_SHOW_CONFIG] = {"show config", {{0}}, GRAMMAR_LOOK,
-	    "the configuration in force, defaults filled in"},
-	[GRAMMAR_SHOW_ERRORS] = {"show errors", {{0}}, GRAMMAR_LOOK,
-	    "what is wrong: sites, servers, the last reload, drops, certificate"},
-	[GRAMMAR_EXPLAIN] = {"explain",
-	    {{GRAMMAR_VALUE, NULL, "CLIENT[:PORT]", NULL}, {GRAMMAR_VALUE, NULL, "SERVICE", NULL}},
-	    GRAMMAR_LOOK, "where a connection would go, and why"},
-	[GRAMMAR_SERVER] = {"server",
-	    {{GRAMMAR_VALUE, NULL, "SERVICE/NAME", NULL},
-	        {GRAMMAR_VALUE, NULL, "enable|disable|drain|weight",
-	            "enable|disable|drain|weight"},
-	        {GRAMMAR_OPTIONAL, NULL, "N|reset", NULL}},
-	    GRAMMAR_CHANGE, "whether a server gets new connections, or how many"},
-	[GRAMMAR_RELOAD] = {"reload", {{0}}, GRAMMAR_CHANGE,
-	    "read the configuration again; if it is bad, say why and keep the old one"},
-	[GRAMMAR_LOG] = {"log", {{GRAMMAR_VALUE, NULL, "LEVEL", "error|warn|info|debug"}},
-	    GRAMMAR_CHANGE, "log from this level on: error, warn, info or debug"},
-	[GRAMMAR_MONITOR] = {"monitor",
-	    {{GRAMMAR_OPTIONAL, NULL, "LEVEL", "error|warn|info|debug"}}, GRAMMAR_LOOK,
-	    "events as they happen, a line each, until interrupted"},
-	[GRAMMAR_VERSION] = {"version", {{0}}, GRAMMAR_LOOK, "versions of tool and daemon"},
-	[GRAMMAR_HELP] = {"help", {{0}}, GRAMMAR_LOOK, "the commands that the daemon knows"},
-	[GRAMMAR_TOP] = {"top", {{GRAMMAR_FLAG, "--batch", NULL, NULL}}, GRAMMAR_TOOL,
-	    "services, servers and sites with their rates, again and again"},
-	[GRAMMAR_TOPOLOGY] = {"topology", {{GRAMMAR_FLAG, "--dot", NULL, NULL}}, GRAMMAR_TOOL,
-	    "sites and the links between them, as text or for graphviz"},
-	[GRAMMAR_CERT_CA] = {"cert ca",
-	    {{GRAMMAR_OPTION, "-d", "DIR", NULL}, {GRAMMAR_OPTION, "-D", "DAYS", NULL},
-	        {GRAMMAR_OPTIONAL, NULL, "NAME", NULL}},
-	    GRAMMAR_TOOL, "make a certificate authority for the sites"},
-	[GRAMMAR_CERT_SITE] = {"cert site",
-	    {{GRAMMAR_OPTION, "-d", "DIR", NULL}, {GRAMMAR_OPTION, "-D", "DAYS", NULL},
-	        {GRAMMAR_VALUE, NULL, "NAME", NULL}},
-	    GRAMMAR_TOOL, "make the key and certificate of a site"},
+    [GRAMMAR_SHOW_SUMMARY] = {"show summary", {{0}}, GRAMMAR_LOOK,
+	"the site at a glance: rates, services and sites in a line each"},
+    [GRAMMAR_SHOW_SERVICES] = {"show services", {{0}}, GRAMMAR_LOOK,
+	"services with their load and connections"},
+    [GRAMMAR_SHOW_SERVERS] = {"show servers", {{GRAMMAR_OPTIONAL, NULL, "SERVICE", NULL}},
+	GRAMMAR_LOOK, "own servers with state, load and traffic"},
+    [GRAMMAR_SHOW_SITES] = {"show sites", {{0}}, GRAMMAR_LOOK,
+	"other sites: session, load reports, transferred connections"},
+    [GRAMMAR_SHOW_CONNECTIONS] = {"show connections",
+	{{GRAMMAR_OPTION, "service", "NAME", NULL}, {GRAMMAR_OPTION, "client", "ADDR", NULL},
+	    {GRAMMAR_OPTION, "kind", "KIND", "local|transferred|received|passed"},
+	    {GRAMMAR_OPTION, "state", "STATE", "opening|established|closing|time_wait"},
+	    {GRAMMAR_OPTION, "limit", "N", NULL}},
+	GRAMMAR_LOOK, "connections, those that fit all filters"},
+    [GRAMMAR_SHOW_COUNTERS] = {"show counters", {{0}}, GRAMMAR_LOOK,
+	"what happened, and why packets were dropped"},
+    [GRAMMAR_SHOW_KEYS] = {"show keys", {{0}}, GRAMMAR_LOOK,
+	"keys of transfer packets: epochs and packets, nothing secret"},
+    [GRAMMAR_SHOW_CONFIG] = {"show config", {{0}}, GRAMMAR_LOOK,
+	"the configuration in force, defaults filled in"},
+    [GRAMMAR_SHOW_ERRORS] = {"show errors", {{0}}, GRAMMAR_LOOK,
+	"what is wrong: sites, servers, the last reload, drops, certificate"},
+    [GRAMMAR_EXPLAIN] = {"explain",
+	{{GRAMMAR_VALUE, NULL, "CLIENT[:PORT]", NULL}, {GRAMMAR_VALUE, NULL, "SERVICE", NULL}},
+	GRAMMAR_LOOK, "where a connection would go, and why"},
+    [GRAMMAR_SERVER] = {"server",
+	{{GRAMMAR_VALUE, NULL, "SERVICE/NAME", NULL},
+	    {GRAMMAR_VALUE, NULL, "enable|disable|drain|weight", "enable|disable|drain|weight"},
+	    {GRAMMAR_OPTIONAL, NULL, "N|reset", NULL}},
+	GRAMMAR_CHANGE, "whether a server gets new connections, or how many"},
+    [GRAMMAR_RELOAD] = {"reload", {{0}}, GRAMMAR_CHANGE,
+	"read the configuration again; if it is bad, say why and keep the old one"},
+    [GRAMMAR_LOG] = {"log", {{GRAMMAR_VALUE, NULL, "LEVEL", "error|warn|info|debug"}},
+	GRAMMAR_CHANGE, "log from this level on: error, warn, info or debug"},
+    [GRAMMAR_MONITOR] = {"monitor", {{GRAMMAR_OPTIONAL, NULL, "LEVEL", "error|warn|info|debug"}},
+	GRAMMAR_LOOK, "events as they happen, a line each, until interrupted"},
+    [GRAMMAR_VERSION] = {"version", {{0}}, GRAMMAR_LOOK, "versions of tool and daemon"},
+    [GRAMMAR_HELP] = {"help", {{0}}, GRAMMAR_LOOK, "the commands that the daemon knows"},
+    [GRAMMAR_TOP] = {"top", {{GRAMMAR_FLAG, "--batch", NULL, NULL}}, GRAMMAR_TOOL,
+	"services, servers and sites with their rates, again and again"},
+    [GRAMMAR_TOPOLOGY] = {"topology", {{GRAMMAR_FLAG, "--dot", NULL, NULL}}, GRAMMAR_TOOL,
+	"sites and the links between them, as text or for graphviz"},
+    [GRAMMAR_CERT_CA] = {"cert ca",
+	{{GRAMMAR_OPTION, "-d", "DIR", NULL}, {GRAMMAR_OPTION, "-D", "DAYS", NULL},
+	    {GRAMMAR_OPTIONAL, NULL, "NAME", NULL}},
+	GRAMMAR_TOOL, "make a certificate authority for the sites"},
+    [GRAMMAR_CERT_SITE] = {"cert site",
+	{{GRAMMAR_OPTION, "-d", "DIR", NULL}, {GRAMMAR_OPTION, "-D", "DAYS", NULL},
+	    {GRAMMAR_VALUE, NULL, "NAME", NULL}},
+	GRAMMAR_TOOL, "make the key and certificate of a site"},
 };
 
 const struct grammar_command *
@@ -187,7 +184,8 @@ choose(const char *word, const char *what, const char *choices, char *error, siz
 	}
 	result = fit_result(&fit);
 	if (result < 0 && fit.fits > 0)
-		snprintf(error, error_size, "ambiguous \"%.*s\": %s", WORD_SHOWN, word, fit.names);
+		snprintf(
+		    error, error_size, "ambiguous \"%.*s\": %s", WORD_SHOWN, word, fit.names);
 	else if (result < 0)
 		snprintf(error, error_size, "%s is one of %s, not \"%.*s\"", what, choices,
 		    WORD_SHOWN, word);
@@ -283,18 +281,19 @@ find(bool set[GRAMMAR_COUNT], char *const words[], int count, enum grammar_id *i
 		fit_init(&all, "");
 		fit_commands(&all, set, number, true);
 		if (number == count) {
-			snprintf(error, error_size, "incomplete command: next is one of %s", all.names);
+			snprintf(error, error_size, "incomplete command: next is one of %s",
+			    all.names);
 			return -1;
 		}
 		fit_init(&fit, words[number]);
 		fit_commands(&fit, set, number, false);
 		chosen = fit_result(&fit);
 		if (chosen < 0 && fit.fits > 0)
-			snprintf(error, error_size, "ambiguous \"%.*s\": %s", WORD_SHOWN, words[number],
-			    fit.names);
+			snprintf(error, error_size, "ambiguous \"%.*s\": %s", WORD_SHOWN,
+			    words[number], fit.names);
 		else if (chosen < 0)
-			snprintf(error, error_size, "unknown command \"%.*s\": one of %s", WORD_SHOWN,
-			    words[number], all.names);
+			snprintf(error, error_size, "unknown command \"%.*s\": one of %s",
+			    WORD_SHOWN, words[number], all.names);
 		if (chosen < 0)
 			return -1;
 		keep_word(set, number, chosen);
@@ -312,8 +311,8 @@ grammar_find(char *const words[], int count, enum grammar_id *id, char *error, s
 }
 
 int
-grammar_find_any(char *const words[], int count, enum grammar_id *id, char *error,
-    size_t error_size)
+grammar_find_any(
+    char *const words[], int count, enum grammar_id *id, char *error, size_t error_size)
 {
 	bool set[GRAMMAR_COUNT];
 
@@ -324,8 +323,8 @@ grammar_find_any(char *const words[], int count, enum grammar_id *id, char *erro
 
 /* The option or flag that a keyword names, or -1 with a sentence in error. */
 static int
-find_option(const struct grammar_command *command, const char *word, char *error,
-    size_t error_size)
+find_option(
+    const struct grammar_command *command, const char *word, char *error, size_t error_size)
 {
 	struct fit fit;
 	int result;
@@ -340,7 +339,8 @@ find_option(const struct grammar_command *command, const char *word, char *error
 	}
 	result = fit_result(&fit);
 	if (result < 0 && fit.fits > 0)
-		snprintf(error, error_size, "ambiguous \"%.*s\": %s", WORD_SHOWN, word, fit.names);
+		snprintf(
+		    error, error_size, "ambiguous \"%.*s\": %s", WORD_SHOWN, word, fit.names);
 	else if (result < 0)
 		snprintf(error, error_size, "unexpected \"%.*s\"", WORD_SHOWN, word);
 	return result;
@@ -359,9 +359,9 @@ set_value(const struct grammar_command *command, struct grammar_match *match, in
 	match->value[index] = word;
 	if (argument->choices == NULL)
 		return 0;
-	match->choice[index] = choose(word,
-	    argument->keyword != NULL ? argument->keyword : command->words, argument->choices,
-	    error, error_size);
+	match->choice[index] =
+	    choose(word, argument->keyword != NULL ? argument->keyword : command->words,
+		argument->choices, error, error_size);
 	return match->choice[index] < 0 ? -1 : 0;
 }
 

@@ -70,7 +70,7 @@ struct grammar_command {
 struct grammar_match {
 	enum grammar_id id;
 	const char *value[GRAMMAR_ARGUMENTS_MAX]; /* by argument, a flag's is itself; NULL: not given */
-	int choice[GRAMMAR_ARGUMENTS_MAX];        /* index into its choices; -1: none */
+	int choice[GRAMMAR_ARGUMENTS_MAX]; /* index into its choices; -1: none */
 };
 
 const struct grammar_command *grammar_command(enum grammar_id id);
@@ -88,12 +88,12 @@ int grammar_split(char *line, char *words[GRAMMAR_WORDS_MAX], char *error, size_
  * Finds the command that the first words name, those of wladmctl itself left out.  Returns
  * how many words its name took, or -1 with a sentence in error.
  */
-int grammar_find(char *const words[], int count, enum grammar_id *id, char *error,
-    size_t error_size);
+int grammar_find(
+    char *const words[], int count, enum grammar_id *id, char *error, size_t error_size);
 
 /* The same among all commands, those of wladmctl itself too. */
-int grammar_find_any(char *const words[], int count, enum grammar_id *id, char *error,
-    size_t error_size);
+int grammar_find_any(
+    char *const words[], int count, enum grammar_id *id, char *error, size_t error_size);
 
 /* Fits the words after the name to the command's arguments.  0, or -1 with a sentence in error. */
 int grammar_arguments(enum grammar_id id, char *const words[], int count,

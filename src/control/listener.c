@@ -58,8 +58,8 @@ is_live(const struct sockaddr_un *address, char *error, size_t error_size)
 	    (errno == ECONNREFUSED || errno == ENOENT))
 		live = false;
 	else
-		snprintf(error, error_size, "a daemon answers at %s: stop it, or set control.socket",
-		    address->sun_path);
+		snprintf(error, error_size,
+		    "a daemon answers at %s: stop it, or set control.socket", address->sun_path);
 	close(fd);
 	return live;
 }
@@ -78,7 +78,8 @@ remove_stale(const struct sockaddr_un *address, char *error, size_t error_size)
 		return -1;
 	}
 	if (!S_ISSOCK(st.st_mode)) {
-		snprintf(error, error_size, "%s is no socket: remove it, or set control.socket", path);
+		snprintf(error, error_size, "%s is no socket: remove it, or set control.socket",
+		    path);
 		return -1;
 	}
 	if (is_live(address, error, error_size))
@@ -116,7 +117,8 @@ give_to_group(const char *path, const char *group)
 	if (entry == NULL)
 		log_info("no such group, the control socket is for root only group=%s", group);
 	else if (lchown(path, (uid_t)-1, entry->gr_gid) < 0)
-		log_warn("control socket cannot be given to its group path=%s group=%s", path, group);
+		log_warn("control socket cannot be given to its group path=%s group=%s", path,
+		    group);
 }
 
 static int

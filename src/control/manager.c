@@ -6,9 +6,9 @@
 #include "base/clock.h"
 #include "base/xalloc.h"
 
-#define STATUS        200          /* octets that hold any status */
-#define STATUS_PERIOD CLOCK_SECOND /* from one status to the next */
-#define WATCHDOG_PARTS 3           /* so many signs of life an interval: two may come late */
+#define STATUS         200          /* octets that hold any status */
+#define STATUS_PERIOD  CLOCK_SECOND /* from one status to the next */
+#define WATCHDOG_PARTS 3            /* so many signs of life an interval: two may come late */
 
 struct manager {
 	struct load_table *table;
@@ -62,8 +62,8 @@ on_watchdog(void *arg, uint64_t now)
 
 	(void)now;
 	notify_watchdog(manager->notify);
-	loop_timer_set(manager->watchdog,
-	    notify_watchdog_interval(manager->notify) / WATCHDOG_PARTS);
+	loop_timer_set(
+	    manager->watchdog, notify_watchdog_interval(manager->notify) / WATCHDOG_PARTS);
 }
 
 /* Servers and sites often change together, and may flap: each status holds what came before it. */
@@ -75,8 +75,8 @@ manager_changed(struct manager *manager)
 	if (manager->status_armed)
 		return;
 	manager->status_armed = true;
-	loop_timer_set(manager->status,
-	    manager->status_due > now ? manager->status_due - now : 0);
+	loop_timer_set(
+	    manager->status, manager->status_due > now ? manager->status_due - now : 0);
 }
 
 struct manager *

@@ -17,8 +17,7 @@
 struct manager;
 
 /* All borrowed.  Begins with the first status and, if it is wanted, the watchdog. */
-struct manager *manager_new(struct loop *loop, struct load_table *table,
-    struct notify *notify);
+struct manager *manager_new(struct loop *loop, struct load_table *table, struct notify *notify);
 void manager_free(struct manager *manager); /* NULL is fine */
 
 /* The load table changed. */

@@ -66,8 +66,8 @@ client_answer(struct client *client)
 	stream = request->error == 0 && request->stream && !client->no_more;
 	request_free(request);
 	client->request = NULL;
-	if (evbuffer_add_reference(bufferevent_get_output(client->bev), answer, len, free_answer,
-	        answer) < 0)
+	if (evbuffer_add_reference(
+		bufferevent_get_output(client->bev), answer, len, free_answer, answer) < 0)
 		free(answer);
 	if (stream)
 		monitor_begin(client, level);
@@ -136,7 +136,7 @@ on_work(void *arg, uint64_t now)
 	struct client *client;
 
 	(void)now;
-	TAILQ_FOREACH(client, &control->clients, entry) {
+	TAILQ_FOREACH (client, &control->clients, entry) {
 		if (client->request == NULL)
 			continue;
 		TAILQ_REMOVE(&control->clients, client, entry);
@@ -144,7 +144,7 @@ on_work(void *arg, uint64_t now)
 		client_advance(client);
 		break;
 	}
-	TAILQ_FOREACH(client, &control->clients, entry) {
+	TAILQ_FOREACH (client, &control->clients, entry) {
 		if (client->request != NULL) {
 			loop_timer_set(control->work, 0);
 			break;
@@ -275,8 +275,8 @@ control_new(const struct control_parts *parts, char *error, size_t error_size)
 	control->parts.last_reload = &control->last_reload;
 	control->idle = IDLE_SECONDS;
 	TAILQ_INIT(&control->clients);
-	if (listener_open(&control->listener, config->control.socket, config->control.group, error,
-	        error_size) < 0) {
+	if (listener_open(&control->listener, config->control.socket, config->control.group,
+		error, error_size) < 0) {
 		free(control);
 		return NULL;
 	}

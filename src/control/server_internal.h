@@ -30,10 +30,10 @@ struct client {
 	struct request *request; /* under way, or NULL */
 	uint32_t uid;
 	bool may_change;
-	bool no_more; /* it will send nothing more, or nothing more is taken from it */
-	bool monitor; /* events are sent to it, */
+	bool no_more;         /* it will send nothing more, or nothing more is taken from it */
+	bool monitor;         /* events are sent to it, */
 	enum log_level level; /* these and what is worse; */
-	uint64_t lost; /* so many were not, since it reads too slowly */
+	uint64_t lost;        /* so many were not, since it reads too slowly */
 };
 
 struct control {

@@ -68,7 +68,7 @@ on_log(void *arg, enum log_level level, const char *line)
 
 	json_init(&json);
 	event_json(&json, level, line, wall_ms());
-	TAILQ_FOREACH(client, &control->clients, entry)
+	TAILQ_FOREACH (client, &control->clients, entry)
 		if (client->monitor && level <= client->level)
 			tell(client, &json);
 	json_fini(&json);
@@ -111,7 +111,7 @@ monitor_flush(struct control *control)
 {
 	struct client *client;
 
-	TAILQ_FOREACH(client, &control->clients, entry) {
+	TAILQ_FOREACH (client, &control->clients, entry) {
 		struct evbuffer *output = bufferevent_get_output(client->bev);
 
 		if (!client->monitor || evbuffer_get_length(output) == 0)

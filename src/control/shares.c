@@ -28,8 +28,8 @@ collect(const struct scheduler *s, struct load_table *table, struct candidate *l
 	for (size_t i = 0; i < s->count; i++) {
 		if (s->room.value[i] == 0)
 			continue;
-		list[count++] = (struct candidate){i,
-		    load_table_server(table, s->servers[i])->active, s->room.value[i]};
+		list[count++] = (struct candidate){
+		    i, load_table_server(table, s->servers[i])->active, s->room.value[i]};
 	}
 	qsort(list, count, sizeof(*list), compare);
 	return count;
@@ -75,8 +75,8 @@ shares_turns(const struct scheduler *s, double *share)
 }
 
 void
-shares_calculate(const struct scheduler *s, struct load_table *table, const struct ip *client,
-    double *share)
+shares_calculate(
+    const struct scheduler *s, struct load_table *table, const struct ip *client, double *share)
 {
 	uint32_t next;
 

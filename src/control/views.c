@@ -80,7 +80,8 @@ view_help(struct request *request)
 			continue;
 		json_begin_object(json, NULL);
 		json_put_string(json, "command", grammar_syntax((enum grammar_id)i, syntax));
-		json_put_string(json, "right", command->right == GRAMMAR_CHANGE ? "change" : "look");
+		json_put_string(
+		    json, "right", command->right == GRAMMAR_CHANGE ? "change" : "look");
 		json_put_string(json, "help", command->help);
 		json_end_object(json);
 	}

@@ -60,8 +60,8 @@ put_none(void *arg, const char *name)
 void
 view_config(struct request *request)
 {
-	static const struct config_writer writer = {put_begin, put_end, put_text, put_integer,
-	    put_real, put_boolean, put_none};
+	static const struct config_writer writer = {
+	    put_begin, put_end, put_text, put_integer, put_real, put_boolean, put_none};
 	struct json *json = &request->json;
 	const struct config *config = request->parts->config;
 	char *text = config_text(config);

@@ -27,8 +27,8 @@ parse_question(struct request *request, struct question *q)
 
 	q->client.port = 0;
 	if (ip_parse(client, &q->client.ip) < 0 && addr_parse(client, &q->client) < 0) {
-		request_fail(request, CONTROL_BAD,
-		    "the client is an address, with or without port");
+		request_fail(
+		    request, CONTROL_BAD, "the client is an address, with or without port");
 		return -1;
 	}
 	q->service = request_service(request, request->match.value[1]);
@@ -37,8 +37,8 @@ parse_question(struct request *request, struct question *q)
 	service = load_table_service(request->parts->load, q->service);
 	q->v4 = ip_is_v4(&q->client.ip);
 	if (ip_is_zero(q->v4 ? &service->v4 : &service->v6)) {
-		request_fail(request, CONTROL_BAD, "service %s has no %s address", service->name,
-		    q->v4 ? "IPv4" : "IPv6");
+		request_fail(request, CONTROL_BAD, "service %s has no %s address",
+		    service->name, q->v4 ? "IPv4" : "IPv6");
 		return -1;
 	}
 	return 0;
@@ -151,7 +151,7 @@ site_member(struct request *request, const struct chances *chances, size_t index
 	json_put_real(json, "weight", c->weight, 4);
 	json_put_real(json, "probability",
 	    drawn(chances->choice, index, chances->away) +
-	        drawn(chances->last, index, chances->resort),
+		drawn(chances->last, index, chances->resort),
 	    4);
 	json_end_object(json);
 }
@@ -229,8 +229,8 @@ server_members(struct request *request, const struct question *q, const struct c
 	json_put_string(json, "scheduler", config_scheduler_name(own->scheduler));
 	json_begin_array(json, "servers");
 	for (size_t i = 0; i < list->count; i++)
-		server_member(request, list->servers[i], q->v4, list,
-		    chances->home * chances->share[i]);
+		server_member(
+		    request, list->servers[i], q->v4, list, chances->home * chances->share[i]);
 	json_end_array(json);
 }
 

@@ -23,10 +23,11 @@ ports_format(const struct service *s, char buf[PORTS_TEXT])
 		for (last = i; last + 1 < s->ports_count; last++)
 			if (s->ports[last + 1] != s->ports[last] + 1)
 				break;
-		len += (size_t)snprintf(buf + len, PORTS_TEXT - len, "%s%u", i > 0 ? "," : "",
-		    s->ports[i]);
+		len += (size_t)snprintf(
+		    buf + len, PORTS_TEXT - len, "%s%u", i > 0 ? "," : "", s->ports[i]);
 		if (last > i)
-			len += (size_t)snprintf(buf + len, PORTS_TEXT - len, "-%u", s->ports[last]);
+			len +=
+			    (size_t)snprintf(buf + len, PORTS_TEXT - len, "-%u", s->ports[last]);
 	}
 	return buf;
 }

@@ -11,8 +11,8 @@ rates(struct json *json, const struct sampler *s)
 {
 	json_put_real(json, "new_per_second",
 	    sampler_rate(s, COUNTER_connections_local) +
-	        sampler_rate(s, COUNTER_connections_transferred) +
-	        sampler_rate(s, COUNTER_connections_received),
+		sampler_rate(s, COUNTER_connections_transferred) +
+		sampler_rate(s, COUNTER_connections_received),
 	    1);
 	json_put_real(json, "packets_in_per_second", sampler_rate(s, COUNTER_packets_in), 1);
 	json_put_real(json, "packets_out_per_second", sampler_rate(s, COUNTER_packets_out), 1);
@@ -39,11 +39,13 @@ connections(struct json *json, const struct control_parts *parts)
 	json_put_uint(json, "connections_limit", counts.capacity);
 	json_begin_object(json, "connections_by_kind");
 	for (int i = 0; i < CONNECTION_KINDS; i++)
-		json_put_uint(json, connection_kind_name((enum connection_kind)i), counts.by_kind[i]);
+		json_put_uint(
+		    json, connection_kind_name((enum connection_kind)i), counts.by_kind[i]);
 	json_end_object(json);
 	json_begin_object(json, "connections_by_state");
 	for (int i = 0; i < CONNECTION_STATES; i++)
-		json_put_uint(json, connection_state_name((enum connection_state)i), counts.by_state[i]);
+		json_put_uint(
+		    json, connection_state_name((enum connection_state)i), counts.by_state[i]);
 	json_end_object(json);
 }
 

@@ -51,8 +51,8 @@ echo_encode(bool v4, const struct echo *echo, uint8_t buf[ECHO_SIZE])
 	write16(buf + SEQUENCE, echo->sequence);
 	memcpy(buf + TOKEN, &echo->token, sizeof(echo->token));
 	if (v4)
-		write16(buf + CHECKSUM,
-		    (uint16_t)~checksum_fold(checksum_add(0, buf, ECHO_SIZE)));
+		write16(
+		    buf + CHECKSUM, (uint16_t)~checksum_fold(checksum_add(0, buf, ECHO_SIZE)));
 }
 
 /* The length of the IPv4 header, or 0 if there is none. */
@@ -75,11 +75,10 @@ decode_quote(bool v4, const uint8_t *data, size_t len, struct echo *echo)
 
 	if (header == 0 || len < header + HEADER || (!v4 && data[0] >> 4 != 6))
 		return ECHO_NONE;
-	if (data[v4 ? V4_PROTOCOL : V6_NEXT] != types->protocol ||
-	    data[header] != types->request)
+	if (data[v4 ? V4_PROTOCOL : V6_NEXT] != types->protocol || data[header] != types->request)
 		return ECHO_NONE;
-	echo->destination = v4 ? ip_from_v4(data + V4_DESTINATION) :
-	    ip_from_v6(data + V6_DESTINATION);
+	echo->destination =
+	    v4 ? ip_from_v4(data + V4_DESTINATION) : ip_from_v6(data + V6_DESTINATION);
 	echo->id = read16(data + header + ID);
 	echo->sequence = read16(data + header + SEQUENCE);
 	return ECHO_UNREACHABLE;

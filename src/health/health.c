@@ -40,9 +40,9 @@ struct check {
 	struct side side[ADDRESSES_MAX];
 	struct probe_result result; /* of the sides that are through, the worst */
 	struct ip failed;           /* the address that it is about */
-	uint64_t next;            /* when the next begins */
-	bool waiting;             /* for others to end */
-	TAILQ_ENTRY(check) entry; /* in health.waiting */
+	uint64_t next;              /* when the next begins */
+	bool waiting;               /* for others to end */
+	TAILQ_ENTRY(check) entry;   /* in health.waiting */
 };
 
 TAILQ_HEAD(check_queue, check);
@@ -61,22 +61,20 @@ struct health {
 
 static const char *const CAUSES[] = {
 #define X(name, text) [HEALTH_##name] = text,
-	HEALTH_CAUSES(X)
+    HEALTH_CAUSES(X)
 #undef X
 };
 
 const char *
 health_cause_text(enum health_cause cause)
 {
-	return (unsigned)cause < HEALTH_CAUSE_COUNT ? CAUSES[cause] :
-	    CAUSES[HEALTH_other];
+	return (unsigned)cause < HEALTH_CAUSE_COUNT ? CAUSES[cause] : CAUSES[HEALTH_other];
 }
 
 static const char *
 service_name(struct health *h, const struct server *server)
 {
-	const struct service *service = load_table_service(h->table,
-	    server->service);
+	const struct service *service = load_table_service(h->table, server->service);
 
 	return service == NULL ? "?" : service->name;
 }
@@ -101,12 +99,12 @@ log_change(struct check *c, const struct server *server)
 
 	status_text(result, status);
 	if (result->cause == HEALTH_none)
-		log_info("server up service=%s server=%s%s",
-		    service_name(c->health, server), server->name, status);
+		log_info("server up service=%s server=%s%s", service_name(c->health, server),
+		    server->name, status);
 	else
 		log_info("server down service=%s server=%s address=%s cause=\"%s\"%s",
-		    service_name(c->health, server), server->name,
-		    ip_format(&c->failed, ip), health_cause_text(result->cause), status);
+		    service_name(c->health, server), server->name, ip_format(&c->failed, ip),
+		    health_cause_text(result->cause), status);
 }
 
 /*
@@ -121,27 +119,23 @@ judge(struct check *c, struct server *server, uint64_t now)
 	enum health_cause cause = c->result.cause;
 	bool passed = cause == HEALTH_none;
 
-	counter_add(h->counters, passed ? COUNTER_checks_passed :
-	    COUNTER_checks_failed, 1);
+	counter_add(h->counters, passed ? COUNTER_checks_passed : COUNTER_checks_failed, 1);
 	if (cause == HEALTH_local) {
 		log_warnx("server not checked service=%s server=%s cause=\"%s\"",
-		    service_name(h, server), server->name,
-		    health_cause_text(cause));
+		    service_name(h, server), server->name, health_cause_text(cause));
 		if (!hy->known && server->state == SERVER_DOWN)
-			load_table_server_set_state(h->table, c->server,
-			    SERVER_DOWN, health_cause_text(cause), now);
+			load_table_server_set_state(
+			    h->table, c->server, SERVER_DOWN, health_cause_text(cause), now);
 		return;
 	}
-	if (hysteresis_result(hy, passed, server->check.rise,
-	    server->check.fall)) {
+	if (hysteresis_result(hy, passed, server->check.rise, server->check.fall)) {
 		log_change(c, server);
-		load_table_server_set_state(h->table, c->server,
-		    passed ? SERVER_UP : SERVER_DOWN,
+		load_table_server_set_state(h->table, c->server, passed ? SERVER_UP : SERVER_DOWN,
 		    passed ? NULL : health_cause_text(cause), now);
 	} else if (!hy->up && !passed) {
 		/* Still down, perhaps for another reason. */
-		load_table_server_set_state(h->table, c->server, SERVER_DOWN,
-		    health_cause_text(cause), now);
+		load_table_server_set_state(
+		    h->table, c->server, SERVER_DOWN, health_cause_text(cause), now);
 	}
 }
 
@@ -182,12 +176,12 @@ begin_side(struct check *c, struct side *side, const struct server *server)
 {
 	struct health *h = c->health;
 	struct probe_request request = {
-		.loop = h->loop,
-		.icmp = h->icmp,
-		.to = {.ip = side->ip, .port = target_port(h, server)},
-		.check = &server->check,
-		.done = on_result,
-		.arg = side,
+	    .loop = h->loop,
+	    .icmp = h->icmp,
+	    .to = {.ip = side->ip, .port = target_port(h, server)},
+	    .check = &server->check,
+	    .done = on_result,
+	    .arg = side,
 	};
 
 	side->check = c;
@@ -303,8 +297,8 @@ static void
 start(struct health *h, uint32_t number, const struct server *server)
 {
 	struct check *c = xcalloc(1, sizeof(*c));
-	double spread = server->check.interval < START_SPREAD ?
-	    server->check.interval : START_SPREAD;
+	double spread =
+	    server->check.interval < START_SPREAD ? server->check.interval : START_SPREAD;
 
 	c->health = h;
 	c->server = number;
@@ -329,8 +323,8 @@ refresh_server(struct health *h, uint32_t number)
 	if (server->check.type == CONFIG_CHECK_NONE) {
 		stop(h, number);
 		if (server->state != SERVER_UP || server->why != NULL)
-			load_table_server_set_state(h->table, number,
-			    SERVER_UP, NULL, loop_now(h->loop));
+			load_table_server_set_state(
+			    h->table, number, SERVER_UP, NULL, loop_now(h->loop));
 		return;
 	}
 	if (h->checks[number] == NULL)
@@ -343,8 +337,7 @@ resize(struct health *h, uint32_t count)
 	for (uint32_t i = count; i < h->checks_count; i++)
 		stop(h, i);
 	if (count > h->checks_count) {
-		h->checks = xrealloc_array(h->checks, count,
-		    sizeof(*h->checks));
+		h->checks = xrealloc_array(h->checks, count, sizeof(*h->checks));
 		memset(h->checks + h->checks_count, 0,
 		    (count - h->checks_count) * sizeof(*h->checks));
 	}
@@ -361,8 +354,8 @@ health_refresh(struct health *h)
 }
 
 struct health *
-health_new(struct loop *loop, struct load_table *table,
-    struct counters *counters, struct random *random)
+health_new(struct loop *loop, struct load_table *table, struct counters *counters,
+    struct random *random)
 {
 	struct health *h = xcalloc(1, sizeof(*h));
 

@@ -35,7 +35,7 @@ enum health_cause {
 #define X(name, text) HEALTH_##name,
 	HEALTH_CAUSES(X)
 #undef X
-	HEALTH_CAUSE_COUNT
+	    HEALTH_CAUSE_COUNT
 };
 
 const char *health_cause_text(enum health_cause cause);

@@ -49,8 +49,10 @@ on_readable(void *arg, int fd, bool readable, bool writable, uint64_t now)
 		probe_finish(probe, HEALTH_not_http, 0, now);
 		return;
 	case HTTP_STATUS_FOUND:
-		probe_finish(probe, statuses_have(&http->accepted, http->status.code) ?
-		    HEALTH_none : HEALTH_status, http->status.code, now);
+		probe_finish(probe,
+		    statuses_have(&http->accepted, http->status.code) ? HEALTH_none
+								      : HEALTH_status,
+		    http->status.code, now);
 		return;
 	}
 }

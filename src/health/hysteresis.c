@@ -1,8 +1,7 @@
 #include "health/hysteresis.h"
 
 bool
-hysteresis_result(struct hysteresis *h, bool passed, unsigned rise,
-    unsigned fall)
+hysteresis_result(struct hysteresis *h, bool passed, unsigned rise, unsigned fall)
 {
 	if (!h->known) {
 		h->known = true;

@@ -64,8 +64,7 @@ static void
 open_side(struct side *side)
 {
 	side->fd = socket(side->v4 ? AF_INET : AF_INET6,
-	    SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC,
-	    side->v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+	    SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, side->v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 	if (side->fd == -1) {
 		side->error = errno;
 		return;
@@ -145,8 +144,8 @@ read_one(struct side *side, uint64_t now)
 	kind = echo_decode(side->v4, buf, (size_t)n, &echo);
 	p = find(side->icmp, kind, &echo, &from.ip);
 	if (p != NULL)
-		probe_finish(&p->probe,
-		    kind == ECHO_REPLY ? HEALTH_none : HEALTH_unreachable, 0, now);
+		probe_finish(
+		    &p->probe, kind == ECHO_REPLY ? HEALTH_none : HEALTH_unreachable, 0, now);
 	return 1;
 }
 
@@ -217,8 +216,8 @@ send_request(struct icmp_probe *p)
 	uint8_t buf[ECHO_SIZE];
 
 	echo_encode(v4, &echo, buf);
-	if (sendto(p->icmp->side[v4].fd, buf, sizeof(buf), MSG_NOSIGNAL,
-	    (struct sockaddr *)&ss, len) == -1)
+	if (sendto(p->icmp->side[v4].fd, buf, sizeof(buf), MSG_NOSIGNAL, (struct sockaddr *)&ss,
+		len) == -1)
 		return errno;
 	return 0;
 }

@@ -88,9 +88,9 @@ struct probe *
 probe_start(const struct probe_request *request)
 {
 	static struct probe *(*const kinds[])(const struct probe_request *) = {
-		[CONFIG_CHECK_TCP] = tcp_start,
-		[CONFIG_CHECK_HTTP] = http_start,
-		[CONFIG_CHECK_ICMP] = icmp_start,
+	    [CONFIG_CHECK_TCP] = tcp_start,
+	    [CONFIG_CHECK_HTTP] = http_start,
+	    [CONFIG_CHECK_ICMP] = icmp_start,
 	};
 
 	return kinds[request->check->type](request);

@@ -52,8 +52,8 @@ start_connect(struct stream *stream, const struct addr *to)
 	stream->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (stream->fd == -1)
 		return errno;
-	if (connect(stream->fd, (struct sockaddr *)&ss, len) == -1 &&
-	    errno != EINPROGRESS && errno != EINTR)
+	if (connect(stream->fd, (struct sockaddr *)&ss, len) == -1 && errno != EINPROGRESS &&
+	    errno != EINTR)
 		return errno;
 	return 0;
 }
@@ -62,8 +62,8 @@ void
 stream_wait(struct stream *stream, bool write, loop_fd_callback *callback)
 {
 	loop_fd_free(stream->watch);
-	stream->watch = loop_fd_add(stream->probe.loop, stream->fd, !write, write, callback,
-	    stream);
+	stream->watch =
+	    loop_fd_add(stream->probe.loop, stream->fd, !write, write, callback, stream);
 }
 
 void

@@ -22,8 +22,7 @@ struct device_offload {
  * Opens or creates the device.  offload: ask for super-packets and partial checksums.
  * NULL with a sentence in error.
  */
-struct device *device_open(const char *name, bool offload, char *error,
-    size_t error_size);
+struct device *device_open(const char *name, bool offload, char *error, size_t error_size);
 void device_close(struct device *d);
 
 /* As io_ops.device_receive and device_send. */

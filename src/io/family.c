@@ -35,8 +35,7 @@ family_receive(int fd, struct family_buffer *buffer, struct packet *p)
 static int
 write_parts(int fd, int version, struct iovec *vector, int count)
 {
-	uint8_t family[FAMILY_LEN] = {0, 0, 0,
-	    version == 4 ? AF_INET : AF_INET6};
+	uint8_t family[FAMILY_LEN] = {0, 0, 0, version == 4 ? AF_INET : AF_INET6};
 	ssize_t n;
 
 	vector[0] = (struct iovec){family, sizeof(family)};
@@ -61,8 +60,7 @@ write_segments(int fd, const struct packet *super)
 		struct iovec vector[3];
 
 		vector[1] = (struct iovec){segment.header, segment.header_len};
-		vector[2] = (struct iovec){(void *)segment.payload,
-		    segment.payload_len};
+		vector[2] = (struct iovec){(void *)segment.payload, segment.payload_len};
 		result = write_parts(fd, whole.version, vector, 3);
 		any = true;
 	}

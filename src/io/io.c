@@ -66,8 +66,8 @@ receive_datagrams(struct io *io, struct datagram *batch, int max)
 }
 
 static long
-send_datagrams(struct io *io, const struct addr *to, const uint8_t *data,
-    size_t len, size_t segment)
+send_datagrams(
+    struct io *io, const struct addr *to, const uint8_t *data, size_t len, size_t segment)
 {
 	struct system_io *s = (struct system_io *)io;
 
@@ -106,14 +106,14 @@ close_all(struct io *io)
 }
 
 static const struct io_ops system_ops = {
-	.device_receive = receive_packet,
-	.device_send = send_packet,
-	.device_flush = flush_packets,
-	.transfer_receive = receive_datagrams,
-	.transfer_send = send_datagrams,
-	.device_fd = packet_fd,
-	.transfer_fd = datagram_fd,
-	.close = close_all,
+    .device_receive = receive_packet,
+    .device_send = send_packet,
+    .device_flush = flush_packets,
+    .transfer_receive = receive_datagrams,
+    .transfer_send = send_datagrams,
+    .device_fd = packet_fd,
+    .transfer_fd = datagram_fd,
+    .close = close_all,
 };
 
 static int
@@ -129,8 +129,8 @@ set_mtu(const char *device, uint32_t mtu, char *error, size_t error_size)
 	if (fd != -1)
 		result = ioctl(fd, SIOCSIFMTU, &request);
 	if (result == -1)
-		snprintf(error, error_size, "device %s does not take an MTU of %u: %s",
-		    device, (unsigned)mtu, strerror(errno));
+		snprintf(error, error_size, "device %s does not take an MTU of %u: %s", device,
+		    (unsigned)mtu, strerror(errno));
 	if (fd != -1)
 		close(fd);
 	return result;
@@ -145,17 +145,16 @@ open_raw(struct system_io *s, char *error, size_t error_size)
 }
 
 static int
-open_device(struct system_io *s, const struct io_settings *settings,
-    char *error, size_t error_size)
+open_device(
+    struct system_io *s, const struct io_settings *settings, char *error, size_t error_size)
 {
 	struct device_offload offload;
 
-	s->device = device_open(settings->device_name, settings->offload,
-	    error, error_size);
+	s->device = device_open(settings->device_name, settings->offload, error, error_size);
 	if (s->device == NULL)
 		return -1;
-	if (settings->mtu != 0 && set_mtu(device_name(s->device),
-	    settings->mtu, error, error_size) == -1)
+	if (settings->mtu != 0 &&
+	    set_mtu(device_name(s->device), settings->mtu, error, error_size) == -1)
 		return -1;
 	if (settings->raw)
 		return open_raw(s, error, error_size);
@@ -172,12 +171,10 @@ io_open(const struct io_settings *settings, char *error, size_t error_size)
 	struct system_io *s = xcalloc(1, sizeof(*s));
 
 	s->io.ops = &system_ops;
-	if (settings->device_name != NULL &&
-	    open_device(s, settings, error, error_size) == -1)
+	if (settings->device_name != NULL && open_device(s, settings, error, error_size) == -1)
 		goto fail;
 	if (settings->transfer_listen.port != 0) {
-		s->udp = udp_open(&settings->transfer_listen, error,
-		    error_size);
+		s->udp = udp_open(&settings->transfer_listen, error, error_size);
 		if (s->udp == NULL)
 			goto fail;
 	}

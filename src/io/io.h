@@ -78,16 +78,16 @@ struct io_ops {
 
 struct io {
 	const struct io_ops *ops;
-	bool takes_super;   /* the device takes super-packets of TCP whose checksum is partial */
-	bool takes_uso;     /* the device takes super-packets of UDP, likewise */
+	bool takes_super; /* the device takes super-packets of TCP whose checksum is partial */
+	bool takes_uso;   /* the device takes super-packets of UDP, likewise */
 	bool takes_partial; /* the device takes partial checksums */
 };
 
 struct io_settings {
-	const char *device_name; /* "wlad0"; NULL: no device */
-	uint32_t mtu;            /* of the device; 0: as the OS makes it */
-	bool offload; /* ask for super-packets and partial checksums */
-	bool raw;     /* packets leave by raw sockets, not by the device */
+	const char *device_name;     /* "wlad0"; NULL: no device */
+	uint32_t mtu;                /* of the device; 0: as the OS makes it */
+	bool offload;                /* ask for super-packets and partial checksums */
+	bool raw;                    /* packets leave by raw sockets, not by the device */
 	struct addr transfer_listen; /* port 0: no transfer socket */
 };
 

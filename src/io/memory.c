@@ -168,8 +168,8 @@ transfer_receive(struct io *io, struct datagram *batch, int max)
 }
 
 static long
-transfer_send(struct io *io, const struct addr *to, const uint8_t *data,
-    size_t len, size_t segment)
+transfer_send(
+    struct io *io, const struct addr *to, const uint8_t *data, size_t len, size_t segment)
 {
 	struct memory *m = (struct memory *)io;
 	struct memory_packet *out;
@@ -213,14 +213,14 @@ memory_close(struct io *io)
 }
 
 static const struct io_ops memory_ops = {
-	.device_receive = device_receive,
-	.device_send = device_send,
-	.device_flush = device_flush,
-	.transfer_receive = transfer_receive,
-	.transfer_send = transfer_send,
-	.device_fd = no_fd,
-	.transfer_fd = no_fd,
-	.close = memory_close,
+    .device_receive = device_receive,
+    .device_send = device_send,
+    .device_flush = device_flush,
+    .transfer_receive = transfer_receive,
+    .transfer_send = transfer_send,
+    .device_fd = no_fd,
+    .transfer_fd = no_fd,
+    .close = memory_close,
 };
 
 struct io *
@@ -241,8 +241,8 @@ memory_new(size_t capacity)
 }
 
 int
-memory_put_packet(struct io *io, const void *data, size_t len, uint8_t gso,
-    uint16_t gso_size, bool partial)
+memory_put_packet(
+    struct io *io, const void *data, size_t len, uint8_t gso, uint16_t gso_size, bool partial)
 {
 	struct memory *m = (struct memory *)io;
 	struct memory_packet *in = queue_put(m, &m->device_in, data, len);
@@ -256,8 +256,7 @@ memory_put_packet(struct io *io, const void *data, size_t len, uint8_t gso,
 }
 
 int
-memory_put_datagram(struct io *io, const void *data, size_t len,
-    const struct addr *from)
+memory_put_datagram(struct io *io, const void *data, size_t len, const struct addr *from)
 {
 	struct memory *m = (struct memory *)io;
 	struct memory_packet *in = queue_put(m, &m->transfer_in, data, len);

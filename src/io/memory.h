@@ -24,8 +24,8 @@ struct io *memory_new(size_t capacity);
 
 /* Puts a copy of a packet on the device, or of a datagram on the transfer socket.  0, or -1
  * if full. */
-int memory_put_packet(struct io *io, const void *data, size_t len, uint8_t gso,
-    uint16_t gso_size, bool partial);
+int memory_put_packet(
+    struct io *io, const void *data, size_t len, uint8_t gso, uint16_t gso_size, bool partial);
 int memory_put_datagram(struct io *io, const void *data, size_t len, const struct addr *from);
 
 /* From now on datagrams of more octets are refused with EMSGSIZE, as by a path MTU; 0: none. */

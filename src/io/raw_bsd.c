@@ -42,8 +42,7 @@ wants_host_order(void)
 		return false;
 	if (strcmp(system.sysname, "FreeBSD") == 0)
 		return atoi(system.release) < 11;
-	return strcmp(system.sysname, "NetBSD") == 0 ||
-	    strcmp(system.sysname, "DragonFly") == 0;
+	return strcmp(system.sysname, "NetBSD") == 0 || strcmp(system.sysname, "DragonFly") == 0;
 }
 
 struct raw *
@@ -54,8 +53,7 @@ raw_open(char *error, size_t error_size)
 
 	raw->host_order = wants_host_order();
 	raw->fd = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_RAW);
-	if (raw->fd != -1 &&
-	    setsockopt(raw->fd, IPPROTO_IP, IP_HDRINCL, &on, sizeof(on)) == 0)
+	if (raw->fd != -1 && setsockopt(raw->fd, IPPROTO_IP, IP_HDRINCL, &on, sizeof(on)) == 0)
 		return raw;
 	snprintf(error, error_size, "raw socket for device.output cannot be opened: %s",
 	    strerror(errno));
@@ -123,8 +121,8 @@ send_segments(struct raw *raw, const struct packet *super)
 	whole.partial = false; /* each segment gets its full checksum */
 	segment_start(&s, &whole);
 	while (segment_next(&s, &one)) {
-		sent = send_packet(raw, super, one.header, one.header_len, one.payload,
-		    one.payload_len);
+		sent = send_packet(
+		    raw, super, one.header, one.header_len, one.payload, one.payload_len);
 		if (!sent)
 			break;
 	}

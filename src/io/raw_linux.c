@@ -93,12 +93,11 @@ prepare_messages(struct queue *q)
 		m->msg_iov = q->vector[i];
 		m->msg_iovlen = 2;
 		m->msg_control = c;
-		m->msg_controllen =
-		    v4 ? sizeof(q->control[i].v4) : sizeof(q->control[i].v6);
+		m->msg_controllen = v4 ? sizeof(q->control[i].v4) : sizeof(q->control[i].v6);
 		c->cmsg_level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
 		c->cmsg_type = v4 ? IP_PKTINFO : IPV6_PKTINFO;
-		c->cmsg_len = v4 ? CMSG_LEN(sizeof(struct in_pktinfo)) :
-				   CMSG_LEN(sizeof(struct in6_pktinfo));
+		c->cmsg_len = v4 ? CMSG_LEN(sizeof(struct in_pktinfo))
+				 : CMSG_LEN(sizeof(struct in6_pktinfo));
 	}
 }
 
@@ -240,7 +239,7 @@ mtu_of_error(struct msghdr *m)
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
 		if (c->cmsg_len < CMSG_LEN(sizeof(e)) ||
 		    !((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
-		    (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR)))
+			(c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR)))
 			continue;
 		memcpy(&e, CMSG_DATA(c), sizeof(e));
 		if (e.ee_origin == SO_EE_ORIGIN_LOCAL && e.ee_errno == EMSGSIZE)

@@ -58,8 +58,8 @@ device_open(const char *name, bool offload, char *error, size_t error_size)
 	if (d->fd != -1 && set_up(d) == 0)
 		return d;
 	snprintf(error, error_size,
-	    "device %s cannot be opened: %s (device.name is tun0, tun1 ...)",
-	    name, strerror(errno));
+	    "device %s cannot be opened: %s (device.name is tun0, tun1 ...)", name,
+	    strerror(errno));
 	device_close(d);
 	return NULL;
 }

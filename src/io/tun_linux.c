@@ -55,12 +55,11 @@ static const struct {
 	struct device_offload offload;
 	const char *name;
 } OFFLOADS[] = {
-	{TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | TUN_F_USO4 |
-	    TUN_F_USO6, {true, true, true}, "tcp,udp,checksum"},
-	{TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
-	    {true, false, true}, "tcp,checksum"},
-	{TUN_F_CSUM, {false, false, true}, "checksum"},
-	{0, {false, false, false}, "none"},
+    {TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6,
+	{true, true, true}, "tcp,udp,checksum"},
+    {TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN, {true, false, true}, "tcp,checksum"},
+    {TUN_F_CSUM, {false, false, true}, "checksum"},
+    {0, {false, false, false}, "none"},
 };
 
 #define OFFLOADS_COUNT (sizeof(OFFLOADS) / sizeof(OFFLOADS[0]))
@@ -142,8 +141,8 @@ device_open(const char *name, bool offload, char *error, size_t error_size)
 	d->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (d->fd != -1 && set_up(d, name, offload) == 0)
 		return d;
-	snprintf(error, error_size, "device %s cannot be opened: %s%s", name,
-	    strerror(errno), open_hint(errno));
+	snprintf(error, error_size, "device %s cannot be opened: %s%s", name, strerror(errno),
+	    open_hint(errno));
 	device_close(d);
 	return NULL;
 }
@@ -204,8 +203,7 @@ is_own_checksum(const struct packet *p, uint16_t start, uint16_t offset)
 static void
 complete_checksum(struct packet *p, uint16_t start, uint16_t offset)
 {
-	uint16_t sum = checksum_fold(checksum_add(0, p->data + start,
-	    p->len - start));
+	uint16_t sum = checksum_fold(checksum_add(0, p->data + start, p->len - start));
 
 	sum = (uint16_t)~sum;
 	if (sum == 0 && offset == UDP_CHECKSUM)
@@ -278,18 +276,17 @@ static void
 make_vnet(uint8_t vnet[VNET_LEN], const struct packet *p)
 {
 	static const uint8_t types[] = {
-		[PACKET_GSO_NONE] = VIRTIO_NET_HDR_GSO_NONE,
-		[PACKET_GSO_TCP4] = VIRTIO_NET_HDR_GSO_TCPV4,
-		[PACKET_GSO_TCP6] = VIRTIO_NET_HDR_GSO_TCPV6,
-		[PACKET_GSO_UDP] = VIRTIO_NET_HDR_GSO_UDP_L4,
+	    [PACKET_GSO_NONE] = VIRTIO_NET_HDR_GSO_NONE,
+	    [PACKET_GSO_TCP4] = VIRTIO_NET_HDR_GSO_TCPV4,
+	    [PACKET_GSO_TCP6] = VIRTIO_NET_HDR_GSO_TCPV6,
+	    [PACKET_GSO_UDP] = VIRTIO_NET_HDR_GSO_UDP_L4,
 	};
 
 	memset(vnet, 0, VNET_LEN);
 	if (p->partial) {
 		vnet[0] = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 		put_le16(vnet + 6, p->transport);
-		put_le16(vnet + 8, p->protocol == IPPROTO_TCP ? TCP_CHECKSUM :
-		    UDP_CHECKSUM);
+		put_le16(vnet + 8, p->protocol == IPPROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM);
 	}
 	if (p->gso != PACKET_GSO_NONE) {
 		vnet[1] = types[p->gso];
@@ -349,9 +346,9 @@ write_segments(struct device *d, const struct packet *super)
 	segment_start(&s, &whole);
 	while (result == 0 && segment_next(&s, &segment)) {
 		struct iovec vector[] = {
-			{vnet, VNET_LEN},
-			{segment.header, segment.header_len},
-			{(void *)segment.payload, segment.payload_len},
+		    {vnet, VNET_LEN},
+		    {segment.header, segment.header_len},
+		    {(void *)segment.payload, segment.payload_len},
 		};
 
 		result = write_vector(d, vector, 3);
@@ -383,8 +380,7 @@ write_completed(struct device *d, const struct packet *p)
 int
 device_send(struct device *d, const struct packet *p)
 {
-	bool taken = p->gso == PACKET_GSO_UDP ? d->offload.uso :
-	    d->offload.super;
+	bool taken = p->gso == PACKET_GSO_UDP ? d->offload.uso : d->offload.super;
 
 	if (p->gso != PACKET_GSO_NONE && (!taken || !p->partial))
 		return write_segments(d, p);

@@ -42,8 +42,7 @@ prepare_buffers(struct udp *udp)
 {
 	udp->buffers = xmalloc(IO_BATCH * buffer_size());
 	for (int i = 0; i < IO_BATCH; i++) {
-		udp->vector[i].iov_base = udp->buffers +
-		    (size_t)i * buffer_size() + IO_HEADROOM;
+		udp->vector[i].iov_base = udp->buffers + (size_t)i * buffer_size() + IO_HEADROOM;
 		udp->vector[i].iov_len = UDP_BUFFER;
 	}
 }
@@ -58,14 +57,12 @@ udp_open(const struct addr *listen, char *error, size_t error_size)
 	int off = 0;
 
 	udp->v6 = ss.ss_family == AF_INET6;
-	udp->fd = socket(ss.ss_family,
-	    SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	udp->fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (udp->fd == -1)
 		goto fail;
 	/* "[::]" serves both families where the OS lets it. */
 	if (udp->v6)
-		setsockopt(udp->fd, IPPROTO_IPV6, IPV6_V6ONLY, &off,
-		    sizeof(off));
+		setsockopt(udp->fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
 	if (bind(udp->fd, (struct sockaddr *)&ss, len) == -1)
 		goto fail;
 	udp->segmentation = udp_os_options(udp->fd, udp->v6);
@@ -141,16 +138,14 @@ udp_receive(struct udp *udp, struct datagram *batch, int max)
 		m->msg_iovlen = 1;
 	}
 	do
-		n = recvmmsg(udp->fd, udp->message, (unsigned)max,
-		    MSG_DONTWAIT, NULL);
+		n = recvmmsg(udp->fd, udp->message, (unsigned)max, MSG_DONTWAIT, NULL);
 	while (n == -1 && is_passing(errno) && ++tries < ERRORS_MAX);
 	if (n == -1)
 		return errno == EAGAIN || is_passing(errno) ? 0 : -1;
 	for (int i = 0; i < n; i++) {
 		struct datagram *d = &batch[kept];
 
-		if (addr_from_sockaddr((struct sockaddr *)&udp->from[i],
-		    &d->from) == -1)
+		if (addr_from_sockaddr((struct sockaddr *)&udp->from[i], &d->from) == -1)
 			continue;
 		d->data = udp->vector[i].iov_base;
 		d->len = udp->message[i].msg_len;
@@ -162,8 +157,7 @@ udp_receive(struct udp *udp, struct datagram *batch, int max)
 
 /* The peer's address as this socket takes it: an IPv6 socket wants IPv4 mapped. */
 static socklen_t
-peer_sockaddr(const struct udp *udp, const struct addr *to,
-    struct sockaddr_storage *ss)
+peer_sockaddr(const struct udp *udp, const struct addr *to, struct sockaddr_storage *ss)
 {
 	struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)ss;
 	struct addr any = {.port = to->port};
@@ -178,8 +172,8 @@ peer_sockaddr(const struct udp *udp, const struct addr *to,
 
 /* One datagram a message.  Returns octets taken, or -1 with errno if none was. */
 static long
-send_each(struct udp *udp, const struct sockaddr_storage *to,
-    socklen_t to_len, const uint8_t *data, size_t len, size_t segment)
+send_each(struct udp *udp, const struct sockaddr_storage *to, socklen_t to_len,
+    const uint8_t *data, size_t len, size_t segment)
 {
 	struct mmsghdr message[IO_BATCH];
 	struct iovec vector[IO_BATCH];
@@ -217,16 +211,15 @@ send_each(struct udp *udp, const struct sockaddr_storage *to,
  * than the path takes, so the datagrams one by one have to tell which it is.
  */
 static long
-send_part(struct udp *udp, const struct sockaddr_storage *to,
-    socklen_t to_len, const uint8_t *data, size_t len, size_t segment)
+send_part(struct udp *udp, const struct sockaddr_storage *to, socklen_t to_len,
+    const uint8_t *data, size_t len, size_t segment)
 {
 	long sent;
 
 	if (!udp->segmentation || len <= segment)
 		return send_each(udp, to, to_len, data, len, segment);
 	sent = udp_os_send_segments(udp->fd, to, to_len, data, len, segment);
-	if (sent != -1 ||
-	    (errno != EIO && errno != EINVAL && errno != ENOPROTOOPT))
+	if (sent != -1 || (errno != EIO && errno != EINVAL && errno != ENOPROTOOPT))
 		return sent;
 	sent = send_each(udp, to, to_len, data, len, segment);
 	if (sent == (long)len) {
@@ -237,8 +230,7 @@ send_part(struct udp *udp, const struct sockaddr_storage *to,
 }
 
 long
-udp_send(struct udp *udp, const struct addr *to, const uint8_t *data,
-    size_t len, size_t segment)
+udp_send(struct udp *udp, const struct addr *to, const uint8_t *data, size_t len, size_t segment)
 {
 	struct sockaddr_storage ss;
 	socklen_t ss_len = peer_sockaddr(udp, to, &ss);

@@ -20,8 +20,8 @@ void udp_close(struct udp *udp);
 
 /* As io_ops.transfer_receive and transfer_send. */
 int udp_receive(struct udp *udp, struct datagram *batch, int max);
-long udp_send(struct udp *udp, const struct addr *to, const uint8_t *data,
-    size_t len, size_t segment);
+long udp_send(
+    struct udp *udp, const struct addr *to, const uint8_t *data, size_t len, size_t segment);
 
 int udp_fd(const struct udp *udp);
 
@@ -35,7 +35,7 @@ bool udp_segmentation(const struct udp *udp);
 bool udp_os_options(int fd, bool v6);
 
 /* One system call for the whole buffer, sendmsg(2) otherwise. */
-long udp_os_send_segments(int fd, const struct sockaddr_storage *to,
-    socklen_t to_len, const uint8_t *data, size_t len, size_t segment);
+long udp_os_send_segments(int fd, const struct sockaddr_storage *to, socklen_t to_len,
+    const uint8_t *data, size_t len, size_t segment);
 
 #endif

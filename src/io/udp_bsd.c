@@ -14,8 +14,7 @@ static void
 set_buffer(int fd, int option)
 {
 	for (int octets = 4 * 1024 * 1024; octets >= 128 * 1024; octets /= 2)
-		if (setsockopt(fd, SOL_SOCKET, option, &octets,
-		    sizeof(octets)) == 0)
+		if (setsockopt(fd, SOL_SOCKET, option, &octets, sizeof(octets)) == 0)
 			return;
 }
 
@@ -36,8 +35,8 @@ udp_os_options(int fd, bool v6)
 }
 
 long
-udp_os_send_segments(int fd, const struct sockaddr_storage *to,
-    socklen_t to_len, const uint8_t *data, size_t len, size_t segment)
+udp_os_send_segments(int fd, const struct sockaddr_storage *to, socklen_t to_len,
+    const uint8_t *data, size_t len, size_t segment)
 {
 	(void)fd;
 	(void)to;

@@ -38,13 +38,12 @@ udp_os_options(int fd, bool v6)
 		set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
 		set_int(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
 	}
-	return setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &none,
-	    sizeof(none)) == 0;
+	return setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &none, sizeof(none)) == 0;
 }
 
 long
-udp_os_send_segments(int fd, const struct sockaddr_storage *to,
-    socklen_t to_len, const uint8_t *data, size_t len, size_t segment)
+udp_os_send_segments(int fd, const struct sockaddr_storage *to, socklen_t to_len,
+    const uint8_t *data, size_t len, size_t segment)
 {
 	union {
 		char octets[CMSG_SPACE(sizeof(uint16_t))];
@@ -52,12 +51,12 @@ udp_os_send_segments(int fd, const struct sockaddr_storage *to,
 	} control;
 	struct iovec vector = {.iov_base = (void *)data, .iov_len = len};
 	struct msghdr message = {
-		.msg_name = (void *)to,
-		.msg_namelen = to_len,
-		.msg_iov = &vector,
-		.msg_iovlen = 1,
-		.msg_control = control.octets,
-		.msg_controllen = sizeof(control.octets),
+	    .msg_name = (void *)to,
+	    .msg_namelen = to_len,
+	    .msg_iov = &vector,
+	    .msg_iovlen = 1,
+	    .msg_control = control.octets,
+	    .msg_controllen = sizeof(control.octets),
 	};
 	struct cmsghdr *c;
 	uint16_t size = (uint16_t)segment;

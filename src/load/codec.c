@@ -16,16 +16,16 @@
  * '.' and '_', and no NUL.
  */
 enum hello_tag {
-	HELLO_VERSION = 1,   /* must (1): version of the protocol, CODEC_VERSION */
-	HELLO_SITE = 2,      /* must (1-63): name of the sender, as in its certificate */
-	HELLO_BOOT_ID = 3,   /* must (8): random, another one after each start */
-	HELLO_TRANSFER = 4,  /* (18): IPv6 or IPv4-mapped address (16) and port (2) of its transfer
+	HELLO_VERSION = 1, /* must (1): version of the protocol, CODEC_VERSION */
+	HELLO_SITE = 2,    /* must (1-63): name of the sender, as in its certificate */
+	HELLO_BOOT_ID = 3, /* must (8): random, another one after each start */
+	HELLO_TRANSFER = 4, /* (18): IPv6 or IPv4-mapped address (16) and port (2) of its transfer
 	                      * packets; address zero or tag absent: the session's */
 	HELLO_KEY_INDEX = 5, /* (4): for transfer packets to the sender; absent or 0: none offered */
-	HELLO_RANDOM = 6,    /* must (16): goes into the exporter's context */
-	HELLO_CIPHER = 7,    /* must (1): of transfer packets; 1 AES-128-GCM */
-	HELLO_INTERVAL = 8,  /* (4): milliseconds between two reports of the sender */
-	HELLO_SERVICE = 9    /* repeats, up to 1024 times: one service, nested; no two have the
+	HELLO_RANDOM = 6,   /* must (16): goes into the exporter's context */
+	HELLO_CIPHER = 7,   /* must (1): of transfer packets; 1 AES-128-GCM */
+	HELLO_INTERVAL = 8, /* (4): milliseconds between two reports of the sender */
+	HELLO_SERVICE = 9   /* repeats, up to 1024 times: one service, nested; no two have the
 	                      * same name or the same number */
 };
 
@@ -35,7 +35,7 @@ enum hello_service_tag {
 	SERVICE_PROTOCOL = 3, /* must (1): 6 TCP, 17 UDP */
 	SERVICE_IPV4 = 4,     /* (4): service address; this one or the next must be there */
 	SERVICE_IPV6 = 5,     /* (16) */
-	SERVICE_PORTS = 6     /* must (2 each, 1 to 1024 of them): the service's ports, none is 0 */
+	SERVICE_PORTS = 6 /* must (2 each, 1 to 1024 of them): the service's ports, none is 0 */
 };
 
 enum key_ready_tag {
@@ -75,7 +75,7 @@ void
 codec_buffer_fini(struct codec_buffer *b)
 {
 	free(b->data);
-	*b = (struct codec_buffer){ 0 };
+	*b = (struct codec_buffer){0};
 }
 
 int
@@ -191,7 +191,7 @@ static int
 take_name(char out[CODEC_NAME_MAX + 1], const uint8_t *value, size_t len)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	                              "0123456789-._";
+				      "0123456789-._";
 
 	for (size_t i = 0; i < len; i++)
 		if (value[i] == '\0' || strchr(allowed, value[i]) == NULL)
@@ -242,12 +242,12 @@ take_service_ports(void *out, const uint8_t *value, size_t len)
 }
 
 static const struct tlv_field service_fields[] = {
-	[SERVICE_NAME] = TLV_BYTES(1, CODEC_NAME_MAX, true, take_service_name),
-	[SERVICE_NUMBER] = TLV_NUMBER(struct hello_service, number, true, 0),
-	[SERVICE_PROTOCOL] = TLV_NUMBER(struct hello_service, protocol, true, 0),
-	[SERVICE_IPV4] = TLV_BYTES(4, 4, false, take_service_ipv4),
-	[SERVICE_IPV6] = TLV_BYTES(16, 16, false, take_service_ipv6),
-	[SERVICE_PORTS] = TLV_BYTES(2, 2 * HELLO_PORTS_MAX, true, take_service_ports),
+    [SERVICE_NAME] = TLV_BYTES(1, CODEC_NAME_MAX, true, take_service_name),
+    [SERVICE_NUMBER] = TLV_NUMBER(struct hello_service, number, true, 0),
+    [SERVICE_PROTOCOL] = TLV_NUMBER(struct hello_service, protocol, true, 0),
+    [SERVICE_IPV4] = TLV_BYTES(4, 4, false, take_service_ipv4),
+    [SERVICE_IPV6] = TLV_BYTES(16, 16, false, take_service_ipv6),
+    [SERVICE_PORTS] = TLV_BYTES(2, 2 * HELLO_PORTS_MAX, true, take_service_ports),
 };
 
 static int
@@ -291,15 +291,15 @@ take_random(void *out, const uint8_t *value, size_t len)
 }
 
 static const struct tlv_field hello_fields[] = {
-	[HELLO_VERSION] = TLV_NUMBER(struct hello, version, true, 0),
-	[HELLO_SITE] = TLV_BYTES(1, CODEC_NAME_MAX, true, take_site),
-	[HELLO_BOOT_ID] = TLV_NUMBER(struct hello, boot_id, true, 0),
-	[HELLO_TRANSFER] = TLV_BYTES(TRANSFER_LEN, TRANSFER_LEN, false, take_transfer),
-	[HELLO_KEY_INDEX] = TLV_NUMBER(struct hello, key_index, false, 0),
-	[HELLO_RANDOM] = TLV_BYTES(KEYS_RANDOM_LEN, KEYS_RANDOM_LEN, true, take_random),
-	[HELLO_CIPHER] = TLV_NUMBER(struct hello, cipher, true, 0),
-	[HELLO_INTERVAL] = TLV_NUMBER(struct hello, interval_ms, false, 0),
-	[HELLO_SERVICE] = TLV_NESTED(take_service),
+    [HELLO_VERSION] = TLV_NUMBER(struct hello, version, true, 0),
+    [HELLO_SITE] = TLV_BYTES(1, CODEC_NAME_MAX, true, take_site),
+    [HELLO_BOOT_ID] = TLV_NUMBER(struct hello, boot_id, true, 0),
+    [HELLO_TRANSFER] = TLV_BYTES(TRANSFER_LEN, TRANSFER_LEN, false, take_transfer),
+    [HELLO_KEY_INDEX] = TLV_NUMBER(struct hello, key_index, false, 0),
+    [HELLO_RANDOM] = TLV_BYTES(KEYS_RANDOM_LEN, KEYS_RANDOM_LEN, true, take_random),
+    [HELLO_CIPHER] = TLV_NUMBER(struct hello, cipher, true, 0),
+    [HELLO_INTERVAL] = TLV_NUMBER(struct hello, interval_ms, false, 0),
+    [HELLO_SERVICE] = TLV_NESTED(take_service),
 };
 
 static int
@@ -330,7 +330,7 @@ hello_ambiguous(const struct hello *hello)
 int
 codec_decode_hello(const uint8_t *body, size_t len, struct hello *hello)
 {
-	*hello = (struct hello){ 0 };
+	*hello = (struct hello){0};
 	if (tlv_read(body, len, TLV_TABLE(hello_fields), hello) == 0 && !hello_ambiguous(hello))
 		return 0;
 	hello_fini(hello);
@@ -343,7 +343,7 @@ hello_fini(struct hello *hello)
 	for (size_t i = 0; i < hello->services_count; i++)
 		free(hello->services[i].ports);
 	free(hello->services);
-	*hello = (struct hello){ 0 };
+	*hello = (struct hello){0};
 }
 
 /* ---- KEY_READY ---- */
@@ -353,7 +353,7 @@ struct key_ready {
 };
 
 static const struct tlv_field key_ready_fields[] = {
-	[KEY_READY_INDEX] = TLV_NUMBER(struct key_ready, index, true, 0),
+    [KEY_READY_INDEX] = TLV_NUMBER(struct key_ready, index, true, 0),
 };
 
 int
@@ -413,21 +413,22 @@ codec_encode_load(struct codec_buffer *b, const struct load_report *report)
 }
 
 static const struct tlv_field report_fields[] = {
-	[REPORT_NUMBER] = TLV_NUMBER(struct load_report_service, number, true, 0),
-	[REPORT_UP] = TLV_NUMBER(struct load_report_service, servers_up, true, 0),
-	[REPORT_NOT_HIGH] = TLV_NUMBER(struct load_report_service, servers_not_high, true, 0),
-	[REPORT_TRANSFERABLE] = TLV_NUMBER(struct load_report_service, transferable, true, 0),
-	[REPORT_PERMITTED] = TLV_NUMBER(struct load_report_service, permitted, true, 1),
-	[REPORT_LOAD] = TLV_NUMBER(struct load_report_service, load, true, 1000),
-	[REPORT_ACTIVE] = TLV_NUMBER(struct load_report_service, active, false, 0),
-	[REPORT_HELD] = TLV_NUMBER(struct load_report_service, held_from_you, false, 0),
+    [REPORT_NUMBER] = TLV_NUMBER(struct load_report_service, number, true, 0),
+    [REPORT_UP] = TLV_NUMBER(struct load_report_service, servers_up, true, 0),
+    [REPORT_NOT_HIGH] = TLV_NUMBER(struct load_report_service, servers_not_high, true, 0),
+    [REPORT_TRANSFERABLE] = TLV_NUMBER(struct load_report_service, transferable, true, 0),
+    [REPORT_PERMITTED] = TLV_NUMBER(struct load_report_service, permitted, true, 1),
+    [REPORT_LOAD] = TLV_NUMBER(struct load_report_service, load, true, 1000),
+    [REPORT_ACTIVE] = TLV_NUMBER(struct load_report_service, active, false, 0),
+    [REPORT_HELD] = TLV_NUMBER(struct load_report_service, held_from_you, false, 0),
 };
 
 static int
 take_report(void *out, const uint8_t *value, size_t len)
 {
 	struct load_report *report = out;
-	struct load_report_service *s = grow(report->services, report->services_count, sizeof(*s));
+	struct load_report_service *s =
+	    grow(report->services, report->services_count, sizeof(*s));
 
 	if (s == NULL)
 		return -1;
@@ -437,11 +438,11 @@ take_report(void *out, const uint8_t *value, size_t len)
 }
 
 static const struct tlv_field load_fields[] = {
-	[LOAD_SEQUENCE] = TLV_NUMBER(struct load_report, sequence, true, 0),
-	[LOAD_SENT] = TLV_NUMBER(struct load_report, sent_ms, true, 0),
-	[LOAD_ECHO] = TLV_NUMBER(struct load_report, echo_ms, false, 0),
-	[LOAD_ECHO_HELD] = TLV_NUMBER(struct load_report, echo_held_ms, false, 0),
-	[LOAD_SERVICE] = TLV_NESTED(take_report),
+    [LOAD_SEQUENCE] = TLV_NUMBER(struct load_report, sequence, true, 0),
+    [LOAD_SENT] = TLV_NUMBER(struct load_report, sent_ms, true, 0),
+    [LOAD_ECHO] = TLV_NUMBER(struct load_report, echo_ms, false, 0),
+    [LOAD_ECHO_HELD] = TLV_NUMBER(struct load_report, echo_held_ms, false, 0),
+    [LOAD_SERVICE] = TLV_NESTED(take_report),
 };
 
 static bool
@@ -458,7 +459,7 @@ load_ambiguous(const struct load_report *report)
 int
 codec_decode_load(const uint8_t *body, size_t len, struct load_report *report)
 {
-	*report = (struct load_report){ 0 };
+	*report = (struct load_report){0};
 	if (tlv_read(body, len, TLV_TABLE(load_fields), report) == 0 && !load_ambiguous(report))
 		return 0;
 	load_report_fini(report);
@@ -469,7 +470,7 @@ void
 load_report_fini(struct load_report *report)
 {
 	free(report->services);
-	*report = (struct load_report){ 0 };
+	*report = (struct load_report){0};
 }
 
 /* ---- BYE ---- */
@@ -479,7 +480,7 @@ struct bye {
 };
 
 static const struct tlv_field bye_fields[] = {
-	[BYE_REASON] = TLV_NUMBER(struct bye, reason, true, BYE_PROTOCOL),
+    [BYE_REASON] = TLV_NUMBER(struct bye, reason, true, BYE_PROTOCOL),
 };
 
 int

@@ -46,12 +46,12 @@ struct hello_service {
 struct hello {
 	uint8_t version;
 	char site[CODEC_NAME_MAX + 1];
-	uint64_t boot_id;     /* random per start */
+	uint64_t boot_id; /* random per start */
 	struct addr transfer; /* where this site's transfer packets come from and go to; zero ip: the session's */
-	uint32_t key_index;   /* for transfer packets to this site; 0: none offered */
+	uint32_t key_index; /* for transfer packets to this site; 0: none offered */
 	uint8_t random[KEYS_RANDOM_LEN];
-	uint8_t cipher;       /* enum keys_cipher */
-	uint32_t interval_ms; /* between two reports of the sender; 0: not said */
+	uint8_t cipher;                 /* enum keys_cipher */
+	uint32_t interval_ms;           /* between two reports of the sender; 0: not said */
 	struct hello_service *services; /* owned */
 	size_t services_count;
 };

@@ -62,8 +62,7 @@ slot_find(const struct endpoints *e, const struct addr *addr, uint8_t protocol)
 }
 
 void
-endpoints_add(struct endpoints *e, const struct addr *addr, uint8_t protocol,
-    uint32_t value)
+endpoints_add(struct endpoints *e, const struct addr *addr, uint8_t protocol, uint32_t value)
 {
 	struct slot *slot = slot_find(e, addr, protocol);
 

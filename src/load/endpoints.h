@@ -20,8 +20,8 @@ struct endpoints *endpoints_new(size_t count);
 void endpoints_free(struct endpoints *e);
 
 /* Enters an endpoint; the first entry of equal ones stays. */
-void endpoints_add(struct endpoints *e, const struct addr *addr, uint8_t protocol,
-    uint32_t value);
+void endpoints_add(
+    struct endpoints *e, const struct addr *addr, uint8_t protocol, uint32_t value);
 
 /* Its value, or UINT32_MAX; e may be NULL. */
 uint32_t endpoints_find(const struct endpoints *e, const struct addr *addr, uint8_t protocol);

@@ -25,8 +25,8 @@ on_report(void *arg, uint64_t now)
 	for (size_t i = 0; i < x->peers_count; i++)
 		if (x->peers[i]->current != NULL)
 			peering_report(x->peers[i]->current);
-	loop_timer_set(x->report_timer,
-	    (uint64_t)(x->parts.config->load.interval * (double)CLOCK_SECOND));
+	loop_timer_set(
+	    x->report_timer, (uint64_t)(x->parts.config->load.interval * (double)CLOCK_SECOND));
 }
 
 void
@@ -50,8 +50,8 @@ add_peers(struct exchange *x, char *error, size_t error_size)
 		struct peer *peer = peer_new(x, &config->peers[i]);
 
 		if (peer == NULL) {
-			snprintf(error, error_size, "peer \"%s\" has no place in the load table",
-			    config->peers[i].site);
+			snprintf(error, error_size,
+			    "peer \"%s\" has no place in the load table", config->peers[i].site);
 			return -1;
 		}
 		x->peers[x->peers_count++] = peer;
@@ -111,11 +111,11 @@ exchange_new(const struct exchange_parts *parts, char *error, size_t error_size)
 		return x;
 	signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of write(2), no more */
 	x->report_timer = loop_timer_new(parts->loop, on_report, x);
-	x->parts.session.tls = tls_new(config->load.certificate, config->load.key,
-	    config->load.ca, error, error_size);
+	x->parts.session.tls = tls_new(
+	    config->load.certificate, config->load.key, config->load.ca, error, error_size);
 	if (x->parts.session.tls == NULL || add_peers(x, error, error_size) != 0 ||
 	    (config->load.listen.port != 0 &&
-	    exchange_listen(x, &config->load.listen, error, error_size) != 0)) {
+		exchange_listen(x, &config->load.listen, error, error_size) != 0)) {
 		exchange_free(x);
 		return NULL;
 	}
@@ -172,8 +172,7 @@ change_peers(struct exchange *x, const struct config *config)
 }
 
 int
-exchange_reload(struct exchange *x, const struct config *config, char *error,
-    size_t error_size)
+exchange_reload(struct exchange *x, const struct config *config, char *error, size_t error_size)
 {
 	struct tls *tls = NULL;
 	int result = 0;
@@ -241,8 +240,8 @@ exchange_check_files(const struct config *config, char *error, size_t error_size
 
 	if (config->peers_count == 0)
 		return 0;
-	tls = tls_new(config->load.certificate, config->load.key, config->load.ca, error,
-	    error_size);
+	tls = tls_new(
+	    config->load.certificate, config->load.key, config->load.ca, error, error_size);
 	if (tls == NULL)
 		return -1;
 	ret = tls_check_own(tls, config->site, error, error_size);

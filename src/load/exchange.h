@@ -51,8 +51,8 @@ void exchange_free(struct exchange *exchange);
  * Returns 0, or -1 with a sentence in error if the TLS files cannot be used: then the old
  * certificates stay, and all else has changed.
  */
-int exchange_reload(struct exchange *exchange, const struct config *config, char *error,
-    size_t error_size);
+int exchange_reload(
+    struct exchange *exchange, const struct config *config, char *error, size_t error_size);
 
 /* When our own certificate expires, seconds since 1970; 0 if there is none. */
 int64_t exchange_certificate_expiry(const struct exchange *exchange);

@@ -87,8 +87,8 @@ void exchange_enter(struct exchange *x, struct peering *p);
 /* ---- exchange_listen.c ---- */
 
 /* 0, or -1 with a sentence. */
-int exchange_listen(struct exchange *x, const struct addr *address, char *error,
-    size_t error_size);
+int exchange_listen(
+    struct exchange *x, const struct addr *address, char *error, size_t error_size);
 void exchange_listen_stop(struct exchange *x);
 void exchange_listen_fini(struct exchange *x);
 

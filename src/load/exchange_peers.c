@@ -199,8 +199,10 @@ current_ended(struct peer *peer, const struct peering_info *info, const char *wh
 	if (exchange_now(peer->exchange) - peer->since >= LIVED)
 		peer->backoff = BACKOFF_MIN;
 	if (info->said_bye == BYE_REPLACED && peer->dialling == NULL)
-		log_warnx("session replaced by none of ours, does another daemon use the name of "
-		    "this site? site=%s", peer->config->site);
+		log_warnx(
+		    "session replaced by none of ours, does another daemon use the name of "
+		    "this site? site=%s",
+		    peer->config->site);
 	load_table_site_error(peer->exchange->parts.table, peer->site, "%s", why);
 	if (another) {
 		hold(peer);

@@ -15,10 +15,10 @@
 #define RTT_FLOOR 0.0005 /* what milliseconds can tell; 0 would say "unknown" */
 
 static const char *const bye_texts[] = {
-	[BYE_STOP] = "the peer stops",
-	[BYE_RESTART] = "the peer wants a new session",
-	[BYE_REPLACED] = "replaced by a newer session",
-	[BYE_PROTOCOL] = "the peer says that we broke the protocol: see its log",
+    [BYE_STOP] = "the peer stops",
+    [BYE_RESTART] = "the peer wants a new session",
+    [BYE_REPLACED] = "replaced by a newer session",
+    [BYE_PROTOCOL] = "the peer says that we broke the protocol: see its log",
 };
 
 static void
@@ -99,7 +99,8 @@ measure_rtt(struct peering *p, const struct load_report *report, uint64_t now)
 	if (report->echo_ms == 0)
 		return;
 	rtt = ((double)(now / CLOCK_MILLISECOND) - (double)report->echo_ms -
-	    (double)report->echo_held_ms) / 1000;
+		  (double)report->echo_held_ms) /
+	    1000;
 	if (!(rtt > -RTT_MAX && rtt < RTT_MAX))
 		return;
 	if (rtt < RTT_FLOOR)
@@ -172,7 +173,7 @@ on_opened(void *arg, struct session *session)
 	if (!p->info.dialled)
 		return;
 	if (tls_verify_peer(session_tls(session), p->peer->site, p->peer->fingerprint, why,
-	    sizeof(why)) != 0)
+		sizeof(why)) != 0)
 		session_close(session, "%s", why);
 	else
 		peering_say_hello(p);
@@ -236,8 +237,8 @@ peering_dial(const struct peering_parts *parts, const struct config_peer *peer,
 	p->info.dialled = true;
 	p->peer = peer;
 	p->info.site = load_table_find_site(parts->table, peer->site);
-	return with_session(p, session_dial(&parts->session, &peer->load, &source.ip,
-	    &handlers_of_session, p));
+	return with_session(
+	    p, session_dial(&parts->session, &peer->load, &source.ip, &handlers_of_session, p));
 }
 
 struct peering *
@@ -246,7 +247,8 @@ peering_accept(const struct peering_parts *parts, int fd, const struct addr *fro
 {
 	struct peering *p = peering_new(parts, handlers, arg);
 
-	return with_session(p, session_accept(&parts->session, fd, from, &handlers_of_session, p));
+	return with_session(
+	    p, session_accept(&parts->session, fd, from, &handlers_of_session, p));
 }
 
 void

@@ -64,13 +64,13 @@ void peering_free(struct peering *p);
 
 /* What is known of it; stays true when it ends. */
 struct peering_info {
-	uint32_t site;     /* in the load table; LOAD_NONE as long as a listener does not know who it is */
-	bool dialled;      /* by us */
-	bool secured;      /* TLS handshake done */
+	uint32_t site; /* in the load table; LOAD_NONE as long as a listener does not know who it is */
+	bool dialled; /* by us */
+	bool secured; /* TLS handshake done */
 	bool established;
-	int said_bye;      /* the reason of the peer's BYE, or 0 */
-	uint64_t boot_id;  /* of the peer, once established */
-	uint32_t offered;  /* key index that the peer offered, or 0 */
+	int said_bye;     /* the reason of the peer's BYE, or 0 */
+	uint64_t boot_id; /* of the peer, once established */
+	uint32_t offered; /* key index that the peer offered, or 0 */
 };
 const struct peering_info *peering_info(const struct peering *p);
 const struct addr *peering_address(const struct peering *p);

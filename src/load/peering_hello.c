@@ -34,11 +34,11 @@ peering_say_hello(struct peering *p)
 	const struct config *config = p->parts->config;
 	struct codec_buffer b = {0};
 	struct hello hello = {
-		.version = CODEC_VERSION,
-		.boot_id = p->parts->boot_id,
-		.transfer = own_transfer(config),
-		.cipher = KEYS_AES_128_GCM,
-		.interval_ms = (uint32_t)(config->load.interval * 1000),
+	    .version = CODEC_VERSION,
+	    .boot_id = p->parts->boot_id,
+	    .transfer = own_transfer(config),
+	    .cipher = KEYS_AES_128_GCM,
+	    .interval_ms = (uint32_t)(config->load.interval * 1000),
 	};
 	size_t left_out;
 
@@ -56,7 +56,8 @@ peering_say_hello(struct peering *p)
 	if (codec_encode_hello(&b, &hello) == 0)
 		session_send(p->session, &b, 1);
 	else
-		session_close(p->session, "our own HELLO is larger than a message: the "
+		session_close(p->session,
+		    "our own HELLO is larger than a message: the "
 		    "configuration has too many ports");
 	hello_fini(&hello);
 	codec_buffer_fini(&b);
@@ -66,14 +67,15 @@ peering_say_hello(struct peering *p)
 
 /* Makes both keys.  Ours to receive with goes into the keyring, the other waits for KEY_READY. */
 static int
-make_keys(struct peering *p, const uint8_t out[KEYS_SECRET_LEN],
-    const uint8_t in[KEYS_SECRET_LEN])
+make_keys(
+    struct peering *p, const uint8_t out[KEYS_SECRET_LEN], const uint8_t in[KEYS_SECRET_LEN])
 {
 	if (p->index != 0) {
 		struct transfer_rx *rx = transfer_rx_new(KEYS_AES_128_GCM, in);
 
-		if (rx == NULL || keyring_enter(p->parts->keyring, p->index, rx,
-		    (uint16_t)p->info.site, &p->peer->transfer) != 0)
+		if (rx == NULL ||
+		    keyring_enter(p->parts->keyring, p->index, rx, (uint16_t)p->info.site,
+			&p->peer->transfer) != 0)
 			return -1;
 	}
 	if (peering_transfers(p) && p->info.offered != 0) {
@@ -98,7 +100,7 @@ agree_keys(struct peering *p, const struct hello *hello)
 	memcpy(context.random[other], hello->random, KEYS_RANDOM_LEN);
 	p->info.offered = hello->key_index;
 	if (tls_digests(session_tls(p->session), context.certificate[own],
-	    context.certificate[other]) == 0 &&
+		context.certificate[other]) == 0 &&
 	    tls_derive(session_tls(p->session), &context, direction[0], direction[1]) == 0)
 		ret = make_keys(p, direction[own], direction[other]);
 	explicit_bzero(direction, sizeof(direction));
@@ -144,12 +146,14 @@ identify(struct peering *p, const struct hello *hello, char *why, size_t why_siz
 		snprintf(why, why_size, "site %s is no peer of ours", hello->site);
 		return -1;
 	}
-	if (tls_verify_peer(session_tls(p->session), peer->site, peer->fingerprint, why,
-	    why_size) != 0)
+	if (tls_verify_peer(
+		session_tls(p->session), peer->site, peer->fingerprint, why, why_size) != 0)
 		return -1;
 	if (strcmp(hello->site, parts->config->site) >= 0) {
-		snprintf(why, why_size, "site %s must not dial: the site with the smaller name "
-		    "does", hello->site);
+		snprintf(why, why_size,
+		    "site %s must not dial: the site with the smaller name "
+		    "does",
+		    hello->site);
 		return -1;
 	}
 	p->info.site = load_table_find_site(parts->table, peer->site);
@@ -171,9 +175,10 @@ check_transfer(const struct peering *p, const struct addr *told)
 	if (ip_is_zero(&full.ip))
 		full.ip = configured->ip;
 	if (full.port != 0 && !addr_equal(&full, configured))
-		log_warnx("peer names another transfer address than is configured; the configured "
-		    "one is used site=%s configured=%s named=%s", p->peer->site,
-		    addr_format(configured, a), addr_format(&full, b));
+		log_warnx(
+		    "peer names another transfer address than is configured; the configured "
+		    "one is used site=%s configured=%s named=%s",
+		    p->peer->site, addr_format(configured, a), addr_format(&full, b));
 }
 
 /* Silence that ends the session: the peer's own interval counts, it may be longer than ours. */

@@ -105,15 +105,15 @@ report_load(struct load_table *table, uint32_t site, struct load_report *report)
 		if (!may_tell(s, i))
 			continue;
 		report->services[report->services_count++] = (struct load_report_service){
-			.number = (uint16_t)i,
-			.servers_up = s->up,
-			.servers_not_high = s->not_high,
-			.transferable = at_most_32(s->capacity > s->active ?
-			    s->capacity - s->active : 0),
-			.permitted = s->transfer_permitted && s->up > 0,
-			.load = converted_load(s),
-			.active = at_most_32(s->active),
-			.held_from_you = held_for(table, site, i),
+		    .number = (uint16_t)i,
+		    .servers_up = s->up,
+		    .servers_not_high = s->not_high,
+		    .transferable =
+			at_most_32(s->capacity > s->active ? s->capacity - s->active : 0),
+		    .permitted = s->transfer_permitted && s->up > 0,
+		    .load = converted_load(s),
+		    .active = at_most_32(s->active),
+		    .held_from_you = held_for(table, site, i),
 		};
 	}
 }
@@ -137,8 +137,8 @@ find(struct site *site, uint16_t number, size_t *hint)
 }
 
 void
-report_enter_load(struct load_table *table, uint32_t number, const struct load_report *report,
-    uint64_t now)
+report_enter_load(
+    struct load_table *table, uint32_t number, const struct load_report *report, uint64_t now)
 {
 	struct site *site = load_table_site(table, number);
 	size_t hint = 0;

@@ -25,7 +25,7 @@ void report_enter_hello(struct load_table *table, uint32_t site, const struct he
 void report_load(struct load_table *table, uint32_t site, struct load_report *report);
 
 /* Enters a site's report.  Services that its HELLO did not name are ignored. */
-void report_enter_load(struct load_table *table, uint32_t site, const struct load_report *report,
-    uint64_t now);
+void report_enter_load(
+    struct load_table *table, uint32_t site, const struct load_report *report, uint64_t now);
 
 #endif

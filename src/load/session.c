@@ -187,8 +187,9 @@ on_event(struct bufferevent *bev, short what, void *arg)
 		s->open = true;
 		s->handlers->opened(s->arg, s);
 	} else if ((what & BEV_EVENT_EOF) != 0) {
-		session_close(s, s->open && s->idle_ns == 0 ?
-		    "closed by the peer before HELLO: see its log" : "closed by the peer");
+		session_close(s,
+		    s->open && s->idle_ns == 0 ? "closed by the peer before HELLO: see its log"
+					       : "closed by the peer");
 	} else {
 		tls_error_text(bev, text, sizeof(text));
 		session_close(s, "%s", text);

@@ -35,8 +35,8 @@ struct session_handlers {
 	/* The TLS handshake is done; who the peer is has not been checked. */
 	void (*opened)(void *arg, struct session *session);
 	/* One whole message.  The body is valid during the call. */
-	void (*message)(void *arg, struct session *session, uint8_t type, const uint8_t *body,
-	    size_t len);
+	void (*message)(
+	    void *arg, struct session *session, uint8_t type, const uint8_t *body, size_t len);
 	/* The session is over and freed after the call.  why: a short text, valid during the call. */
 	void (*ended)(void *arg, struct session *session, const char *why);
 };

@@ -114,8 +114,7 @@ uint32_t
 load_table_find_service(const struct load_table *table, const char *name)
 {
 	for (uint32_t i = 0; i < table->services_count; i++) {
-		if (table->services[i]->present &&
-		    strcmp(table->services[i]->name, name) == 0)
+		if (table->services[i]->present && strcmp(table->services[i]->name, name) == 0)
 			return i;
 	}
 	return LOAD_NONE;
@@ -147,8 +146,7 @@ load_table_find_site(const struct load_table *table, const char *name)
 }
 
 uint32_t
-load_table_lookup(const struct load_table *table, const struct addr *address,
-    uint8_t protocol)
+load_table_lookup(const struct load_table *table, const struct addr *address, uint8_t protocol)
 {
 	return endpoints_find(table->endpoints, address, protocol);
 }

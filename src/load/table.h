@@ -35,15 +35,15 @@ struct server {
 	uint32_t service; /* number of its service */
 	struct ip v4, v6; /* zero: none */
 	uint16_t port;    /* 0: the client's */
-	uint32_t weight;            /* in force: what the administrator set, else the configured one */
+	uint32_t weight;  /* in force: what the administrator set, else the configured one */
 	uint32_t weight_configured;
-	bool weight_set;            /* by an administrator, kept over reload */
+	bool weight_set;          /* by an administrator, kept over reload */
 	uint32_t max_connections; /* never 0: the configured one or LOAD_SELF_PORTS */
 	bool backup;              /* serves while no other can */
 	uint32_t place;           /* index into its service's servers, while present */
 	struct config_check check;
 
-	bool present; /* false: removed from the configuration, connections remain */
+	bool present;            /* false: removed from the configuration, connections remain */
 	enum server_state state; /* measured */
 	enum server_admin admin; /* set by an administrator, kept over reload */
 	const char *why;         /* static text: cause of the last failed check, or NULL */
@@ -68,7 +68,7 @@ struct service {
 	bool transfer_permitted;
 	double high_load;
 
-	uint32_t *servers; /* numbers of the servers that are present */
+	uint32_t *servers;             /* numbers of the servers that are present */
 	size_t servers_count, backups; /* of which so many are backup servers */
 
 	/*
@@ -79,9 +79,9 @@ struct service {
 	uint32_t up, not_high;
 	uint64_t capacity; /* of their max_connections */
 	uint64_t active;   /* of their connections */
-	uint64_t version;  /* changes whenever the set of servers that may be chosen, or a weight, does */
+	uint64_t version; /* changes whenever the set of servers that may be chosen, or a weight, does */
 
-	uint64_t total;    /* connections allocated to own servers since start */
+	uint64_t total;                 /* connections allocated to own servers since start */
 	uint64_t transferred, received; /* in flight, to and from other sites */
 	uint64_t transferred_total, received_total;
 };
@@ -89,14 +89,14 @@ struct service {
 /* One service of another site, as it told us. */
 struct site_service {
 	char *name;
-	uint32_t local;    /* number of our service of that name, or LOAD_NONE */
-	uint16_t number;   /* its number at that site: what transfer packets to it carry */
+	uint32_t local;  /* number of our service of that name, or LOAD_NONE */
+	uint16_t number; /* its number at that site: what transfer packets to it carry */
 	uint8_t protocol;
 	struct ip v4, v6;
-	uint16_t *ports;   /* on which it may send us connections */
+	uint16_t *ports; /* on which it may send us connections */
 	size_t ports_count;
 
-	bool reported;     /* the rest is valid */
+	bool reported; /* the rest is valid */
 	uint32_t sequence;
 	uint32_t servers_up, servers_not_high; /* I */
 	uint32_t transferable;                 /* II */
@@ -114,17 +114,17 @@ enum site_session { SITE_NO_SESSION, SITE_CONNECTING, SITE_SESSION };
 
 struct site {
 	char *name;
-	bool present;            /* configured */
+	bool present; /* configured */
 	struct addr load, transfer;
 	enum site_session session;
-	bool keys;               /* transfer packets can be sealed for it */
+	bool keys; /* transfer packets can be sealed for it */
 	uint64_t session_since;
-	uint64_t up_since;       /* for slow start: when it became usable; 0 while it is not */
-	double rtt;              /* seconds, of the session's messages; 0: unknown */
-	char *last_error;        /* owned; NULL if none */
+	uint64_t up_since; /* for slow start: when it became usable; 0 while it is not */
+	double rtt;        /* seconds, of the session's messages; 0: unknown */
+	char *last_error;  /* owned; NULL if none */
 	struct site_service *services; /* as told by HELLO */
 	size_t services_count;
-	uint32_t *by_local;      /* index into services by the number of our service */
+	uint32_t *by_local; /* index into services by the number of our service */
 	size_t by_local_count;
 	struct endpoints *endpoints; /* index into services by address, port, protocol */
 	uint64_t transfer_packets_in, transfer_packets_out, transfer_bytes_in, transfer_bytes_out;
@@ -151,19 +151,19 @@ uint32_t load_table_sites(const struct load_table *table);
 
 /* By name; LOAD_NONE if there is none that is present. */
 uint32_t load_table_find_service(const struct load_table *table, const char *name);
-uint32_t load_table_find_server(const struct load_table *table, uint32_t service, const char *name);
+uint32_t load_table_find_server(
+    const struct load_table *table, uint32_t service, const char *name);
 uint32_t load_table_find_site(const struct load_table *table, const char *name);
 
 /* Our service at that address, port and protocol, or LOAD_NONE.  O(1), per packet. */
-uint32_t load_table_lookup(const struct load_table *table, const struct addr *address,
-    uint8_t protocol);
+uint32_t load_table_lookup(
+    const struct load_table *table, const struct addr *address, uint8_t protocol);
 
 /* True if the address (port ignored) is one of our service addresses. */
 bool load_table_is_service_ip(const struct load_table *table, const struct ip *ip);
 
 /* Index into site->services of that site's service with the name of our service; LOAD_NONE. */
-uint32_t load_table_site_service(const struct load_table *table, uint32_t site,
-    uint32_t service);
+uint32_t load_table_site_service(const struct load_table *table, uint32_t site, uint32_t service);
 
 /* Index into site->services of what that site calls its service at that address; LOAD_NONE. */
 uint32_t load_table_site_lookup(const struct load_table *table, uint32_t site,
@@ -182,8 +182,8 @@ void load_table_received_closed(struct load_table *table, uint32_t site, uint32_
 
 void load_table_server_set_state(struct load_table *table, uint32_t server,
     enum server_state state, const char *why, uint64_t now);
-void load_table_server_set_admin(struct load_table *table, uint32_t server,
-    enum server_admin admin, uint64_t now);
+void load_table_server_set_admin(
+    struct load_table *table, uint32_t server, enum server_admin admin, uint64_t now);
 
 /* weight: 0 to 65535 in place of the configured one, or LOAD_NONE for that one again. */
 void load_table_server_set_weight(struct load_table *table, uint32_t server, uint32_t weight);
@@ -205,11 +205,11 @@ double service_load(const struct service *service);
 
 /* What HELLO says of a site's services: replaces them; connection counts stay by name.
  * Takes ownership of services and everything in them. */
-void load_table_site_services(struct load_table *table, uint32_t site,
-    struct site_service *services, size_t count);
+void load_table_site_services(
+    struct load_table *table, uint32_t site, struct site_service *services, size_t count);
 
-void load_table_site_session(struct load_table *table, uint32_t site,
-    enum site_session session, uint64_t now);
+void load_table_site_session(
+    struct load_table *table, uint32_t site, enum site_session session, uint64_t now);
 void load_table_site_keys(struct load_table *table, uint32_t site, bool keys, uint64_t now);
 void load_table_site_error(struct load_table *table, uint32_t site, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

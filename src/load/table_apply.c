@@ -20,8 +20,8 @@ service_slot(struct load_table *table, const char *name)
 	}
 	service = xcalloc(1, sizeof(*service));
 	service->name = xstrdup(name);
-	table->services = xrealloc_array(table->services, table->services_count + 1,
-	    sizeof(*table->services));
+	table->services =
+	    xrealloc_array(table->services, table->services_count + 1, sizeof(*table->services));
 	table->services[table->services_count] = service;
 	return table->services_count++;
 }
@@ -35,8 +35,8 @@ server_is(const struct server *s, uint32_t service, const struct config_server *
 }
 
 static uint32_t
-server_slot(struct load_table *table, uint32_t service, const struct config_server *c,
-    uint64_t now)
+server_slot(
+    struct load_table *table, uint32_t service, const struct config_server *c, uint64_t now)
 {
 	struct server *server;
 
@@ -50,8 +50,8 @@ server_slot(struct load_table *table, uint32_t service, const struct config_serv
 	server->v4 = c->v4;
 	server->v6 = c->v6;
 	server->state_since = now;
-	table->servers = xrealloc_array(table->servers, table->servers_count + 1,
-	    sizeof(*table->servers));
+	table->servers =
+	    xrealloc_array(table->servers, table->servers_count + 1, sizeof(*table->servers));
 	table->servers[table->servers_count] = server;
 	return table->servers_count++;
 }
@@ -69,8 +69,7 @@ apply_server(struct load_table *table, uint32_t service, const struct config_ser
 	server->weight_configured = c->weight;
 	if (!server->weight_set)
 		server->weight = c->weight;
-	server->max_connections =
-	    c->max_connections != 0 ? c->max_connections : LOAD_SELF_PORTS;
+	server->max_connections = c->max_connections != 0 ? c->max_connections : LOAD_SELF_PORTS;
 	server->backup = c->backup;
 	server->place = (uint32_t)owner->servers_count;
 	owner->backups += c->backup;
@@ -119,8 +118,8 @@ apply_peer(struct load_table *table, const struct config_peer *c)
 	if (site == NULL) {
 		site = xcalloc(1, sizeof(*site));
 		site->name = xstrdup(c->site);
-		table->sites = xrealloc_array(table->sites, table->sites_count + 1,
-		    sizeof(*table->sites));
+		table->sites =
+		    xrealloc_array(table->sites, table->sites_count + 1, sizeof(*table->sites));
 		table->sites[table->sites_count++] = site;
 	}
 	site->present = true;

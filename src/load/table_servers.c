@@ -7,8 +7,7 @@
 bool
 server_usable(const struct server *server)
 {
-	return server->present && server->state == SERVER_UP &&
-	    server->admin == SERVER_ENABLED;
+	return server->present && server->state == SERVER_UP && server->admin == SERVER_ENABLED;
 }
 
 static bool
@@ -110,8 +109,7 @@ update_high(struct load_table *table, struct service *service, struct server *se
 
 /* What follows from another active. */
 static void
-counted(struct load_table *table, struct service *service, struct server *server,
-    uint32_t number)
+counted(struct load_table *table, struct service *service, struct server *server, uint32_t number)
 {
 	update_high(table, service, server);
 	if (table->counted != NULL)
@@ -145,8 +143,8 @@ load_table_server_closed(struct load_table *table, uint32_t number)
 }
 
 void
-load_table_server_set_state(struct load_table *table, uint32_t number,
-    enum server_state state, const char *why, uint64_t now)
+load_table_server_set_state(struct load_table *table, uint32_t number, enum server_state state,
+    const char *why, uint64_t now)
 {
 	struct server *server = table->servers[number];
 
@@ -160,8 +158,8 @@ load_table_server_set_state(struct load_table *table, uint32_t number,
 }
 
 void
-load_table_server_set_admin(struct load_table *table, uint32_t number,
-    enum server_admin admin, uint64_t now)
+load_table_server_set_admin(
+    struct load_table *table, uint32_t number, enum server_admin admin, uint64_t now)
 {
 	struct server *server = table->servers[number];
 

@@ -40,8 +40,8 @@ table_link_site(struct load_table *table, struct site *site)
 	size_t ports = 0;
 
 	site->by_local_count = table->services_count;
-	site->by_local = xrealloc_array(site->by_local, site->by_local_count,
-	    sizeof(*site->by_local));
+	site->by_local =
+	    xrealloc_array(site->by_local, site->by_local_count, sizeof(*site->by_local));
 	for (size_t i = 0; i < site->by_local_count; i++)
 		site->by_local[i] = LOAD_NONE;
 	for (size_t i = 0; i < site->services_count; i++) {
@@ -49,8 +49,7 @@ table_link_site(struct load_table *table, struct site *site)
 		uint32_t local = load_table_find_service(table, s->name);
 
 		/* a service of the same name but another protocol is another service */
-		if (local != LOAD_NONE &&
-		    table->services[local]->protocol != s->protocol)
+		if (local != LOAD_NONE && table->services[local]->protocol != s->protocol)
 			local = LOAD_NONE;
 		s->local = local;
 		if (local != LOAD_NONE)
@@ -82,8 +81,8 @@ keep_counts(struct site_service *to, const struct site *site)
 }
 
 void
-load_table_site_services(struct load_table *table, uint32_t number,
-    struct site_service *services, size_t count)
+load_table_site_services(
+    struct load_table *table, uint32_t number, struct site_service *services, size_t count)
 {
 	struct site *site = table->sites[number];
 
@@ -184,8 +183,8 @@ judge_up(struct site *site, uint64_t now)
 }
 
 void
-load_table_site_session(struct load_table *table, uint32_t number,
-    enum site_session session, uint64_t now)
+load_table_site_session(
+    struct load_table *table, uint32_t number, enum site_session session, uint64_t now)
 {
 	struct site *site = table->sites[number];
 

@@ -68,7 +68,7 @@ select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 	(void)ssl;
 	(void)arg;
 	if (SSL_select_next_proto((unsigned char **)(uintptr_t)out, out_len,
-	    (const unsigned char *)ALPN, ALPN_LEN, in, in_len) != OPENSSL_NPN_NEGOTIATED)
+		(const unsigned char *)ALPN, ALPN_LEN, in, in_len) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	return SSL_TLSEXT_ERR_OK;
 }
@@ -81,8 +81,8 @@ require_alpn(SSL *ssl, int *alert, void *arg)
 	size_t len;
 
 	(void)arg;
-	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation,
-	    &data, &len) == 1)
+	if (SSL_client_hello_get0_ext(
+		ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &data, &len) == 1)
 		return SSL_CLIENT_HELLO_SUCCESS;
 	*alert = SSL_AD_NO_APPLICATION_PROTOCOL;
 	return SSL_CLIENT_HELLO_ERROR;
@@ -93,25 +93,30 @@ set_rules(SSL_CTX *ctx)
 {
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify_later);
 	/* BYE tells that a session ends; a peer that just closes did not truncate anything */
-	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
-	    SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_options(ctx,
+	    SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+		SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
 	SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
 	SSL_CTX_set_client_hello_cb(ctx, require_alpn, NULL);
 	return SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
-	    SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1 &&
-	    SSL_CTX_set_num_tickets(ctx, 0) == 1 && SSL_CTX_set_max_early_data(ctx, 0) == 1 &&
-	    SSL_CTX_set_alpn_protos(ctx, (const unsigned char *)ALPN, ALPN_LEN) == 0 ? 0 : -1;
+		SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1 &&
+		SSL_CTX_set_num_tickets(ctx, 0) == 1 && SSL_CTX_set_max_early_data(ctx, 0) == 1 &&
+		SSL_CTX_set_alpn_protos(ctx, (const unsigned char *)ALPN, ALPN_LEN) == 0
+	    ? 0
+	    : -1;
 }
 
 static int
 check_readable(const char *what, const char *path, char *error, size_t size)
 {
 	if (path == NULL) {
-		snprintf(error, size, "load.%s is not set; sessions to peers need certificate, key "
-		    "and ca", what);
+		snprintf(error, size,
+		    "load.%s is not set; sessions to peers need certificate, key "
+		    "and ca",
+		    what);
 		return -1;
 	}
 	if (access(path, R_OK) == 0)
@@ -127,7 +132,8 @@ warn_key_mode(const char *path)
 	struct stat st;
 
 	if (stat(path, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-		log_warnx("private key is open to others, should have mode 0600 file=%s mode=%04o",
+		log_warnx(
+		    "private key is open to others, should have mode 0600 file=%s mode=%04o",
 		    path, (unsigned)st.st_mode & 07777);
 }
 
@@ -209,7 +215,8 @@ digest_of(X509 *cert, uint8_t digest[KEYS_DIGEST_LEN])
 {
 	unsigned len = 0;
 
-	return X509_digest(cert, EVP_sha256(), digest, &len) == 1 && len == KEYS_DIGEST_LEN ? 0 : -1;
+	return X509_digest(cert, EVP_sha256(), digest, &len) == 1 && len == KEYS_DIGEST_LEN ? 0
+											    : -1;
 }
 
 static bool
@@ -241,8 +248,10 @@ tls_verify_peer(struct ssl_st *ssl, const char *site, const char *fingerprint, c
 		return -1;
 	}
 	if (fingerprint != NULL && !matches_fingerprint(cert, fingerprint)) {
-		snprintf(error, error_size, "its certificate does not have the fingerprint pinned for "
-		    "site %s", site);
+		snprintf(error, error_size,
+		    "its certificate does not have the fingerprint pinned for "
+		    "site %s",
+		    site);
 		return -1;
 	}
 	if (fingerprint == NULL && chain != X509_V_OK) {
@@ -297,7 +306,8 @@ tls_check_own(const struct tls *tls, const char *site, char *error, size_t error
 	int result;
 
 	if (!carries_name(cert, site)) {
-		snprintf(error, error_size, "load.certificate: %s: does not carry the name of this "
+		snprintf(error, error_size,
+		    "load.certificate: %s: does not carry the name of this "
 		    "site, \"%s\", as DNS name; make one with \"wladmctl cert site %s\"",
 		    tls->certificate, site, site);
 		return -1;
@@ -308,12 +318,15 @@ tls_check_own(const struct tls *tls, const char *site, char *error, size_t error
 	if (result == X509_V_OK)
 		return 0;
 	if (result == X509_V_ERR_CERT_HAS_EXPIRED)
-		snprintf(error, error_size, "load.certificate: %s: it or its authority %s has expired; "
-		    "make a new one with \"wladmctl cert site %s\"", tls->certificate, tls->ca, site);
+		snprintf(error, error_size,
+		    "load.certificate: %s: it or its authority %s has expired; "
+		    "make a new one with \"wladmctl cert site %s\"",
+		    tls->certificate, tls->ca, site);
 	else
-		snprintf(error, error_size, "load.certificate: %s: peers that trust the authority %s "
-		    "will refuse it: %s", tls->certificate, tls->ca,
-		    X509_verify_cert_error_string(result));
+		snprintf(error, error_size,
+		    "load.certificate: %s: peers that trust the authority %s "
+		    "will refuse it: %s",
+		    tls->certificate, tls->ca, X509_verify_cert_error_string(result));
 	return -1;
 }
 
@@ -326,8 +339,8 @@ tls_bufferevent(struct tls *tls, struct event_base *base, int fd, bool dialer)
 	struct bufferevent *bev = NULL;
 
 	if (ssl != NULL)
-		bev = bufferevent_openssl_socket_new(base, fd, ssl, dialer ?
-		    BUFFEREVENT_SSL_CONNECTING : BUFFEREVENT_SSL_ACCEPTING,
+		bev = bufferevent_openssl_socket_new(base, fd, ssl,
+		    dialer ? BUFFEREVENT_SSL_CONNECTING : BUFFEREVENT_SSL_ACCEPTING,
 		    BEV_OPT_CLOSE_ON_FREE);
 	if (bev == NULL) {
 		SSL_free(ssl);
@@ -400,8 +413,9 @@ tls_derive(struct ssl_st *ssl, const struct keys_context *context,
 	size_t len = keys_context_encode(context, encoded);
 	int ret = -1;
 
-	if (len != 0 && SSL_export_keying_material(ssl, secret, sizeof(secret), KEYS_LABEL,
-	    strlen(KEYS_LABEL), encoded, len, 1) == 1 &&
+	if (len != 0 &&
+	    SSL_export_keying_material(ssl, secret, sizeof(secret), KEYS_LABEL,
+		strlen(KEYS_LABEL), encoded, len, 1) == 1 &&
 	    keys_expand_label(secret, "dialer", dialer, KEYS_SECRET_LEN) == 0 &&
 	    keys_expand_label(secret, "listener", listener, KEYS_SECRET_LEN) == 0)
 		ret = 0;

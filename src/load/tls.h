@@ -26,8 +26,8 @@ struct tls;
  * Loads certificate (chain), key and authority, which must be there and match.  Warns of a key
  * that others may read.  NULL with a sentence in error.
  */
-struct tls *tls_new(const char *certificate, const char *key, const char *ca, char *error,
-    size_t error_size);
+struct tls *tls_new(
+    const char *certificate, const char *key, const char *ca, char *error, size_t error_size);
 void tls_free(struct tls *tls); /* sessions made of it may go on */
 
 /*
@@ -43,8 +43,8 @@ int64_t tls_expiry(const struct tls *tls);
  * A buffered socket on a connected descriptor, which it owns, with the handshake begun.  NULL if
  * memory is short: then the descriptor is closed.
  */
-struct bufferevent *tls_bufferevent(struct tls *tls, struct event_base *base, int fd,
-    bool dialer);
+struct bufferevent *tls_bufferevent(
+    struct tls *tls, struct event_base *base, int fd, bool dialer);
 
 /* The TLS session of a buffered socket, as long as that lives. */
 struct ssl_st *tls_of(struct bufferevent *bev);

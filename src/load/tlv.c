@@ -61,8 +61,7 @@ take_value(const struct tlv_field *f, void *out, const uint8_t *value, size_t le
 }
 
 int
-tlv_read(const uint8_t *data, size_t len, const struct tlv_field *fields, size_t count,
-    void *out)
+tlv_read(const uint8_t *data, size_t len, const struct tlv_field *fields, size_t count, void *out)
 {
 	uint32_t seen = 0;
 

@@ -27,17 +27,23 @@ struct tlv_field {
 	bool repeats;    /* others may come once */
 	tlv_take *take;  /* NULL: a number of max octets that is stored at offset */
 	size_t offset;
-	uint64_t most;   /* largest number; 0: any */
+	uint64_t most; /* largest number; 0: any */
 };
 
 /* Fields for a number whose member has the size that it has in the message. */
 #define TLV_NUMBER(type, member, is_must, largest) \
-	{ .min = sizeof(((type *)0)->member), .max = sizeof(((type *)0)->member), \
-	  .offset = offsetof(type, member), .must = (is_must), .most = (largest) }
+	{ \
+		.min = sizeof(((type *)0)->member), .max = sizeof(((type *)0)->member), \
+		.offset = offsetof(type, member), .must = (is_must), .most = (largest) \
+	}
 #define TLV_BYTES(shortest, longest, is_must, function) \
-	{ .min = (shortest), .max = (longest), .must = (is_must), .take = (function) }
+	{ \
+		.min = (shortest), .max = (longest), .must = (is_must), .take = (function) \
+	}
 #define TLV_NESTED(function) \
-	{ .max = TLV_VALUE_MAX, .repeats = true, .take = (function) }
+	{ \
+		.max = TLV_VALUE_MAX, .repeats = true, .take = (function) \
+	}
 
 /* A table and its length, as arguments. */
 #define TLV_TABLE(table) (table), sizeof(table) / sizeof((table)[0])
@@ -47,8 +53,8 @@ struct tlv_field {
  * does not fit, a tag comes twice that may not, one lacks that must be there, or a value
  * is malformed; out then holds what was read up to there.
  */
-int tlv_read(const uint8_t *data, size_t len, const struct tlv_field *fields, size_t count,
-    void *out);
+int tlv_read(
+    const uint8_t *data, size_t len, const struct tlv_field *fields, size_t count, void *out);
 
 /* An unsigned big-endian integer of up to 8 octets. */
 uint64_t tlv_fetch(const uint8_t *at, size_t len);

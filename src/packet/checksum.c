@@ -66,8 +66,8 @@ checksum_fold(uint32_t sum)
 }
 
 uint32_t
-checksum_pseudo(int version, const struct ip *source,
-    const struct ip *destination, uint8_t protocol, uint32_t len)
+checksum_pseudo(int version, const struct ip *source, const struct ip *destination,
+    uint8_t protocol, uint32_t len)
 {
 	uint32_t sum = protocol + (len >> 16) + (len & 0xffff);
 
@@ -88,7 +88,6 @@ checksum_difference(const void *old, const void *new, size_t len)
 	for (; len >= 4; from += 4, to += 4, len -= 4)
 		sum += (uint64_t)(uint32_t)~load32(from) + load32(to);
 	if (len > 0)
-		sum += (uint64_t)(uint32_t)~load_rest(from, len) +
-		    load_rest(to, len);
+		sum += (uint64_t)(uint32_t)~load_rest(from, len) + load_rest(to, len);
 	return ntohs(fold64(sum));
 }

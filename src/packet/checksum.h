@@ -19,8 +19,8 @@ uint32_t checksum_add(uint32_t sum, const void *data, size_t len);
 uint16_t checksum_fold(uint32_t sum);
 
 /* The sum of the pseudo-header (RFC 9293, 3.1; RFC 8200, 8.1), not complemented. */
-uint32_t checksum_pseudo(int version, const struct ip *source,
-    const struct ip *destination, uint8_t protocol, uint32_t len);
+uint32_t checksum_pseudo(int version, const struct ip *source, const struct ip *destination,
+    uint8_t protocol, uint32_t len);
 
 /* What has to be added to a sum when old words become new ones: ~old + new, unfolded. */
 uint32_t checksum_difference(const void *old, const void *new, size_t len);

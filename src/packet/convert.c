@@ -36,20 +36,17 @@ replace(uint8_t *at, const void *fresh, size_t len)
 }
 
 static uint32_t
-replace_addresses(
-    struct packet *p, const struct ip *source, const struct ip *destination)
+replace_addresses(struct packet *p, const struct ip *source, const struct ip *destination)
 {
 	uint32_t difference;
 
 	if (p->version == 4) {
 		difference = replace(p->data + IPV4_SOURCE, ip_v4(source), 4);
-		difference +=
-		    replace(p->data + IPV4_DESTINATION, ip_v4(destination), 4);
+		difference += replace(p->data + IPV4_DESTINATION, ip_v4(destination), 4);
 		update_field(p->data + IPV4_CHECKSUM, difference);
 	} else {
 		difference = replace(p->data + IPV6_SOURCE, source->octet, 16);
-		difference +=
-		    replace(p->data + IPV6_DESTINATION, destination->octet, 16);
+		difference += replace(p->data + IPV6_DESTINATION, destination->octet, 16);
 	}
 	p->source.ip = *source;
 	p->destination.ip = *destination;
@@ -103,8 +100,7 @@ update_udp(struct packet *p, uint32_t addresses, uint32_t ports)
 }
 
 void
-packet_convert(
-    struct packet *p, const struct addr *source, const struct addr *destination)
+packet_convert(struct packet *p, const struct addr *source, const struct addr *destination)
 {
 	/* copies: the caller may hand in the view's own addresses */
 	struct addr from = *source, to = *destination;
@@ -183,8 +179,7 @@ lower_mss(struct packet *p, uint8_t *value, uint16_t mss)
 		before = (before & 0xff) << 8 | before >> 8;
 		after = (after & 0xff) << 8 | after >> 8;
 	}
-	update_field(
-	    p->data + p->transport + TCP_CHECKSUM, (0xffff - before) + after);
+	update_field(p->data + p->transport + TCP_CHECKSUM, (0xffff - before) + after);
 }
 
 bool

@@ -18,8 +18,7 @@
  * its TCP checksum.  ICMP is left alone but for the addresses (and the pseudo-header
  * sum of ICMPv6).
  */
-void packet_convert(struct packet *p, const struct addr *source,
-    const struct addr *destination);
+void packet_convert(struct packet *p, const struct addr *source, const struct addr *destination);
 
 /* Takes one off the time to live or hop limit.  Returns false, packet unchanged, if that
  * would leave none (RFC 1812, 5.3.1). */

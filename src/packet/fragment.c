@@ -137,8 +137,7 @@ unhold(struct fragment_store *s, struct piece *piece, uint8_t *to)
 
 /* Drops what waits of a datagram. */
 static void
-drop_waiting(
-    struct fragment_store *s, struct fragment_datagram *d, enum drop drop)
+drop_waiting(struct fragment_store *s, struct fragment_datagram *d, enum drop drop)
 {
 	for (uint16_t i = 0; i < d->pieces && d->waiting > 0; i++) {
 		if (d->piece[i].block == NIL)
@@ -196,8 +195,7 @@ find(struct fragment_store *s, const struct name *name)
 {
 	uint16_t number = *bucket_of(s, name);
 
-	while (number != NIL &&
-	    memcmp(&s->datagram[number].name, name, sizeof(*name)) != 0)
+	while (number != NIL && memcmp(&s->datagram[number].name, name, sizeof(*name)) != 0)
 		number = s->datagram[number].chain;
 	return number == NIL ? NULL : &s->datagram[number];
 }
@@ -236,8 +234,7 @@ static bool
 is_double(const struct fragment_datagram *d, const struct packet *p)
 {
 	for (uint16_t i = 0; i < d->pieces; i++) {
-		if (d->piece[i].offset == p->fragment_offset &&
-		    d->piece[i].len == p->fragment_len)
+		if (d->piece[i].offset == p->fragment_offset && d->piece[i].len == p->fragment_len)
 			return true;
 	}
 	return false;
@@ -266,10 +263,8 @@ fits(const struct fragment_datagram *d, const struct packet *p)
 static void
 note(struct fragment_datagram *d, const struct packet *p)
 {
-	d->piece[d->pieces++] = (struct piece){.offset = p->fragment_offset,
-	    .len = p->fragment_len,
-	    .block = NIL,
-	    .size = p->len};
+	d->piece[d->pieces++] = (struct piece){
+	    .offset = p->fragment_offset, .len = p->fragment_len, .block = NIL, .size = p->len};
 	d->seen += p->fragment_len;
 	if (!p->fragment_more)
 		d->end = (uint32_t)p->fragment_offset + p->fragment_len;
@@ -312,8 +307,8 @@ wait(struct fragment_store *s, struct fragment_datagram *d, const struct packet 
 }
 
 enum drop
-fragment_enter(struct fragment_store *store, struct packet *p, uint16_t origin,
-    uint64_t now, struct fragment_datagram **datagram)
+fragment_enter(struct fragment_store *store, struct packet *p, uint16_t origin, uint64_t now,
+    struct fragment_datagram **datagram)
 {
 	struct name name = name_of(p, origin);
 	struct fragment_datagram *d;
@@ -348,8 +343,7 @@ fragment_enter(struct fragment_store *store, struct packet *p, uint16_t origin,
 }
 
 bool
-fragment_next(struct fragment_store *store, struct fragment_datagram *datagram,
-    struct packet *out)
+fragment_next(struct fragment_store *store, struct fragment_datagram *datagram, struct packet *out)
 {
 	struct fragment_datagram *d = datagram;
 
@@ -379,8 +373,8 @@ fragment_refuse(struct fragment_store *store, struct fragment_datagram *datagram
 void
 fragment_done(struct fragment_store *store, struct fragment_datagram *datagram)
 {
-	if (datagram->state == KNOWN && datagram->end != 0 &&
-	    datagram->seen == datagram->end && datagram->waiting == 0)
+	if (datagram->state == KNOWN && datagram->end != 0 && datagram->seen == datagram->end &&
+	    datagram->waiting == 0)
 		forget(store, datagram, DROP_fragment);
 }
 

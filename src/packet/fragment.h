@@ -44,23 +44,21 @@ void fragment_store_free(struct fragment_store *store);
  * waits, as a copy.  Otherwise DROP_fragment, DROP_fragment_overlap or DROP_fragment_limit.
  * *datagram is valid until fragment_done().
  */
-enum drop fragment_enter(struct fragment_store *store, struct packet *p,
-    uint16_t origin, uint64_t now, struct fragment_datagram **datagram);
+enum drop fragment_enter(struct fragment_store *store, struct packet *p, uint16_t origin,
+    uint64_t now, struct fragment_datagram **datagram);
 
 /*
  * After the first fragment has gone its way: the next one that waited, parsed, with ports,
  * at least FRAGMENT_HEADROOM octets of headroom, valid until the next call.  False if there is none.
  */
-bool fragment_next(struct fragment_store *store,
-    struct fragment_datagram *datagram, struct packet *out);
+bool fragment_next(
+    struct fragment_store *store, struct fragment_datagram *datagram, struct packet *out);
 
 /* A fragment that had gone on was dropped: what else comes of its datagram is dropped here. */
-void fragment_refuse(
-    struct fragment_store *store, struct fragment_datagram *datagram);
+void fragment_refuse(struct fragment_store *store, struct fragment_datagram *datagram);
 
 /* The call is over; a datagram that is complete is forgotten. */
-void fragment_done(
-    struct fragment_store *store, struct fragment_datagram *datagram);
+void fragment_done(struct fragment_store *store, struct fragment_datagram *datagram);
 
 /* Forgets datagrams whose time is over.  fragment_enter() does it as well. */
 void fragment_expire(struct fragment_store *store, uint64_t now);

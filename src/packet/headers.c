@@ -24,8 +24,7 @@ struct walk {
  * last hold a multiple of 8 octets, none is empty, none reaches beyond the largest datagram.
  */
 static enum drop
-note_fragment(
-    struct packet *p, uint32_t offset, bool more, uint32_t before, uint32_t len)
+note_fragment(struct packet *p, uint32_t offset, bool more, uint32_t before, uint32_t len)
 {
 	if (offset == 0 && !more)
 		return DROP_none; /* whole, or an atomic fragment (RFC 6946) */
@@ -57,8 +56,8 @@ read_ipv4(struct packet *p)
 	p->len = total;
 
 	fragment = get16(p->data + IPV4_FRAGMENT);
-	drop = note_fragment(p, (fragment & IPV4_OFFSET_MASK) * 8,
-	    (fragment & IPV4_MORE) != 0, header, total - header);
+	drop = note_fragment(p, (fragment & IPV4_OFFSET_MASK) * 8, (fragment & IPV4_MORE) != 0,
+	    header, total - header);
 	if (drop != DROP_none)
 		return drop;
 	if (p->fragment != PACKET_WHOLE)
@@ -86,8 +85,8 @@ read_fragment(struct walk *w)
 	w->fragmented = true;
 	w->next = header[0];
 	w->at += IPV6_FRAGMENT_LEN;
-	drop = note_fragment(p, field & IPV6_OFFSET_MASK,
-	    (field & IPV6_MORE) != 0, before, p->len - w->at);
+	drop = note_fragment(
+	    p, field & IPV6_OFFSET_MASK, (field & IPV6_MORE) != 0, before, p->len - w->at);
 	if (drop != DROP_none)
 		return drop;
 	if (p->fragment != PACKET_WHOLE)
@@ -102,8 +101,7 @@ read_fragment(struct walk *w)
 static bool
 routing_is_done(const uint8_t *header)
 {
-	return header[ROUTING_TYPE] != ROUTING_SOURCE &&
-	    header[ROUTING_SEGMENTS] == 0;
+	return header[ROUTING_TYPE] != ROUTING_SOURCE && header[ROUTING_SEGMENTS] == 0;
 }
 
 /* Steps over one extension header. */

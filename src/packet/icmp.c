@@ -21,8 +21,8 @@ icmp_is_error(const struct packet *p)
 	if (p->fragment != PACKET_WHOLE)
 		return false;
 	if (p->protocol == IPPROTO_ICMP)
-		return type == ICMP4_UNREACHABLE ||
-		    type == ICMP4_TIME_EXCEEDED || type == ICMP4_PARAMETER;
+		return type == ICMP4_UNREACHABLE || type == ICMP4_TIME_EXCEEDED ||
+		    type == ICMP4_PARAMETER;
 	return p->protocol == IPPROTO_ICMPV6 &&
 	    (type == ICMP6_UNREACHABLE || type == ICMP6_TOO_BIG ||
 		type == ICMP6_TIME_EXCEEDED || type == ICMP6_PARAMETER);
@@ -34,8 +34,7 @@ checksum_is_right(const struct packet *p)
 	uint32_t len = p->len - p->transport, sum = 0;
 
 	if (p->version == 6)
-		sum = checksum_pseudo(
-		    6, &p->source.ip, &p->destination.ip, IPPROTO_ICMPV6, len);
+		sum = checksum_pseudo(6, &p->source.ip, &p->destination.ip, IPPROTO_ICMPV6, len);
 	sum = checksum_add(sum, p->data + p->transport, len);
 	return checksum_fold(sum) == 0xffff;
 }
@@ -48,8 +47,7 @@ length_field(const struct packet *p)
 
 	if (p->version == 4)
 		return icmp + LENGTH_V4;
-	if (icmp[ICMP_TYPE] == ICMP6_UNREACHABLE ||
-	    icmp[ICMP_TYPE] == ICMP6_TIME_EXCEEDED)
+	if (icmp[ICMP_TYPE] == ICMP6_UNREACHABLE || icmp[ICMP_TYPE] == ICMP6_TIME_EXCEEDED)
 		return icmp + LENGTH_V6;
 	return NULL;
 }
@@ -91,8 +89,8 @@ read_ipv4(struct packet *q)
 static bool
 is_extension(uint8_t next)
 {
-	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING ||
-	    next == IPPROTO_FRAGMENT || next == IPPROTO_DSTOPTS;
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_FRAGMENT ||
+	    next == IPPROTO_DSTOPTS;
 }
 
 /* Walks the extension headers, all of which must be quoted. */
@@ -107,8 +105,7 @@ walk_ipv6(struct packet *q)
 			return DROP_icmp;
 		if (q->len - at < 8)
 			return DROP_icmp_short;
-		len = next == IPPROTO_FRAGMENT ? IPV6_FRAGMENT_LEN
-					       : (q->data[at + 1] + 1u) * 8;
+		len = next == IPPROTO_FRAGMENT ? IPV6_FRAGMENT_LEN : (q->data[at + 1] + 1u) * 8;
 		if (q->len - at < len)
 			return DROP_icmp_short;
 		if (next == IPPROTO_FRAGMENT &&
@@ -151,9 +148,8 @@ icmp_read_quote(const struct packet *p, struct packet *quoted)
 
 	if (!checksum_is_right(p))
 		return DROP_icmp_checksum;
-	*quoted = (struct packet){.data = p->data + p->payload,
-	    .len = quote_len(p),
-	    .version = p->version};
+	*quoted = (struct packet){
+	    .data = p->data + p->payload, .len = quote_len(p), .version = p->version};
 	if (quoted->len == 0)
 		return DROP_icmp_short;
 	if (quoted->data[0] >> 4 != p->version)
@@ -228,8 +224,8 @@ icmp_shorten(struct packet *p, struct packet *quoted, uint32_t len)
 	/* it was right: a new one hides nothing */
 	put16(icmp + ICMP_CHECKSUM, 0);
 	if (p->version == 6)
-		sum = checksum_pseudo(6, &p->source.ip, &p->destination.ip,
-		    IPPROTO_ICMPV6, len - p->transport);
+		sum = checksum_pseudo(
+		    6, &p->source.ip, &p->destination.ip, IPPROTO_ICMPV6, len - p->transport);
 	sum = checksum_add(sum, icmp, len - p->transport);
 	put16(icmp + ICMP_CHECKSUM, (uint16_t)~checksum_fold(sum));
 	return true;

@@ -125,8 +125,7 @@ partial_fits(const struct packet *p)
 	if (p->fragment != PACKET_WHOLE)
 		return false;
 	if (p->protocol == IPPROTO_UDP)
-		return get16(p->data + p->transport + UDP_LENGTH) ==
-		    transport_len(p);
+		return get16(p->data + p->transport + UDP_LENGTH) == transport_len(p);
 	return p->protocol == IPPROTO_TCP;
 }
 
@@ -145,8 +144,7 @@ gso_fits(const struct packet *p)
 		    (p->tcp_flags & TCP_SYN) == 0;
 	case PACKET_GSO_UDP:
 		return p->protocol == IPPROTO_UDP &&
-		    get16(p->data + p->transport + UDP_LENGTH) ==
-		    transport_len(p);
+		    get16(p->data + p->transport + UDP_LENGTH) == transport_len(p);
 	default:
 		return false;
 	}

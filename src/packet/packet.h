@@ -19,18 +19,9 @@
 #include "base/counters.h"
 
 /* A super-packet's kind: what each of its segments will be. */
-enum packet_gso {
-	PACKET_GSO_NONE,
-	PACKET_GSO_TCP4,
-	PACKET_GSO_TCP6,
-	PACKET_GSO_UDP
-};
+enum packet_gso { PACKET_GSO_NONE, PACKET_GSO_TCP4, PACKET_GSO_TCP6, PACKET_GSO_UDP };
 
-enum packet_fragment {
-	PACKET_WHOLE,
-	PACKET_FIRST_FRAGMENT,
-	PACKET_LATER_FRAGMENT
-};
+enum packet_fragment { PACKET_WHOLE, PACKET_FIRST_FRAGMENT, PACKET_LATER_FRAGMENT };
 
 /* Octets of the largest super-packet: an IPv6 header and 65535 octets behind it. */
 #define PACKET_MAX (40 + 65535)
@@ -44,8 +35,8 @@ struct packet {
 	uint32_t len;      /* octets from data on */
 	uint32_t headroom; /* octets in front of data that may be overwritten */
 	uint8_t gso;       /* enum packet_gso */
-	bool partial; /* TCP/UDP checksum field: the pseudo-header's sum only */
-	bool gso_ecn; /* TCP super-packet, CWR on its first segment alone
+	bool partial;      /* TCP/UDP checksum field: the pseudo-header's sum only */
+	bool gso_ecn;      /* TCP super-packet, CWR on its first segment alone
 	               * (VIRTIO_NET_HDR_GSO_ECN) */
 	uint16_t gso_size; /* payload octets a segment; 0 if gso is NONE */
 

@@ -26,9 +26,8 @@ is_icmp_error(const struct packet *p)
 	if (p->protocol == IPPROTO_ICMPV6)
 		return type < ICMP6_REQUEST || type == ICMP6_REDIRECT;
 	return p->protocol == IPPROTO_ICMP &&
-	    (type == ICMP4_UNREACHABLE || type == ICMP4_SOURCE_QUENCH ||
-		type == ICMP4_REDIRECT || type == ICMP4_TIME_EXCEEDED ||
-		type == ICMP4_PARAMETER);
+	    (type == ICMP4_UNREACHABLE || type == ICMP4_SOURCE_QUENCH || type == ICMP4_REDIRECT ||
+		type == ICMP4_TIME_EXCEEDED || type == ICMP4_PARAMETER);
 }
 
 /*
@@ -56,8 +55,8 @@ ip_header_len(int version)
  * fragment, so that identification 0 is right (RFC 6864, 4.1).
  */
 static size_t
-write_ip(uint8_t *buf, int version, const struct ip *source,
-    const struct ip *destination, uint8_t protocol, size_t len)
+write_ip(uint8_t *buf, int version, const struct ip *source, const struct ip *destination,
+    uint8_t protocol, size_t len)
 {
 	memset(buf, 0, ip_header_len(version));
 	if (version == 6) {
@@ -76,15 +75,14 @@ write_ip(uint8_t *buf, int version, const struct ip *source,
 	buf[IPV4_PROTOCOL] = protocol;
 	memcpy(buf + IPV4_SOURCE, ip_v4(source), 4);
 	memcpy(buf + IPV4_DESTINATION, ip_v4(destination), 4);
-	put16(buf + IPV4_CHECKSUM,
-	    (uint16_t)~checksum_fold(checksum_add(0, buf, IPV4_HEADER)));
+	put16(buf + IPV4_CHECKSUM, (uint16_t)~checksum_fold(checksum_add(0, buf, IPV4_HEADER)));
 	return IPV4_HEADER;
 }
 
 /* A TCP segment without options or data, window 0. */
 static size_t
-build_tcp(const struct addr *source, const struct addr *destination,
-    uint8_t flags, uint32_t seq, uint32_t ack, uint8_t *buf, size_t size)
+build_tcp(const struct addr *source, const struct addr *destination, uint8_t flags,
+    uint32_t seq, uint32_t ack, uint8_t *buf, size_t size)
 {
 	int version = ip_is_v4(&source->ip) ? 4 : 6;
 	size_t total = ip_header_len(version) + TCP_HEADER;
@@ -93,9 +91,8 @@ build_tcp(const struct addr *source, const struct addr *destination,
 
 	if (size < total || ip_is_v4(&source->ip) != ip_is_v4(&destination->ip))
 		return 0;
-	tcp = buf +
-	    write_ip(buf, version, &source->ip, &destination->ip, IPPROTO_TCP,
-		TCP_HEADER);
+	tcp =
+	    buf + write_ip(buf, version, &source->ip, &destination->ip, IPPROTO_TCP, TCP_HEADER);
 	memset(tcp, 0, TCP_HEADER);
 	put16(tcp, source->port);
 	put16(tcp + 2, destination->port);
@@ -103,10 +100,8 @@ build_tcp(const struct addr *source, const struct addr *destination,
 	put32(tcp + TCP_ACKNO, ack);
 	tcp[TCP_DATA] = (TCP_HEADER / 4) << 4;
 	tcp[TCP_FLAGS] = flags;
-	sum = checksum_pseudo(
-	    version, &source->ip, &destination->ip, IPPROTO_TCP, TCP_HEADER);
-	put16(tcp + TCP_CHECKSUM,
-	    (uint16_t)~checksum_fold(checksum_add(sum, tcp, TCP_HEADER)));
+	sum = checksum_pseudo(version, &source->ip, &destination->ip, IPPROTO_TCP, TCP_HEADER);
+	put16(tcp + TCP_CHECKSUM, (uint16_t)~checksum_fold(checksum_add(sum, tcp, TCP_HEADER)));
 	return total;
 }
 
@@ -118,29 +113,28 @@ reply_reset(const struct packet *to, uint8_t *buf, size_t size)
 	if (to->protocol != IPPROTO_TCP || !may_answer(to))
 		return 0;
 	if ((to->tcp_flags & TCP_ACK) != 0)
-		return build_tcp(&to->destination, &to->source, TCP_RST,
-		    to->tcp_ack, 0, buf, size);
+		return build_tcp(
+		    &to->destination, &to->source, TCP_RST, to->tcp_ack, 0, buf, size);
 	/* The answer names the segment's end, which a fragment does not tell. */
 	if (to->fragment != PACKET_WHOLE)
 		return 0;
 	len = packet_payload_len(to) + ((to->tcp_flags & TCP_SYN) != 0) +
 	    ((to->tcp_flags & TCP_FIN) != 0);
-	return build_tcp(&to->destination, &to->source, TCP_RST | TCP_ACK, 0,
-	    to->tcp_seq + len, buf, size);
+	return build_tcp(
+	    &to->destination, &to->source, TCP_RST | TCP_ACK, 0, to->tcp_seq + len, buf, size);
 }
 
 size_t
-reply_build_reset(const struct addr *source, const struct addr *destination,
-    uint32_t seq, uint32_t ack, uint8_t *buf, size_t size)
+reply_build_reset(const struct addr *source, const struct addr *destination, uint32_t seq,
+    uint32_t ack, uint8_t *buf, size_t size)
 {
-	return build_tcp(
-	    source, destination, TCP_RST | TCP_ACK, seq, ack, buf, size);
+	return build_tcp(source, destination, TCP_RST | TCP_ACK, seq, ack, buf, size);
 }
 
 /* An error message about a packet, quoting as much of it as is allowed and fits. */
 static size_t
-build_error(const struct packet *about, const struct ip *sender,
-    const struct icmp_error *error, uint8_t *buf, size_t size)
+build_error(const struct packet *about, const struct ip *sender, const struct icmp_error *error,
+    uint8_t *buf, size_t size)
 {
 	size_t head = ip_header_len(about->version) + ICMP_HEADER;
 	size_t most = about->version == 4 ? ERROR_MAX4 : ERROR_MAX6;
@@ -160,16 +154,16 @@ build_error(const struct packet *about, const struct ip *sender,
 		quoted = most - head;
 
 	icmp = buf +
-	    write_ip(buf, about->version, sender, &about->source.ip, protocol,
-		ICMP_HEADER + quoted);
+	    write_ip(
+		buf, about->version, sender, &about->source.ip, protocol, ICMP_HEADER + quoted);
 	icmp[ICMP_TYPE] = about->version == 4 ? error->type4 : error->type6;
 	icmp[ICMP_CODE] = about->version == 4 ? error->code4 : error->code6;
 	put16(icmp + ICMP_CHECKSUM, 0);
 	put32(icmp + 4, error->rest);
 	memcpy(icmp + ICMP_HEADER, about->data, quoted);
 	if (about->version == 6)
-		sum = checksum_pseudo(6, sender, &about->source.ip, protocol,
-		    (uint32_t)(ICMP_HEADER + quoted));
+		sum = checksum_pseudo(
+		    6, sender, &about->source.ip, protocol, (uint32_t)(ICMP_HEADER + quoted));
 	sum = checksum_add(sum, icmp, ICMP_HEADER + quoted);
 	put16(icmp + ICMP_CHECKSUM, (uint16_t)~checksum_fold(sum));
 	return head + quoted;
@@ -178,8 +172,7 @@ build_error(const struct packet *about, const struct ip *sender,
 size_t
 reply_port_unreachable(const struct packet *to, uint8_t *buf, size_t size)
 {
-	static const struct icmp_error error = {
-	    ICMP4_UNREACHABLE, 3, ICMP6_UNREACHABLE, 4, 0};
+	static const struct icmp_error error = {ICMP4_UNREACHABLE, 3, ICMP6_UNREACHABLE, 4, 0};
 
 	return build_error(to, &to->destination.ip, &error, buf, size);
 }
@@ -187,8 +180,7 @@ reply_port_unreachable(const struct packet *to, uint8_t *buf, size_t size)
 size_t
 reply_host_unreachable(const struct packet *to, uint8_t *buf, size_t size)
 {
-	static const struct icmp_error error = {
-	    ICMP4_UNREACHABLE, 1, ICMP6_UNREACHABLE, 3, 0};
+	static const struct icmp_error error = {ICMP4_UNREACHABLE, 1, ICMP6_UNREACHABLE, 3, 0};
 
 	return build_error(to, &to->destination.ip, &error, buf, size);
 }
@@ -203,8 +195,7 @@ reply_too_big(const struct packet *to, uint16_t mtu, uint8_t *buf, size_t size)
 }
 
 size_t
-reply_time_exceeded(
-    const struct packet *to, const struct ip *sender, uint8_t *buf, size_t size)
+reply_time_exceeded(const struct packet *to, const struct ip *sender, uint8_t *buf, size_t size)
 {
 	static const struct icmp_error error = {
 	    ICMP4_TIME_EXCEEDED, 0, ICMP6_TIME_EXCEEDED, 0, 0};
@@ -220,10 +211,9 @@ packet_is_echo_request(const struct packet *p)
 	if (p->fragment != PACKET_WHOLE)
 		return false;
 	if (p->protocol == IPPROTO_ICMP)
-		return icmp[ICMP_TYPE] == ICMP4_ECHO_REQUEST &&
-		    icmp[ICMP_CODE] == 0;
-	return p->protocol == IPPROTO_ICMPV6 &&
-	    icmp[ICMP_TYPE] == ICMP6_REQUEST && icmp[ICMP_CODE] == 0;
+		return icmp[ICMP_TYPE] == ICMP4_ECHO_REQUEST && icmp[ICMP_CODE] == 0;
+	return p->protocol == IPPROTO_ICMPV6 && icmp[ICMP_TYPE] == ICMP6_REQUEST &&
+	    icmp[ICMP_CODE] == 0;
 }
 
 /* Exchanging the addresses changes no sum; the TTL and the type do. */
@@ -255,8 +245,7 @@ packet_make_echo_reply(struct packet *p)
 
 	memcpy(before, icmp, 2);
 	icmp[ICMP_TYPE] = p->version == 4 ? ICMP4_ECHO_REPLY : ICMP6_REPLY;
-	sum = checksum_difference(before, icmp, 2) +
-	    (uint16_t)~get16(icmp + ICMP_CHECKSUM);
+	sum = checksum_difference(before, icmp, 2) + (uint16_t)~get16(icmp + ICMP_CHECKSUM);
 	checksum = (uint16_t)~checksum_fold(sum);
 	/*
 	 * A reply of zeros alone (type, identifier, number, data) sums to +0, which only 0xffff

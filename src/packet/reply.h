@@ -24,13 +24,12 @@ size_t reply_port_unreachable(const struct packet *to, uint8_t *buf, size_t size
 size_t reply_host_unreachable(const struct packet *to, uint8_t *buf, size_t size);
 
 /* Fragmentation needed, ICMP 3/4 with the MTU (RFC 1191), or packet too big, ICMPv6 2/0. */
-size_t reply_too_big(
-    const struct packet *to, uint16_t mtu, uint8_t *buf, size_t size);
+size_t reply_too_big(const struct packet *to, uint16_t mtu, uint8_t *buf, size_t size);
 
 /* Time to live exceeded in transit: ICMP 11/0 or ICMPv6 3/0.  The sender is the address
  * given, of the packet's family. */
-size_t reply_time_exceeded(const struct packet *to, const struct ip *sender,
-    uint8_t *buf, size_t size);
+size_t reply_time_exceeded(
+    const struct packet *to, const struct ip *sender, uint8_t *buf, size_t size);
 
 /* True for a whole ICMP or ICMPv6 echo request. */
 bool packet_is_echo_request(const struct packet *p);
@@ -39,8 +38,7 @@ bool packet_is_echo_request(const struct packet *p);
 void packet_make_echo_reply(struct packet *p);
 
 /* A TCP RST from nowhere: for a connection whose far end is gone.  Sequence numbers in host order. */
-size_t reply_build_reset(const struct addr *source,
-    const struct addr *destination, uint32_t seq, uint32_t ack, uint8_t *buf,
-    size_t size);
+size_t reply_build_reset(const struct addr *source, const struct addr *destination,
+    uint32_t seq, uint32_t ack, uint8_t *buf, size_t size);
 
 #endif

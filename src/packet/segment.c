@@ -57,8 +57,7 @@ write_ip(const struct packet *p, uint32_t index, struct segment *out)
 	put16(ip + IPV4_LENGTH, (uint16_t)len);
 	put16(ip + IPV4_ID, (uint16_t)(get16(ip + IPV4_ID) + index));
 	put16(ip + IPV4_CHECKSUM, 0);
-	put16(ip + IPV4_CHECKSUM,
-	    (uint16_t)~checksum_fold(checksum_add(0, ip, p->transport)));
+	put16(ip + IPV4_CHECKSUM, (uint16_t)~checksum_fold(checksum_add(0, ip, p->transport)));
 }
 
 /* Returns the checksum field of the segment's TCP header. */
@@ -81,8 +80,7 @@ write_udp(const struct packet *p, struct segment *out)
 {
 	uint8_t *udp = out->header + p->transport;
 
-	put16(udp + UDP_LENGTH,
-	    (uint16_t)(out->header_len - p->transport + out->payload_len));
+	put16(udp + UDP_LENGTH, (uint16_t)(out->header_len - p->transport + out->payload_len));
 	if (!p->partial && get16(udp + UDP_CHECKSUM) == 0)
 		return NULL;
 	return udp + UDP_CHECKSUM;
@@ -95,8 +93,8 @@ write_checksum(const struct packet *p, struct segment *out, uint8_t *field)
 	uint32_t sum;
 	uint16_t checksum;
 
-	sum = checksum_pseudo(p->version, &p->source.ip, &p->destination.ip,
-	    p->protocol, len + out->payload_len);
+	sum = checksum_pseudo(
+	    p->version, &p->source.ip, &p->destination.ip, p->protocol, len + out->payload_len);
 	if (p->partial) {
 		put16(field, checksum_fold(sum));
 		return;
@@ -105,16 +103,14 @@ write_checksum(const struct packet *p, struct segment *out, uint8_t *field)
 	sum = checksum_add(sum, out->header + p->transport, len);
 	sum = checksum_add(sum, out->payload, out->payload_len);
 	checksum = (uint16_t)~checksum_fold(sum);
-	put16(field,
-	    p->protocol == IPPROTO_UDP && checksum == 0 ? 0xffff : checksum);
+	put16(field, p->protocol == IPPROTO_UDP && checksum == 0 ? 0xffff : checksum);
 }
 
 /* What is no super-packet needs no new header, however long its own is. */
 static void
 take_whole(const struct packet *p, struct segment *out)
 {
-	out->header_len =
-	    p->payload < SEGMENT_HEADER_MAX ? p->payload : SEGMENT_HEADER_MAX;
+	out->header_len = p->payload < SEGMENT_HEADER_MAX ? p->payload : SEGMENT_HEADER_MAX;
 	memcpy(out->header, p->data, out->header_len);
 	out->payload = p->data + out->header_len;
 	out->payload_len = p->len - out->header_len;
@@ -177,12 +173,9 @@ packet_complete_checksum(struct packet *p)
 
 	if (!p->partial)
 		return;
-	field = transport +
-	    (p->protocol == IPPROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM);
+	field = transport + (p->protocol == IPPROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM);
 	/* The field is part of what is summed: that is how the pseudo-header comes in. */
-	checksum = (uint16_t)~checksum_fold(
-	    checksum_add(0, transport, p->len - p->transport));
-	put16(field,
-	    p->protocol == IPPROTO_UDP && checksum == 0 ? 0xffff : checksum);
+	checksum = (uint16_t)~checksum_fold(checksum_add(0, transport, p->len - p->transport));
+	put16(field, p->protocol == IPPROTO_UDP && checksum == 0 ? 0xffff : checksum);
 	p->partial = false;
 }

@@ -66,8 +66,7 @@ write_header(const struct splitter *s, bool last, struct segment *out)
 	put16(ip + IPV4_LENGTH, (uint16_t)(out->header_len + out->payload_len));
 	put16(ip + IPV4_FRAGMENT, (uint16_t)field);
 	put16(ip + IPV4_CHECKSUM, 0);
-	put16(ip + IPV4_CHECKSUM,
-	    (uint16_t)~checksum_fold(checksum_add(0, ip, out->header_len)));
+	put16(ip + IPV4_CHECKSUM, (uint16_t)~checksum_fold(checksum_add(0, ip, out->header_len)));
 }
 
 bool

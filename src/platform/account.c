@@ -4,8 +4,7 @@
 #include <stdio.h>
 
 int
-account_find(const char *user, struct account *account, char *error,
-    size_t error_size)
+account_find(const char *user, struct account *account, char *error, size_t error_size)
 {
 	const struct passwd *pw;
 
@@ -22,12 +21,12 @@ account_find(const char *user, struct account *account, char *error,
 		return -1;
 	}
 	if (pw->pw_uid == 0) {
-		snprintf(error, error_size,
-		    "user %s has every right: name one that has none", user);
+		snprintf(
+		    error, error_size, "user %s has every right: name one that has none", user);
 		return -1;
 	}
-	if ((size_t)snprintf(account->name, sizeof(account->name), "%s",
-	    pw->pw_name) >= sizeof(account->name)) {
+	if ((size_t)snprintf(account->name, sizeof(account->name), "%s", pw->pw_name) >=
+	    sizeof(account->name)) {
 		snprintf(error, error_size, "user name %s is too long", user);
 		return -1;
 	}

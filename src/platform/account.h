@@ -16,7 +16,6 @@ struct account {
 
 /* By name; "" for wlad if it exists, else nobody.  -1 with a sentence in error: there is no
  * such user, or it is root. */
-int account_find(const char *user, struct account *account, char *error,
-    size_t error_size);
+int account_find(const char *user, struct account *account, char *error, size_t error_size);
 
 #endif

@@ -26,14 +26,13 @@ privileges_drop(const char *user, char *error, size_t error_size)
 	if (initgroups(account.name, account.gid) == -1 ||
 	    setresgid(account.gid, account.gid, account.gid) == -1 ||
 	    setresuid(account.uid, account.uid, account.uid) == -1) {
-		snprintf(error, error_size, "cannot become user %s: %s",
-		    account.name, strerror(errno));
+		snprintf(error, error_size, "cannot become user %s: %s", account.name,
+		    strerror(errno));
 		return -1;
 	}
-	if (getuid() != account.uid || geteuid() != account.uid ||
-	    setuid(0) != -1 || seteuid(0) != -1) {
-		snprintf(error, error_size,
-		    "privileges are still there after becoming user %s",
+	if (getuid() != account.uid || geteuid() != account.uid || setuid(0) != -1 ||
+	    seteuid(0) != -1) {
+		snprintf(error, error_size, "privileges are still there after becoming user %s",
 		    account.name);
 		return -1;
 	}

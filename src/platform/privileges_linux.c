@@ -27,8 +27,7 @@ say(char *error, size_t error_size, const char *what)
 static void
 drop_bounding_set(void)
 {
-	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0;
-	    cap++)
+	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == -1)
 			return;
 }
@@ -38,15 +37,14 @@ static int
 drop_capabilities(void)
 {
 	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
+	    .version = _LINUX_CAPABILITY_VERSION_3,
 	};
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
 	struct __user_cap_data_struct now[_LINUX_CAPABILITY_U32S_3];
 
 	memset(none, 0, sizeof(none));
 	/* A kernel before 4.3 has no ambient set to clear. */
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == -1 &&
-	    errno != EINVAL)
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == -1 && errno != EINVAL)
 		return -1;
 	if (syscall(SYS_capset, &header, none) == -1)
 		return -1;
@@ -67,11 +65,9 @@ verify(uid_t uid, gid_t gid)
 	uid_t ruid, euid, suid;
 	gid_t rgid, egid, sgid;
 
-	if (getresuid(&ruid, &euid, &suid) == -1 ||
-	    getresgid(&rgid, &egid, &sgid) == -1)
+	if (getresuid(&ruid, &euid, &suid) == -1 || getresgid(&rgid, &egid, &sgid) == -1)
 		return 0;
-	if (ruid != uid || euid != uid || suid != uid || rgid != gid ||
-	    egid != gid || sgid != gid)
+	if (ruid != uid || euid != uid || suid != uid || rgid != gid || egid != gid || sgid != gid)
 		return 0;
 	return setresuid((uid_t)-1, 0, (uid_t)-1) == -1 && setuid(0) == -1 &&
 	    (gid == 0 || setresgid((gid_t)-1, 0, (gid_t)-1) == -1);
@@ -84,8 +80,8 @@ become(const struct account *account, char *error, size_t error_size)
 	if (initgroups(account->name, account->gid) == -1 ||
 	    setresgid(account->gid, account->gid, account->gid) == -1 ||
 	    setresuid(account->uid, account->uid, account->uid) == -1) {
-		snprintf(error, error_size, "cannot become user %s: %s",
-		    account->name, strerror(errno));
+		snprintf(error, error_size, "cannot become user %s: %s", account->name,
+		    strerror(errno));
 		return -1;
 	}
 	return 0;
@@ -102,14 +98,11 @@ privileges_drop(const char *user, char *error, size_t error_size)
 	if (root && become(&account, error, error_size) == -1)
 		return -1;
 	if (drop_capabilities() == -1)
-		return say(error, error_size,
-		    "capabilities cannot be given up");
+		return say(error, error_size, "capabilities cannot be given up");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
-		return say(error, error_size,
-		    "new privileges cannot be refused");
+		return say(error, error_size, "new privileges cannot be refused");
 	if (root && !verify(account.uid, account.gid)) {
-		snprintf(error, error_size,
-		    "privileges are still there after becoming user %s",
+		snprintf(error, error_size, "privileges are still there after becoming user %s",
 		    account.name);
 		return -1;
 	}

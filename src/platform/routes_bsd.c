@@ -24,32 +24,28 @@ set_up(int fd, const char *device, uint32_t mtu)
 	memset(&request, 0, sizeof(request));
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", device);
 	request.ifr_mtu = (int)mtu;
-	if (ioctl(fd, SIOCSIFMTU, &request) == -1 ||
-	    ioctl(fd, SIOCGIFFLAGS, &request) == -1)
+	if (ioctl(fd, SIOCSIFMTU, &request) == -1 || ioctl(fd, SIOCGIFFLAGS, &request) == -1)
 		return -1;
 	request.ifr_flags |= IFF_UP;
 	return ioctl(fd, SIOCSIFFLAGS, &request);
 }
 
 int
-routes_device_up(const char *device, uint32_t mtu, char *error,
-    size_t error_size)
+routes_device_up(const char *device, uint32_t mtu, char *error, size_t error_size)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 	int result = fd == -1 ? -1 : set_up(fd, device, mtu);
 
 	if (result == -1)
-		snprintf(error, error_size,
-		    "device %s cannot be set up with an MTU of %u: %s", device,
-		    (unsigned)mtu, strerror(errno));
+		snprintf(error, error_size, "device %s cannot be set up with an MTU of %u: %s",
+		    device, (unsigned)mtu, strerror(errno));
 	if (fd != -1)
 		close(fd);
 	return result;
 }
 
 int
-routes_add(const char *device, const struct ip *ip, char *error,
-    size_t error_size)
+routes_add(const char *device, const struct ip *ip, char *error, size_t error_size)
 {
 	char text[IP_TEXT];
 
@@ -66,8 +62,8 @@ routes_warn(const char *device, const struct routes_use *use)
 	(void)device;
 	if (use->v4)
 		log_info("not known whether IPv4 packets are forwarded "
-		    "see=\"sysctl net.inet.ip.forwarding\"");
+			 "see=\"sysctl net.inet.ip.forwarding\"");
 	if (use->v6)
 		log_info("not known whether IPv6 packets are forwarded "
-		    "see=\"sysctl net.inet6.ip6.forwarding\"");
+			 "see=\"sysctl net.inet6.ip6.forwarding\"");
 }

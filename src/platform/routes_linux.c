@@ -46,11 +46,11 @@ take_words(const struct nlmsghdr *nlh, struct answer *answer)
 		offset += e->msg.nlmsg_len - sizeof(e->msg);
 	if (offset > mnl_nlmsg_get_payload_len(nlh))
 		return;
-	mnl_attr_for_each(attr, nlh, offset) {
+	mnl_attr_for_each (attr, nlh, offset) {
 		if (mnl_attr_get_type(attr) == NLMSGERR_ATTR_MSG &&
 		    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0)
-			snprintf(answer->text, sizeof(answer->text), "%s",
-			    mnl_attr_get_str(attr));
+			snprintf(
+			    answer->text, sizeof(answer->text), "%s", mnl_attr_get_str(attr));
 	}
 }
 
@@ -63,7 +63,7 @@ take_route(const struct nlmsghdr *nlh, struct answer *answer)
 	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*route))
 		return;
 	answer->type = route->rtm_type;
-	mnl_attr_for_each(attr, nlh, sizeof(*route)) {
+	mnl_attr_for_each (attr, nlh, sizeof(*route)) {
 		if (mnl_attr_get_type(attr) == RTA_OIF &&
 		    mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
 			answer->oif = mnl_attr_get_u32(attr);
@@ -83,17 +83,15 @@ receive_answer(struct mnl_socket *socket, uint32_t seq, struct answer *answer)
 		if (n == -1)
 			return -1;
 		for (nlh = (struct nlmsghdr *)buf; mnl_nlmsg_ok(nlh, n);
-		    nlh = mnl_nlmsg_next(nlh, &n)) {
+		     nlh = mnl_nlmsg_next(nlh, &n)) {
 			if (nlh->nlmsg_seq != seq)
 				continue;
 			if (nlh->nlmsg_type == RTM_NEWROUTE)
 				take_route(nlh, answer);
 			if (nlh->nlmsg_type != NLMSG_ERROR ||
-			    mnl_nlmsg_get_payload_len(nlh) <
-				sizeof(struct nlmsgerr))
+			    mnl_nlmsg_get_payload_len(nlh) < sizeof(struct nlmsgerr))
 				continue;
-			answer->error = -((struct nlmsgerr *)
-			    mnl_nlmsg_get_payload(nlh))->error;
+			answer->error = -((struct nlmsgerr *)mnl_nlmsg_get_payload(nlh))->error;
 			take_words(nlh, answer);
 			return 0;
 		}
@@ -116,8 +114,7 @@ talk(struct request *request, struct answer *answer)
 		return -1;
 	mnl_socket_setsockopt(socket, NETLINK_EXT_ACK, &on, sizeof(on));
 	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 &&
-	    mnl_socket_sendto(socket, request->header,
-		request->header->nlmsg_len) != -1 &&
+	    mnl_socket_sendto(socket, request->header, request->header->nlmsg_len) != -1 &&
 	    receive_answer(socket, seq, answer) == 0) {
 		errno = answer->error;
 		result = errno == 0 ? 0 : -1;
@@ -140,8 +137,7 @@ reason(const struct answer *answer, char *buf, size_t size)
 {
 	const char *separator = answer->text[0] == '\0' ? "" : ", ";
 
-	snprintf(buf, size, ": %s%s%s%s", strerror(errno), separator,
-	    answer->text, hint(errno));
+	snprintf(buf, size, ": %s%s%s%s", strerror(errno), separator, answer->text, hint(errno));
 	return buf;
 }
 
@@ -172,8 +168,7 @@ silence_ipv6(unsigned index)
 	start_link(&request, index);
 	spec = mnl_attr_nest_start(request.header, IFLA_AF_SPEC);
 	inet6 = mnl_attr_nest_start(request.header, AF_INET6);
-	mnl_attr_put_u8(request.header, IFLA_INET6_ADDR_GEN_MODE,
-	    IN6_ADDR_GEN_MODE_NONE);
+	mnl_attr_put_u8(request.header, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
 	mnl_attr_nest_end(request.header, inet6);
 	mnl_attr_nest_end(request.header, spec);
 	if (talk(&request, &answer) == -1)
@@ -208,8 +203,7 @@ give_address(unsigned index, struct answer *answer)
 }
 
 int
-routes_device_up(const char *device, uint32_t mtu, char *error,
-    size_t error_size)
+routes_device_up(const char *device, uint32_t mtu, char *error, size_t error_size)
 {
 	unsigned index = if_nametoindex(device);
 	struct request request;
@@ -230,8 +224,8 @@ routes_device_up(const char *device, uint32_t mtu, char *error,
 	mnl_attr_put_u32(request.header, IFLA_TXQLEN, TRANSMIT_QUEUE);
 	if (talk(&request, &answer) == 0 && give_address(index, &answer) == 0)
 		return 0;
-	snprintf(error, error_size, "device %s cannot be set up with an MTU of %u%s",
-	    device, (unsigned)mtu, reason(&answer, text, sizeof(text)));
+	snprintf(error, error_size, "device %s cannot be set up with an MTU of %u%s", device,
+	    (unsigned)mtu, reason(&answer, text, sizeof(text)));
 	return -1;
 }
 
@@ -246,8 +240,7 @@ start_route(struct request *request, uint16_t type, const struct ip *ip)
 	route = mnl_nlmsg_put_extra_header(request->header, sizeof(*route));
 	route->rtm_family = v4 ? AF_INET : AF_INET6;
 	route->rtm_dst_len = v4 ? 32 : 128;
-	mnl_attr_put(request->header, RTA_DST, v4 ? 4 : 16,
-	    v4 ? ip_v4(ip) : ip->octet);
+	mnl_attr_put(request->header, RTA_DST, v4 ? 4 : 16, v4 ? ip_v4(ip) : ip->octet);
 }
 
 static int
@@ -270,8 +263,8 @@ add(unsigned index, const struct ip *ip, struct answer *answer)
 
 /* Says in error why the address leads elsewhere, if it does. */
 static int
-verify(const char *device, unsigned index, const struct ip *ip, bool existed,
-    char *error, size_t error_size)
+verify(const char *device, unsigned index, const struct ip *ip, bool existed, char *error,
+    size_t error_size)
 {
 	struct request request;
 	struct answer answer;
@@ -297,8 +290,7 @@ verify(const char *device, unsigned index, const struct ip *ip, bool existed,
 }
 
 int
-routes_add(const char *device, const struct ip *ip, char *error,
-    size_t error_size)
+routes_add(const char *device, const struct ip *ip, char *error, size_t error_size)
 {
 	unsigned index = if_nametoindex(device);
 	struct answer answer;
@@ -307,14 +299,14 @@ routes_add(const char *device, const struct ip *ip, char *error,
 
 	ip_format(ip, address);
 	if (index == 0) {
-		snprintf(error, error_size,
-		    "no route to %s: there is no device %s", address, device);
+		snprintf(error, error_size, "no route to %s: there is no device %s", address,
+		    device);
 		return -1;
 	}
 	if (add(index, ip, &answer) == -1) {
 		if (errno != EEXIST) {
-			snprintf(error, error_size, "no route to %s through %s%s",
-			    address, device, reason(&answer, text, sizeof(text)));
+			snprintf(error, error_size, "no route to %s through %s%s", address,
+			    device, reason(&answer, text, sizeof(text)));
 			return -1;
 		}
 		existed = true;

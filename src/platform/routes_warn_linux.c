@@ -66,13 +66,15 @@ warn_device_v4(const char *device, bool forwards)
 
 	if (forwards && read_setting(IPV4_CONF "/%s/forwarding", device, 1) == 0)
 		log_warnx("IPv4 packets from the device are not forwarded "
-		    "remedy=\"sysctl -w net.ipv4.conf.%s.forwarding=1\"", device);
+			  "remedy=\"sysctl -w net.ipv4.conf.%s.forwarding=1\"",
+		    device);
 	/* The larger of the two counts; 1 is strict, 2 is loose. */
 	all = read_setting(IPV4_CONF "/all/rp_filter%.0s", device, 0);
 	own = read_setting(IPV4_CONF "/%s/rp_filter", device, 0);
 	if ((all > own ? all : own) == 1)
 		log_warnx("strict reverse path filter drops packets of the device "
-		    "remedy=\"sysctl -w net.ipv4.conf.%s.rp_filter=2\"", device);
+			  "remedy=\"sysctl -w net.ipv4.conf.%s.rp_filter=2\"",
+		    device);
 }
 
 static void
@@ -80,10 +82,11 @@ warn_v6(const char *device)
 {
 	if (read_setting("/proc/sys/net/ipv6/conf/%s/disable_ipv6", device, 0) != 0)
 		log_warnx("IPv6 is disabled on the device "
-		    "remedy=\"sysctl -w net.ipv6.conf.%s.disable_ipv6=0\"", device);
+			  "remedy=\"sysctl -w net.ipv6.conf.%s.disable_ipv6=0\"",
+		    device);
 	if (read_setting("/proc/sys/net/ipv6/conf/all/forwarding%.0s", device, 1) == 0)
 		log_warnx("IPv6 packets are not forwarded "
-		    "remedy=\"sysctl -w net.ipv6.conf.all.forwarding=1\"");
+			  "remedy=\"sysctl -w net.ipv6.conf.all.forwarding=1\"");
 }
 
 /*
@@ -97,11 +100,12 @@ warn_tracking(const char *device)
 	if (read_setting("/proc/sys/net/netfilter/nf_conntrack_count%.0s", device, 0) == 0)
 		return;
 	log_info("connections are tracked, a rule that drops invalid packets drops transferred "
-	    "connections remedy=\"nft 'table inet wlad { "
-	    "chain in { type filter hook prerouting priority raw; "
-	    "iifname %s notrack; fib daddr oifname %s notrack; }; "
-	    "chain out { type filter hook output priority raw; "
-	    "fib saddr type != local notrack; }; }'\"", device, device);
+		 "connections remedy=\"nft 'table inet wlad { "
+		 "chain in { type filter hook prerouting priority raw; "
+		 "iifname %s notrack; fib daddr oifname %s notrack; }; "
+		 "chain out { type filter hook output priority raw; "
+		 "fib saddr type != local notrack; }; }'\"",
+	    device, device);
 }
 
 void
@@ -111,7 +115,7 @@ routes_warn(const char *device, const struct routes_use *use)
 
 	if (!forwards)
 		log_warnx("IPv4 packets are not forwarded "
-		    "remedy=\"sysctl -w net.ipv4.ip_forward=1\"");
+			  "remedy=\"sysctl -w net.ipv4.ip_forward=1\"");
 	if (use->v4 && !use->raw)
 		warn_device_v4(device, forwards);
 	if (use->v6)

@@ -3,8 +3,8 @@
 #include "packet/convert.h"
 
 void
-relay_to_server(struct packet *p, const struct connection_table *table,
-    const struct connection *c)
+relay_to_server(
+    struct packet *p, const struct connection_table *table, const struct connection *c)
 {
 	struct addr self = connection_self(table, c);
 	struct addr server = connection_server(table, c);

@@ -14,8 +14,8 @@
 #include "packet/packet.h"
 
 /* A client packet on its way to the server: C > L becomes A > S. */
-void relay_to_server(struct packet *p, const struct connection_table *table,
-    const struct connection *c);
+void relay_to_server(
+    struct packet *p, const struct connection_table *table, const struct connection *c);
 
 /*
  * A server packet on its way to the client: S > A becomes L > C, where L is the transferor's

@@ -18,8 +18,7 @@ context_new(const uint8_t key[KEY_LEN], enum cipher_use use)
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 
 	if (algorithm == NULL || ctx == NULL ||
-	    EVP_CipherInit_ex(
-		ctx, algorithm, NULL, key, NULL, use == CIPHER_SEAL) != 1) {
+	    EVP_CipherInit_ex(ctx, algorithm, NULL, key, NULL, use == CIPHER_SEAL) != 1) {
 		EVP_CIPHER_CTX_free(ctx);
 		ctx = NULL;
 	}
@@ -55,8 +54,7 @@ cipher_fini(struct cipher *c)
 
 /* Readies the cipher for one packet: nonce and authenticated header. */
 static bool
-start(struct cipher *c, const struct transfer_header *header,
-    const uint8_t *encoded)
+start(struct cipher *c, const struct transfer_header *header, const uint8_t *encoded)
 {
 	uint8_t nonce[KEYS_IV_LEN];
 	int n;
@@ -96,9 +94,8 @@ gather(uint8_t *out, size_t limit, const uint8_t **part, size_t *len)
  * and only the rest is read where it lies.
  */
 static bool
-encrypt_parts(struct cipher *c, const struct transfer_info *info,
-    const uint8_t *head, size_t head_len, const uint8_t *body, size_t body_len,
-    uint8_t *out)
+encrypt_parts(struct cipher *c, const struct transfer_info *info, const uint8_t *head,
+    size_t head_len, const uint8_t *body, size_t body_len, uint8_t *out)
 {
 	size_t n = TRANSFER_INFO_LEN;
 
@@ -111,8 +108,8 @@ encrypt_parts(struct cipher *c, const struct transfer_info *info,
 
 bool
 cipher_seal(struct cipher *c, const struct transfer_header *header,
-    const struct transfer_info *info, const uint8_t *head, size_t head_len,
-    const uint8_t *body, size_t body_len, uint8_t *out)
+    const struct transfer_info *info, const uint8_t *head, size_t head_len, const uint8_t *body,
+    size_t body_len, uint8_t *out)
 {
 	uint8_t *text = out + TRANSFER_HEADER_LEN;
 	uint8_t *tag = text + TRANSFER_INFO_LEN + head_len + body_len;
@@ -121,26 +118,22 @@ cipher_seal(struct cipher *c, const struct transfer_header *header,
 	if (start(c, header, out) &&
 	    encrypt_parts(c, info, head, head_len, body, body_len, text) &&
 	    EVP_CipherFinal_ex(c->ctx, tag, &n) == 1 &&
-	    EVP_CIPHER_CTX_ctrl(
-		c->ctx, EVP_CTRL_AEAD_GET_TAG, TRANSFER_TAG_LEN, tag) == 1)
+	    EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_GET_TAG, TRANSFER_TAG_LEN, tag) == 1)
 		return true;
 	ERR_clear_error();
 	return false;
 }
 
 bool
-cipher_open(struct cipher *c, const struct transfer_header *header,
-    uint8_t *datagram, size_t len)
+cipher_open(struct cipher *c, const struct transfer_header *header, uint8_t *datagram, size_t len)
 {
 	uint8_t *text = datagram + TRANSFER_HEADER_LEN;
 	uint8_t *tag = datagram + len - TRANSFER_TAG_LEN;
 	uint8_t none[TRANSFER_TAG_LEN];
 	int n;
 
-	if (start(c, header, datagram) &&
-	    update(c, text, text, (size_t)(tag - text)) &&
-	    EVP_CIPHER_CTX_ctrl(
-		c->ctx, EVP_CTRL_AEAD_SET_TAG, TRANSFER_TAG_LEN, tag) == 1 &&
+	if (start(c, header, datagram) && update(c, text, text, (size_t)(tag - text)) &&
+	    EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_SET_TAG, TRANSFER_TAG_LEN, tag) == 1 &&
 	    EVP_CipherFinal_ex(c->ctx, none, &n) == 1)
 		return true;
 	ERR_clear_error();

@@ -26,8 +26,7 @@ enum cipher_use { CIPHER_OPEN, CIPHER_SEAL };
  * next epoch's: who reads this memory later cannot go back.  Returns 0, or -1 with the
  * secret unchanged.
  */
-int cipher_init(
-    struct cipher *c, uint8_t secret[KEYS_SECRET_LEN], enum cipher_use use);
+int cipher_init(struct cipher *c, uint8_t secret[KEYS_SECRET_LEN], enum cipher_use use);
 
 /* Wipes it.  A cipher that is all zero is fine. */
 void cipher_fini(struct cipher *c);
@@ -38,14 +37,14 @@ void cipher_fini(struct cipher *c);
  * octets, at most 65535.
  */
 bool cipher_seal(struct cipher *c, const struct transfer_header *header,
-    const struct transfer_info *info, const uint8_t *head, size_t head_len,
-    const uint8_t *body, size_t body_len, uint8_t *out);
+    const struct transfer_info *info, const uint8_t *head, size_t head_len, const uint8_t *body,
+    size_t body_len, uint8_t *out);
 
 /*
  * Opens a datagram of TRANSFER_OVERHEAD to 65535 octets in place; true if its tag is
  * good.
  */
-bool cipher_open(struct cipher *c, const struct transfer_header *header,
-    uint8_t *datagram, size_t len);
+bool cipher_open(
+    struct cipher *c, const struct transfer_header *header, uint8_t *datagram, size_t len);
 
 #endif

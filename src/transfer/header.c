@@ -25,8 +25,7 @@ get_be(const uint8_t *data, size_t octets)
 }
 
 void
-transfer_header_encode(
-    const struct transfer_header *h, uint8_t out[TRANSFER_HEADER_LEN])
+transfer_header_encode(const struct transfer_header *h, uint8_t out[TRANSFER_HEADER_LEN])
 {
 	out[0] = TRANSFER_VERSION << 4 | (h->type & 0x0f);
 	out[1] = 0;
@@ -61,8 +60,7 @@ transfer_header_decode(const uint8_t *data, size_t len, struct transfer_header *
 }
 
 void
-transfer_info_encode(
-    const struct transfer_info *info, uint8_t out[TRANSFER_INFO_LEN])
+transfer_info_encode(const struct transfer_info *info, uint8_t out[TRANSFER_INFO_LEN])
 {
 	put_be(out, info->service, 2);
 	put_be(out + 2, info->relay_port, 2);

@@ -38,8 +38,7 @@
 #define TRANSFER_HEADER_LEN 16
 #define TRANSFER_INFO_LEN   8
 #define TRANSFER_TAG_LEN    16
-#define TRANSFER_OVERHEAD \
-	(TRANSFER_HEADER_LEN + TRANSFER_INFO_LEN + TRANSFER_TAG_LEN)
+#define TRANSFER_OVERHEAD   (TRANSFER_HEADER_LEN + TRANSFER_INFO_LEN + TRANSFER_TAG_LEN)
 
 /*
  * Octets that a transfer packet adds to a client packet, outer IP and UDP headers
@@ -60,8 +59,8 @@ enum transfer_type {
 #define TRANSFER_FLAG_FRAGMENT 0x04 /* the client packet is a fragment */
 #define TRANSFER_FLAG_ICMP     0x08 /* an ICMP error about a reply */
 #define TRANSFER_FLAGS_KNOWN \
-	(TRANSFER_FLAG_DEMAND | TRANSFER_FLAG_PARTIAL | \
-	    TRANSFER_FLAG_FRAGMENT | TRANSFER_FLAG_ICMP)
+	(TRANSFER_FLAG_DEMAND | TRANSFER_FLAG_PARTIAL | TRANSFER_FLAG_FRAGMENT | \
+	    TRANSFER_FLAG_ICMP)
 
 struct transfer_header {
 	uint8_t type;
@@ -77,24 +76,20 @@ struct transfer_info {
 	uint8_t hops; /* 0 to 15 */
 };
 
-void transfer_header_encode(
-    const struct transfer_header *h, uint8_t out[TRANSFER_HEADER_LEN]);
+void transfer_header_encode(const struct transfer_header *h, uint8_t out[TRANSFER_HEADER_LEN]);
 
 /*
  * DROP_none, DROP_transfer_short (not even room for an empty packet's tag), or
  * DROP_transfer_version (also: unknown type, flags or reserved not 0).
  */
-enum drop transfer_header_decode(
-    const uint8_t *data, size_t len, struct transfer_header *h);
+enum drop transfer_header_decode(const uint8_t *data, size_t len, struct transfer_header *h);
 
-void transfer_info_encode(
-    const struct transfer_info *info, uint8_t out[TRANSFER_INFO_LEN]);
+void transfer_info_encode(const struct transfer_info *info, uint8_t out[TRANSFER_INFO_LEN]);
 
 /*
  * DROP_none, DROP_transfer_short, or DROP_transfer_inner for an unknown flag.  Reserved
  * bits are ignored.
  */
-enum drop transfer_info_decode(
-    const uint8_t *data, size_t len, struct transfer_info *info);
+enum drop transfer_info_decode(const uint8_t *data, size_t len, struct transfer_info *info);
 
 #endif

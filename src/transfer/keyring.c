@@ -55,8 +55,7 @@ slot_find(struct keyring *ring, uint32_t index)
 static uint32_t
 random_high(struct random *random)
 {
-	return (1 + random_below(random, UINT32_MAX / KEYRING_SLOTS)) *
-	    KEYRING_SLOTS;
+	return (1 + random_below(random, UINT32_MAX / KEYRING_SLOTS)) * KEYRING_SLOTS;
 }
 
 uint32_t
@@ -77,8 +76,8 @@ keyring_reserve(struct keyring *ring)
 }
 
 int
-keyring_enter(struct keyring *ring, uint32_t index, struct transfer_rx *rx,
-    uint16_t site, const struct addr *from)
+keyring_enter(struct keyring *ring, uint32_t index, struct transfer_rx *rx, uint16_t site,
+    const struct addr *from)
 {
 	struct slot *slot = slot_find(ring, index);
 
@@ -104,8 +103,7 @@ keyring_remove(struct keyring *ring, uint32_t index)
 }
 
 struct transfer_rx *
-keyring_find(
-    struct keyring *ring, uint32_t index, uint16_t *site, struct addr *from)
+keyring_find(struct keyring *ring, uint32_t index, uint16_t *site, struct addr *from)
 {
 	struct slot *slot = slot_find(ring, index);
 
@@ -149,17 +147,22 @@ keyring_tx(struct keyring *ring, uint16_t site)
 static void
 describe_rx(const struct slot *slot, struct keyring_entry *entry)
 {
-	*entry = (struct keyring_entry){.site = slot->site, .index = slot->index,
-	    .epoch = transfer_rx_epoch(slot->rx), .packets = transfer_rx_opened(slot->rx),
+	*entry = (struct keyring_entry){.site = slot->site,
+	    .index = slot->index,
+	    .epoch = transfer_rx_epoch(slot->rx),
+	    .packets = transfer_rx_opened(slot->rx),
 	    .usable = true};
 }
 
 static void
 describe_tx(const struct transfer_tx *tx, uint16_t site, struct keyring_entry *entry)
 {
-	*entry = (struct keyring_entry){.site = site, .transmit = true,
-	    .index = transfer_tx_index(tx), .epoch = transfer_tx_epoch(tx),
-	    .packets = transfer_tx_sealed(tx), .usable = transfer_tx_usable(tx)};
+	*entry = (struct keyring_entry){.site = site,
+	    .transmit = true,
+	    .index = transfer_tx_index(tx),
+	    .epoch = transfer_tx_epoch(tx),
+	    .packets = transfer_tx_sealed(tx),
+	    .usable = transfer_tx_usable(tx)};
 }
 
 bool

@@ -37,8 +37,8 @@ uint32_t keyring_reserve(struct keyring *ring);
  * is freed then).  Returns 0, or -1 if the index is not reserved, has its key already,
  * or rx is NULL.
  */
-int keyring_enter(struct keyring *ring, uint32_t index, struct transfer_rx *rx,
-    uint16_t site, const struct addr *from);
+int keyring_enter(struct keyring *ring, uint32_t index, struct transfer_rx *rx, uint16_t site,
+    const struct addr *from);
 
 /* Gives an index back, reserved or entered; the key is wiped. */
 void keyring_remove(struct keyring *ring, uint32_t index);
@@ -60,8 +60,8 @@ struct transfer_tx *keyring_tx(struct keyring *ring, uint16_t site);
 /* What may be said of a key: nothing that is secret. */
 struct keyring_entry {
 	uint16_t site;
-	bool transmit;   /* else for receiving */
-	uint32_t index;  /* the receiver's */
+	bool transmit;  /* else for receiving */
+	uint32_t index; /* the receiver's */
 	uint16_t epoch;
 	uint64_t packets; /* sealed or opened with it, in all its epochs */
 	bool usable;      /* false: its last epoch is used up */

@@ -22,8 +22,7 @@ put(uint8_t *out, size_t at, const void *data, size_t len)
 }
 
 size_t
-keys_context_encode(
-    const struct keys_context *context, uint8_t out[KEYS_CONTEXT_MAX])
+keys_context_encode(const struct keys_context *context, uint8_t out[KEYS_CONTEXT_MAX])
 {
 	size_t at = 0;
 
@@ -64,8 +63,8 @@ encode_label(const char *label, size_t len, uint8_t out[2 + 1 + LABEL_MAX + 1])
 }
 
 static int
-hkdf_expand(const uint8_t secret[KEYS_SECRET_LEN], uint8_t *info,
-    size_t info_len, uint8_t *out, size_t len)
+hkdf_expand(const uint8_t secret[KEYS_SECRET_LEN], uint8_t *info, size_t info_len, uint8_t *out,
+    size_t len)
 {
 	int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
 	char digest[] = "SHA256";
@@ -73,8 +72,7 @@ hkdf_expand(const uint8_t secret[KEYS_SECRET_LEN], uint8_t *info,
 	OSSL_PARAM params[] = {
 	    OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
 	    OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-	    OSSL_PARAM_construct_octet_string(
-		OSSL_KDF_PARAM_KEY, (void *)secret, KEYS_SECRET_LEN),
+	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)secret, KEYS_SECRET_LEN),
 	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, info_len),
 	    OSSL_PARAM_construct_end(),
 	};
@@ -90,8 +88,8 @@ hkdf_expand(const uint8_t secret[KEYS_SECRET_LEN], uint8_t *info,
 }
 
 int
-keys_expand_label(const uint8_t secret[KEYS_SECRET_LEN], const char *label,
-    uint8_t *out, size_t len)
+keys_expand_label(
+    const uint8_t secret[KEYS_SECRET_LEN], const char *label, uint8_t *out, size_t len)
 {
 	uint8_t info[2 + 1 + LABEL_MAX + 1];
 	size_t info_len = encode_label(label, len, info);
@@ -106,8 +104,8 @@ keys_expand_label(const uint8_t secret[KEYS_SECRET_LEN], const char *label,
 }
 
 void
-keys_nonce(const uint8_t iv[KEYS_IV_LEN], uint16_t epoch, uint64_t counter,
-    uint8_t nonce[KEYS_IV_LEN])
+keys_nonce(
+    const uint8_t iv[KEYS_IV_LEN], uint16_t epoch, uint64_t counter, uint8_t nonce[KEYS_IV_LEN])
 {
 	memcpy(nonce, iv, KEYS_IV_LEN);
 	nonce[4] ^= (uint8_t)(epoch >> 8);

@@ -43,16 +43,15 @@ struct keys_context {
  * listener each: length of name (1), name, certificate (32), random (16).  Returns its
  * length; 0 if a name is empty or longer than 63 octets.
  */
-size_t keys_context_encode(
-    const struct keys_context *context, uint8_t out[KEYS_CONTEXT_MAX]);
+size_t keys_context_encode(const struct keys_context *context, uint8_t out[KEYS_CONTEXT_MAX]);
 
 /*
  * RFC 8446 HKDF-Expand-Label with our prefix, empty context.  The label has 1 to 249
  * octets, len is 1 to 8160.  Returns 0, or -1 for others or if OpenSSL failed (its error
  * queue says why); out is wiped then.
  */
-int keys_expand_label(const uint8_t secret[KEYS_SECRET_LEN], const char *label,
-    uint8_t *out, size_t len);
+int keys_expand_label(
+    const uint8_t secret[KEYS_SECRET_LEN], const char *label, uint8_t *out, size_t len);
 
 /* The nonce of one packet. */
 void keys_nonce(const uint8_t iv[KEYS_IV_LEN], uint16_t epoch, uint64_t counter,

@@ -33,8 +33,7 @@ replay_acceptable(const struct replay *r, uint64_t counter)
 		return true;
 	if (r->newest - 1 - counter > REPLAY_WINDOW)
 		return false;
-	return (r->bitmap[counter / WORD_BITS % REPLAY_WORDS] &
-		   bit_of(counter)) == 0;
+	return (r->bitmap[counter / WORD_BITS % REPLAY_WORDS] & bit_of(counter)) == 0;
 }
 
 /* Empties the words between the newest counter's and this one's, this one's included. */

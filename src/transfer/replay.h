@@ -10,9 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define REPLAY_WINDOW \
-	32768 /* packets behind the newest that are still told apart */
-#define REPLAY_WORDS (REPLAY_WINDOW / 64 + 1)
+#define REPLAY_WINDOW 32768 /* packets behind the newest that are still told apart */
+#define REPLAY_WORDS  (REPLAY_WINDOW / 64 + 1)
 
 struct replay {
 	uint64_t newest; /* largest counter marked + 1; 0: none yet */

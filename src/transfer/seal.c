@@ -35,18 +35,16 @@ struct transfer_rx {
 	struct rx_epoch *previous;          /* or NULL */
 	uint16_t previous_epoch;
 	uint64_t previous_until;
-	uint64_t opened; /* packets */
+	uint64_t opened;               /* packets */
 	uint8_t next[KEYS_SECRET_LEN]; /* the secret of epoch + held_count */
 };
 
 struct transfer_tx *
-transfer_tx_new(enum keys_cipher cipher,
-    const uint8_t direction[KEYS_SECRET_LEN], uint32_t index)
+transfer_tx_new(enum keys_cipher cipher, const uint8_t direction[KEYS_SECRET_LEN], uint32_t index)
 {
 	struct transfer_tx *tx;
 
-	if (cipher != KEYS_AES_128_GCM ||
-	    (tx = OPENSSL_zalloc(sizeof(*tx))) == NULL)
+	if (cipher != KEYS_AES_128_GCM || (tx = OPENSSL_zalloc(sizeof(*tx))) == NULL)
 		return NULL;
 	tx->index = index;
 	tx->limit = TRANSFER_EPOCH_PACKETS;
@@ -115,8 +113,7 @@ transfer_tx_epoch(const struct transfer_tx *tx)
 bool
 transfer_tx_usable(const struct transfer_tx *tx)
 {
-	return !tx->spent &&
-	    (tx->epoch < TRANSFER_EPOCH_LAST || tx->counter < tx->limit);
+	return !tx->spent && (tx->epoch < TRANSFER_EPOCH_LAST || tx->counter < tx->limit);
 }
 
 uint64_t
@@ -134,8 +131,8 @@ transfer_tx_index(const struct transfer_tx *tx)
 static bool
 sealable(enum transfer_type type, const struct transfer_info *info)
 {
-	return type >= TRANSFER_DATA && type <= TRANSFER_CLOSED &&
-	    info->hops <= 15 && (info->flags & ~TRANSFER_FLAGS_KNOWN) == 0;
+	return type >= TRANSFER_DATA && type <= TRANSFER_CLOSED && info->hops <= 15 &&
+	    (info->flags & ~TRANSFER_FLAGS_KNOWN) == 0;
 }
 
 /* Octets that head and body become, or 0 if they do not fit into size and a datagram. */
@@ -151,12 +148,11 @@ sealed_len(size_t head_len, size_t body_len, size_t size)
 }
 
 size_t
-transfer_seal(struct transfer_tx *tx, enum transfer_type type,
-    const struct transfer_info *info, const uint8_t *head, size_t head_len,
-    const uint8_t *body, size_t body_len, uint8_t *out, size_t size)
+transfer_seal(struct transfer_tx *tx, enum transfer_type type, const struct transfer_info *info,
+    const uint8_t *head, size_t head_len, const uint8_t *body, size_t body_len, uint8_t *out,
+    size_t size)
 {
-	struct transfer_header header = {
-	    .type = (uint8_t)type, .key_index = tx->index};
+	struct transfer_header header = {.type = (uint8_t)type, .key_index = tx->index};
 	size_t len = sealed_len(head_len, body_len, size);
 
 	if (len == 0 || !sealable(type, info))
@@ -171,8 +167,7 @@ transfer_seal(struct transfer_tx *tx, enum transfer_type type,
 	header.counter = tx->counter++;
 	transfer_header_encode(&header, out);
 
-	if (!cipher_seal(&tx->cipher, &header, info, head, head_len, body,
-		body_len, out))
+	if (!cipher_seal(&tx->cipher, &header, info, head, head_len, body, body_len, out))
 		return 0;
 	return len;
 }
@@ -194,12 +189,10 @@ rx_epoch_free(struct rx_epoch *epoch)
 static int
 rx_fill(struct transfer_rx *rx)
 {
-	while (rx->held_count < EPOCHS_HELD &&
-	    rx->epoch + rx->held_count <= TRANSFER_EPOCH_LAST) {
+	while (rx->held_count < EPOCHS_HELD && rx->epoch + rx->held_count <= TRANSFER_EPOCH_LAST) {
 		struct rx_epoch *epoch = OPENSSL_zalloc(sizeof(*epoch));
 
-		if (epoch == NULL ||
-		    cipher_init(&epoch->cipher, rx->next, CIPHER_OPEN) == -1) {
+		if (epoch == NULL || cipher_init(&epoch->cipher, rx->next, CIPHER_OPEN) == -1) {
 			rx_epoch_free(epoch);
 			return -1;
 		}
@@ -214,8 +207,7 @@ transfer_rx_new(enum keys_cipher cipher, const uint8_t direction[KEYS_SECRET_LEN
 {
 	struct transfer_rx *rx;
 
-	if (cipher != KEYS_AES_128_GCM ||
-	    (rx = OPENSSL_zalloc(sizeof(*rx))) == NULL)
+	if (cipher != KEYS_AES_128_GCM || (rx = OPENSSL_zalloc(sizeof(*rx))) == NULL)
 		return NULL;
 	memcpy(rx->next, direction, sizeof(rx->next));
 	if (rx_fill(rx) == -1) {
@@ -286,8 +278,8 @@ rx_advance(struct transfer_rx *rx, uint16_t epoch, uint64_t now)
 }
 
 enum drop
-transfer_open(struct transfer_rx *rx, const struct transfer_header *header,
-    uint8_t *datagram, size_t len, uint64_t now, struct transfer_opened *out)
+transfer_open(struct transfer_rx *rx, const struct transfer_header *header, uint8_t *datagram,
+    size_t len, uint64_t now, struct transfer_opened *out)
 {
 	struct rx_epoch *epoch;
 
@@ -298,8 +290,7 @@ transfer_open(struct transfer_rx *rx, const struct transfer_header *header,
 		return DROP_transfer_epoch;
 	if (!replay_acceptable(&epoch->replay, header->counter))
 		return DROP_transfer_replay;
-	if (len > DATAGRAM_MAX ||
-	    !cipher_open(&epoch->cipher, header, datagram, len))
+	if (len > DATAGRAM_MAX || !cipher_open(&epoch->cipher, header, datagram, len))
 		return DROP_transfer_tag;
 
 	replay_mark(&epoch->replay, header->counter);
@@ -307,8 +298,7 @@ transfer_open(struct transfer_rx *rx, const struct transfer_header *header,
 	if (header->epoch > rx->epoch)
 		rx_advance(rx, header->epoch, now);
 	if (rx_fill(rx) == -1)
-		log_errorx("cannot derive the keys of coming epochs, epoch=%u",
-		    rx->epoch);
+		log_errorx("cannot derive the keys of coming epochs, epoch=%u", rx->epoch);
 
 	out->type = header->type;
 	out->inner = datagram + TRANSFER_HEADER_LEN + TRANSFER_INFO_LEN;

@@ -34,8 +34,8 @@ struct transfer_rx;
  * direction: the secret of the sending side (see keys.h); index: the receiver's key
  * index.  NULL on error.
  */
-struct transfer_tx *transfer_tx_new(enum keys_cipher cipher,
-    const uint8_t direction[KEYS_SECRET_LEN], uint32_t index);
+struct transfer_tx *transfer_tx_new(
+    enum keys_cipher cipher, const uint8_t direction[KEYS_SECRET_LEN], uint32_t index);
 void transfer_tx_free(struct transfer_tx *tx);
 
 /*
@@ -47,8 +47,8 @@ void transfer_tx_free(struct transfer_tx *tx);
  * nothing may be sent.
  */
 size_t transfer_seal(struct transfer_tx *tx, enum transfer_type type,
-    const struct transfer_info *info, const uint8_t *head, size_t head_len,
-    const uint8_t *body, size_t body_len, uint8_t *out, size_t size);
+    const struct transfer_info *info, const uint8_t *head, size_t head_len, const uint8_t *body,
+    size_t body_len, uint8_t *out, size_t size);
 
 /*
  * Ends the epoch: the next packet is sealed under new keys, the old ones are wiped.  An
@@ -89,9 +89,8 @@ struct transfer_opened {
  * datagram's content is undefined and must not be used.  DROP_none, DROP_transfer_short,
  * _epoch, _replay, _tag, _inner.
  */
-enum drop transfer_open(struct transfer_rx *rx,
-    const struct transfer_header *header, uint8_t *datagram, size_t len,
-    uint64_t now, struct transfer_opened *out);
+enum drop transfer_open(struct transfer_rx *rx, const struct transfer_header *header,
+    uint8_t *datagram, size_t len, uint64_t now, struct transfer_opened *out);
 
 /*
  * Wipes the previous epoch's keys once their time is over.  transfer_open() does it as

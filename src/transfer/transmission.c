@@ -1,8 +1,8 @@
 #include "transfer/transmission.h"
 
 void
-transmission_start(struct transmission *t, const struct packet *p,
-    const struct transfer_info *info)
+transmission_start(
+    struct transmission *t, const struct packet *p, const struct transfer_info *info)
 {
 	segment_start(&t->segments, p);
 	t->fragments.packet = NULL;
@@ -36,8 +36,8 @@ next(struct transmission *t, struct segment *s)
 }
 
 long
-transmission_next(struct transmission *t, struct transfer_tx *tx, uint8_t *out, size_t size,
-    size_t *segment)
+transmission_next(
+    struct transmission *t, struct transfer_tx *tx, uint8_t *out, size_t size, size_t *segment)
 {
 	size_t most = t->most + TRANSFER_OVERHEAD;
 	size_t used = 0;
@@ -45,8 +45,8 @@ transmission_next(struct transmission *t, struct transfer_tx *tx, uint8_t *out, 
 
 	*segment = most;
 	while (size - used >= most && next(t, &s)) {
-		size_t len = transfer_seal(tx, TRANSFER_DATA, &t->info, s.header,
-		    s.header_len, s.payload, s.payload_len, out + used, size - used);
+		size_t len = transfer_seal(tx, TRANSFER_DATA, &t->info, s.header, s.header_len,
+		    s.payload, s.payload_len, out + used, size - used);
 
 		if (len == 0)
 			return -1;

@@ -25,8 +25,8 @@ struct transmission {
 
 /* Begins with a parsed packet, borrowed until the end.  The flags partial and
  * fragment are set as the packet demands. */
-void transmission_start(struct transmission *t, const struct packet *p,
-    const struct transfer_info *info);
+void transmission_start(
+    struct transmission *t, const struct packet *p, const struct transfer_info *info);
 
 /* The same with a packet that is cut into fragments of at most mtu octets (split_possible());
  * the flag demand is that of the first alone. */
@@ -38,7 +38,7 @@ void transmission_start_split(struct transmission *t, const struct packet *p, ui
  * the last, which may be shorter.  Returns octets written; 0 when there are no more, or -1
  * if sealing failed (nothing of this call may be sent).
  */
-long transmission_next(struct transmission *t, struct transfer_tx *tx, uint8_t *out,
-    size_t size, size_t *segment);
+long transmission_next(
+    struct transmission *t, struct transfer_tx *tx, uint8_t *out, size_t size, size_t *segment);
 
 #endif

@@ -23,9 +23,10 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
-#define DAY        86400L
-#define SLACK      3600 /* a certificate is valid this many seconds before it was made: clocks differ */
-#define SERIAL_LEN 20   /* RFC 5280, 4.1.2.2: at most 20 octets, positive */
+#define DAY 86400L
+#define SLACK \
+	3600 /* a certificate is valid this many seconds before it was made: clocks differ */
+#define SERIAL_LEN 20 /* RFC 5280, 4.1.2.2: at most 20 octets, positive */
 
 struct files {
 	char key[PATH_MAX], certificate[PATH_MAX];
@@ -73,15 +74,17 @@ name_files(struct files *f, const char *dir, const char *stem, const struct erro
 
 	if (snprintf(f->key, sizeof(f->key), "%s/%s.key", dir, stem) >= (int)sizeof(f->key) ||
 	    snprintf(f->certificate, sizeof(f->certificate), "%s/%s.crt", dir, stem) >=
-	    (int)sizeof(f->certificate))
+		(int)sizeof(f->certificate))
 		return fail(e, "%s: directory name too long", dir);
 	if (access(f->key, F_OK) == 0)
 		there = f->key;
 	else if (access(f->certificate, F_OK) == 0)
 		there = f->certificate;
 	if (there != NULL)
-		return fail(e, "%s: exists already and is not overwritten; "
-		    "move it away to make a new one", there);
+		return fail(e,
+		    "%s: exists already and is not overwritten; "
+		    "move it away to make a new one",
+		    there);
 	return 0;
 }
 
@@ -160,7 +163,8 @@ read_ca(const char *dir, X509 **cert, EVP_PKEY **key, const struct error *e)
 	if (X509_check_ca(*cert) != 1)
 		return fail(e, "%s: not the certificate of an authority", path);
 	if (X509_cmp_current_time(X509_get0_notAfter(*cert)) < 0)
-		return fail(e, "%s: has expired; make a new authority in another directory", path);
+		return fail(
+		    e, "%s: has expired; make a new authority in another directory", path);
 
 	snprintf(path, sizeof(path), "%s/ca.key", dir);
 	if ((file = open_read(path, hint, e)) == NULL)
@@ -202,11 +206,11 @@ set_dates(X509 *cert, long valid, X509 *issuer)
 	if (RAND_bytes((uint8_t *)&more, sizeof(more)) != 1 ||
 	    X509_time_adj_ex(X509_getm_notBefore(cert), 0, -SLACK - more % SLACK, &now) == NULL ||
 	    X509_time_adj_ex(X509_getm_notAfter(cert), (int)(valid / DAY), valid % DAY, &now) ==
-	    NULL)
+		NULL)
 		return false;
 	/* it cannot outlive the authority */
-	if (issuer != NULL && ASN1_TIME_compare(X509_get0_notAfter(cert),
-	    X509_get0_notAfter(issuer)) > 0)
+	if (issuer != NULL &&
+	    ASN1_TIME_compare(X509_get0_notAfter(cert), X509_get0_notAfter(issuer)) > 0)
 		return X509_set1_notAfter(cert, X509_get0_notAfter(issuer)) == 1;
 	return true;
 }
@@ -243,9 +247,9 @@ issue(const struct cert_order *order, EVP_PKEY *key, X509 *issuer, EVP_PKEY *iss
 	if (X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) &&
 	    set_dates(cert, order->valid, issuer) &&
 	    X509_NAME_add_entry_by_NID(subject, NID_commonName, MBSTRING_UTF8,
-	    (const uint8_t *)order->name, -1, -1, 0) == 1 &&
-	    X509_set_issuer_name(cert, issuer == NULL ? subject :
-	    X509_get_subject_name(issuer)) == 1 &&
+		(const uint8_t *)order->name, -1, -1, 0) == 1 &&
+	    X509_set_issuer_name(
+		cert, issuer == NULL ? subject : X509_get_subject_name(issuer)) == 1 &&
 	    X509_set_pubkey(cert, key) == 1 &&
 	    set_extensions(cert, issuer == NULL ? cert : issuer, list, count) &&
 	    X509_sign(cert, issuer == NULL ? key : issuer_key, EVP_sha256()) != 0)
@@ -261,16 +265,17 @@ name_valid(const char *name)
 	size_t len = strlen(name);
 
 	return len >= 1 && len <= CERT_NAME_MAX && name[0] != '.' && name[0] != '-' &&
-	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == len;
+	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") ==
+	    len;
 }
 
 int
 cert_make_ca(const struct cert_order *order, char *error, size_t error_size)
 {
 	static const struct extension extensions[] = {
-		{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"},
-		{NID_key_usage, "critical,keyCertSign,cRLSign"},
-		{NID_subject_key_identifier, "hash"},
+	    {NID_basic_constraints, "critical,CA:TRUE,pathlen:0"},
+	    {NID_key_usage, "critical,keyCertSign,cRLSign"},
+	    {NID_subject_key_identifier, "hash"},
 	};
 	struct error e = {error, error_size};
 	struct files f;
@@ -279,12 +284,13 @@ cert_make_ca(const struct cert_order *order, char *error, size_t error_size)
 	int ret = -1;
 
 	if (order->name[0] == '\0' || strlen(order->name) > CERT_NAME_MAX)
-		return fail(&e, "the authority's name must have 1 to %d characters", CERT_NAME_MAX);
+		return fail(
+		    &e, "the authority's name must have 1 to %d characters", CERT_NAME_MAX);
 	if (name_files(&f, order->dir, "ca", &e) != 0)
 		return -1;
 	if ((key = EVP_EC_gen("P-256")) == NULL ||
 	    (cert = issue(order, key, NULL, NULL, extensions,
-	    sizeof(extensions) / sizeof(extensions[0]))) == NULL)
+		 sizeof(extensions) / sizeof(extensions[0]))) == NULL)
 		fail_openssl(&e, "cannot make the authority");
 	else
 		ret = write_files(&f, key, cert, &e);
@@ -298,12 +304,12 @@ cert_make_site(const struct cert_order *order, char *error, size_t error_size)
 {
 	char dns[CERT_NAME_MAX + sizeof("DNS:")];
 	struct extension extensions[] = {
-		{NID_basic_constraints, "critical,CA:FALSE"},
-		{NID_key_usage, "critical,digitalSignature"},
-		{NID_ext_key_usage, "clientAuth,serverAuth"},
-		{NID_subject_key_identifier, "hash"},
-		{NID_authority_key_identifier, "keyid:always"},
-		{NID_subject_alt_name, dns},
+	    {NID_basic_constraints, "critical,CA:FALSE"},
+	    {NID_key_usage, "critical,digitalSignature"},
+	    {NID_ext_key_usage, "clientAuth,serverAuth"},
+	    {NID_subject_key_identifier, "hash"},
+	    {NID_authority_key_identifier, "keyid:always"},
+	    {NID_subject_alt_name, dns},
 	};
 	struct error e = {error, error_size};
 	struct files f;
@@ -312,16 +318,17 @@ cert_make_site(const struct cert_order *order, char *error, size_t error_size)
 	int ret = -1;
 
 	if (!name_valid(order->name) || strcmp(order->name, "ca") == 0)
-		return fail(&e, "\"%s\" cannot be a site's name here: 1 to %d letters, digits, '-', "
-		    "'.' and '_', not beginning with '-' or '.', and not \"ca\"", order->name,
-		    CERT_NAME_MAX);
+		return fail(&e,
+		    "\"%s\" cannot be a site's name here: 1 to %d letters, digits, '-', "
+		    "'.' and '_', not beginning with '-' or '.', and not \"ca\"",
+		    order->name, CERT_NAME_MAX);
 	snprintf(dns, sizeof(dns), "DNS:%s", order->name);
 	if (name_files(&f, order->dir, order->name, &e) != 0 ||
 	    read_ca(order->dir, &ca, &ca_key, &e) != 0)
 		goto done;
 	if ((key = EVP_EC_gen("P-256")) == NULL ||
 	    (cert = issue(order, key, ca, ca_key, extensions,
-	    sizeof(extensions) / sizeof(extensions[0]))) == NULL)
+		 sizeof(extensions) / sizeof(extensions[0]))) == NULL)
 		fail_openssl(&e, "cannot make the certificate");
 	else
 		ret = write_files(&f, key, cert, &e);
@@ -350,7 +357,8 @@ usage(void)
 	    "  -D DAYS  how long the certificate is valid (ca %d, site %d)\n"
 	    "\n"
 	    "No file is overwritten.  Keep ca.key off the gateways: each site needs only\n"
-	    "ca.crt, its own NAME.crt and its own NAME.key.\n", CERT_CA_DAYS, CERT_SITE_DAYS);
+	    "ca.crt, its own NAME.crt and its own NAME.key.\n",
+	    CERT_CA_DAYS, CERT_SITE_DAYS);
 	return 2;
 }
 

@@ -14,9 +14,9 @@
 #include "base/xalloc.h"
 
 #define NO_PROTOCOL "whoever answers there does not speak wlad's protocol"
-#define HEAD_MAX   1024 /* octets of the first line of an answer */
-#define FIRST_SIZE 4096
-#define STREAM     "ok stream\n"
+#define HEAD_MAX    1024 /* octets of the first line of an answer */
+#define FIRST_SIZE  4096
+#define STREAM      "ok stream\n"
 
 static void set_text(struct client_answer *answer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

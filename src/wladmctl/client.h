@@ -13,10 +13,10 @@
 #define CLIENT_TIMEOUT    30                  /* seconds without an octet */
 
 enum client_status {
-	CLIENT_OK,        /* text is the JSON */
-	CLIENT_REFUSED,   /* the daemon said err; text is what it said, with its code */
-	CLIENT_FAILED,    /* no answer, or none that is one; text says why */
-	CLIENT_NO_DAEMON  /* nobody answers at the socket, or it may not be opened; text says why */
+	CLIENT_OK,      /* text is the JSON */
+	CLIENT_REFUSED, /* the daemon said err; text is what it said, with its code */
+	CLIENT_FAILED,  /* no answer, or none that is one; text says why */
+	CLIENT_NO_DAEMON /* nobody answers at the socket, or it may not be opened; text says why */
 };
 
 struct client_answer {
@@ -25,8 +25,8 @@ struct client_answer {
 };
 
 /* Sends the line (without newline) and waits for the answer. */
-enum client_status client_request(const char *socket_path, const char *line,
-    struct client_answer *answer);
+enum client_status client_request(
+    const char *socket_path, const char *line, struct client_answer *answer);
 
 /* One line of a stream, terminated, without newline.  Returns 0 to go on, else to end it. */
 typedef int client_line(void *arg, const char *line, size_t len);
@@ -37,8 +37,8 @@ typedef int client_line(void *arg, const char *line, size_t len);
  * Sends the line, whose answer has no end, and hands over each line of it.  Returns CLIENT_OK if
  * the handler ended it, CLIENT_NO_DAEMON if the daemon did; the rest as above.
  */
-enum client_status client_stream(const char *socket_path, const char *line, client_line *handler,
-    void *arg, struct client_answer *answer);
+enum client_status client_stream(const char *socket_path, const char *line,
+    client_line *handler, void *arg, struct client_answer *answer);
 
 /*
  * What the octets received so far are: 1 if head_len octets of first line are followed by

@@ -58,10 +58,10 @@ static int
 parse_options(int argc, char **argv, struct options *options)
 {
 	static const struct option longs[] = {
-		{"watch", required_argument, NULL, 'w'},
-		{"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},
-		{NULL, 0, NULL, 0},
+	    {"watch", required_argument, NULL, 'w'},
+	    {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'V'},
+	    {NULL, 0, NULL, 0},
 	};
 	int c;
 
@@ -116,7 +116,8 @@ join_words(int count, char **words)
 static bool
 is_refusal(const json_t *answer)
 {
-	return strcmp(text_string(answer, "view"), "reload") == 0 && !text_true(answer, "reloaded");
+	return strcmp(text_string(answer, "view"), "reload") == 0 &&
+	    !text_true(answer, "reloaded");
 }
 
 static int

@@ -75,15 +75,14 @@ table_cell(struct table *table, enum table_colour colour, const char *format, ..
 }
 
 void
-table_text(FILE *out, const struct table_style *style, enum table_colour colour,
-    const char *text)
+table_text(FILE *out, const struct table_style *style, enum table_colour colour, const char *text)
 {
 	static const char *const codes[] = {
-		[TABLE_PLAIN] = "",
-		[TABLE_GOOD] = "\033[32m",
-		[TABLE_WARN] = "\033[33m",
-		[TABLE_BAD] = "\033[31m",
-		[TABLE_HEAD] = "\033[1m",
+	    [TABLE_PLAIN] = "",
+	    [TABLE_GOOD] = "\033[32m",
+	    [TABLE_WARN] = "\033[33m",
+	    [TABLE_BAD] = "\033[31m",
+	    [TABLE_HEAD] = "\033[1m",
 	};
 
 	if (style->colour && colour != TABLE_PLAIN)
@@ -188,8 +187,8 @@ print_text(struct line *line, enum table_colour colour, const char *text)
 
 /* A text that is wider than its column goes on below itself. */
 static void
-print_folded(struct line *line, const struct place *place, enum table_colour colour,
-    const char *text)
+print_folded(
+    struct line *line, const struct place *place, enum table_colour colour, const char *text)
 {
 	size_t start = line->at + line->blanks;
 

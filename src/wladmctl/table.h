@@ -41,7 +41,7 @@ void table_print(const struct table *table, FILE *out, const struct table_style 
 void table_harmless(char *text);
 
 /* Text in a colour, if the style has colours. */
-void table_text(FILE *out, const struct table_style *style, enum table_colour colour,
-    const char *text);
+void table_text(
+    FILE *out, const struct table_style *style, enum table_colour colour, const char *text);
 
 #endif

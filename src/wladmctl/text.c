@@ -28,7 +28,7 @@ summary_services(const json_t *answer, FILE *out, const struct table_style *styl
 	const json_t *o;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "services"), i, o) {
+	json_array_foreach (json_object_get(answer, "services"), i, o) {
 		text_cell_string(table, o, "service");
 		text_cell_up(table, o);
 		text_cell_percent(table, o, "load");
@@ -49,7 +49,7 @@ summary_sites(const json_t *answer, FILE *out, const struct table_style *style)
 	const json_t *o;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "sites"), i, o) {
+	json_array_foreach (json_object_get(answer, "sites"), i, o) {
 		text_cell_string(table, o, "site");
 		text_cell_state(table, o, "state");
 		text_cell_state(table, o, "session");
@@ -90,7 +90,7 @@ print_services(const json_t *answer, FILE *out, const struct table_style *style)
 	const json_t *o;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "services"), i, o) {
+	json_array_foreach (json_object_get(answer, "services"), i, o) {
 		text_cell_string(table, o, "service");
 		text_cell_string(table, o, "address");
 		text_cell_up(table, o);
@@ -144,7 +144,7 @@ print_servers(const json_t *answer, FILE *out, const struct table_style *style)
 	const json_t *o;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "servers"), i, o) {
+	json_array_foreach (json_object_get(answer, "servers"), i, o) {
 		text_cell_string(table, o, "service");
 		text_cell_string(table, o, "name");
 		text_cell_string(table, o, "address");
@@ -172,7 +172,7 @@ site_rows(const json_t *answer, FILE *out, const struct table_style *style)
 	char rtt[TEXT_SHORT];
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "sites"), i, o) {
+	json_array_foreach (json_object_get(answer, "sites"), i, o) {
 		text_cell_string(table, o, "site");
 		text_cell_state(table, o, "state");
 		text_cell_state(table, o, "session");
@@ -222,8 +222,8 @@ print_sites(const json_t *answer, FILE *out, const struct table_style *style)
 	if (json_array_size(json_object_get(answer, "sites")) == 0)
 		fputs("no other sites\n", out);
 	site_rows(answer, out, style);
-	json_array_foreach(json_object_get(answer, "sites"), i, site) {
-		json_array_foreach(json_object_get(site, "services"), k, o) {
+	json_array_foreach (json_object_get(answer, "sites"), i, site) {
+		json_array_foreach (json_object_get(site, "services"), k, o) {
 			site_service_row(table, site, o);
 			rows++;
 		}
@@ -259,7 +259,7 @@ print_connections(const json_t *answer, FILE *out, const struct table_style *sty
 	const json_t *o;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "connections"), i, o) {
+	json_array_foreach (json_object_get(answer, "connections"), i, o) {
 		text_cell_string(table, o, "protocol");
 		text_cell_string(table, o, "client");
 		text_cell_string(table, o, "service_address");
@@ -284,7 +284,7 @@ print_numbers(const json_t *object, FILE *out, bool all)
 	json_t *value;
 	bool some = false;
 
-	json_object_foreach((json_t *)object, key, value) {
+	json_object_foreach ((json_t *)object, key, value) {
 		if (!all && json_number_value(value) <= 0)
 			continue;
 		fprintf(out, "  %-24s %20.0f\n", key, json_number_value(value));
@@ -345,8 +345,9 @@ print_help(const json_t *answer, FILE *out, const struct table_style *style)
 	size_t i;
 
 	(void)style;
-	json_array_foreach(json_object_get(answer, "commands"), i, o)
-		fprintf(out, "%s\n        %s%s\n", text_string(o, "command"), text_string(o, "help"),
+	json_array_foreach (json_object_get(answer, "commands"), i, o)
+		fprintf(out, "%s\n        %s%s\n", text_string(o, "command"),
+		    text_string(o, "help"),
 		    strcmp(text_string(o, "right"), "change") == 0 ? " (*)" : "");
 	fputs("(*) root and the daemon's user only\n", out);
 }
@@ -355,21 +356,21 @@ static const struct {
 	const char *view;
 	void (*print)(const json_t *answer, FILE *out, const struct table_style *style);
 } views[] = {
-	{"summary", print_summary},
-	{"services", print_services},
-	{"servers", print_servers},
-	{"sites", print_sites},
-	{"connections", print_connections},
-	{"counters", print_counters},
-	{"keys", text_keys},
-	{"config", text_config},
-	{"errors", text_errors},
-	{"explain", text_explain},
-	{"server", print_server},
-	{"reload", text_reload},
-	{"log", print_log},
-	{"version", print_version},
-	{"help", print_help},
+    {"summary", print_summary},
+    {"services", print_services},
+    {"servers", print_servers},
+    {"sites", print_sites},
+    {"connections", print_connections},
+    {"counters", print_counters},
+    {"keys", text_keys},
+    {"config", text_config},
+    {"errors", text_errors},
+    {"explain", text_explain},
+    {"server", print_server},
+    {"reload", text_reload},
+    {"log", print_log},
+    {"version", print_version},
+    {"help", print_help},
 };
 
 void

@@ -28,7 +28,7 @@ void text_reload(const json_t *answer, FILE *out, const struct table_style *styl
 
 /* Numbers and times as short text.  Each returns buf. */
 #define TEXT_SHORT 32
-const char *text_count(double value, char buf[TEXT_SHORT]);   /* 950, 12.3k, 4.5M */
+const char *text_count(double value, char buf[TEXT_SHORT]); /* 950, 12.3k, 4.5M */
 const char *text_seconds(double value, char buf[TEXT_SHORT]); /* 0.25s, 12s, 3m05s, 2h10m, 4d02h */
 const char *text_percent(double value, char buf[TEXT_SHORT]); /* of a share 0 to 1 */
 

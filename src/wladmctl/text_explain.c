@@ -18,15 +18,16 @@ print_head(const json_t *answer, FILE *out)
 	    text_string(answer, "service_address"));
 	if (text_true(answer, "martian"))
 		fputs("no client can have this address: its packets are dropped\n", out);
-	fprintf(out,
-	    "own site: load %s of %.0f, high from %s, %.0f servers up, prefer %s\n",
+	fprintf(out, "own site: load %s of %.0f, high from %s, %.0f servers up, prefer %s\n",
 	    text_percent(text_number(own, "load"), load), text_number(own, "capacity"),
 	    text_percent(text_number(own, "high_load"), high), text_number(own, "servers_up"),
 	    text_string(own, "prefer"));
 	fprintf(out, "gate: %s of new connections may leave for a better site\n",
 	    text_percent(text_number(own, "gate"), gate));
 	if (text_true(own, "last_resort"))
-		fputs("no own server can take it: any other site that can is better than none\n", out);
+		fputs(
+		    "no own server can take it: any other site that can is better than none\n",
+		    out);
 }
 
 static void
@@ -35,7 +36,7 @@ print_existing(const json_t *answer, FILE *out)
 	const json_t *o;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "existing"), i, o)
+	json_array_foreach (json_object_get(answer, "existing"), i, o)
 		fprintf(out, "exists: %s to %s,\n        %s, %s, %s: it stays where it is\n",
 		    text_string(o, "client"), text_string(o, "service_address"),
 		    text_string(o, "state"), text_string(o, "kind"),
@@ -62,7 +63,7 @@ print_sites(const json_t *answer, FILE *out, const struct table_style *style)
 	const json_t *o;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "sites"), i, o) {
+	json_array_foreach (json_object_get(answer, "sites"), i, o) {
 		text_cell_string(table, o, "site");
 		cell_reason(table, o);
 		text_cell_count(table, o, "capacity");
@@ -88,7 +89,7 @@ print_servers(const json_t *answer, FILE *out, const struct table_style *style)
 	const json_t *o;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "servers"), i, o) {
+	json_array_foreach (json_object_get(answer, "servers"), i, o) {
 		text_cell_string(table, o, "name");
 		text_cell_string(table, o, "address");
 		cell_reason(table, o);

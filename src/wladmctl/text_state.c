@@ -22,12 +22,12 @@ text_event(const json_t *event, FILE *out, const struct table_style *style)
 
 	while (i < COLUMNS(levels) && strcmp(levels[i], level) != 0)
 		i++;
-	json_object_foreach(json_object_get(event, "fields"), key, value) {
+	json_object_foreach (json_object_get(event, "fields"), key, value) {
 		const char *text = json_is_string(value) ? json_string_value(value) : "-";
 		const char *quote = *text == '\0' || strchr(text, ' ') != NULL ? "\"" : "";
 
-		longer = xasprintf("%s%s%s=%s%s%s", line, *line != '\0' ? " " : "", key, quote,
-		    text, quote);
+		longer = xasprintf(
+		    "%s%s%s=%s%s%s", line, *line != '\0' ? " " : "", key, quote, text, quote);
 		free(line);
 		line = longer;
 	}
@@ -50,7 +50,7 @@ text_keys(const json_t *answer, FILE *out, const struct table_style *style)
 
 	if (json_array_size(json_object_get(answer, "keys")) == 0)
 		fputs("no keys\n", out);
-	json_array_foreach(json_object_get(answer, "keys"), i, o) {
+	json_array_foreach (json_object_get(answer, "keys"), i, o) {
 		bool usable = text_true(o, "usable");
 
 		text_cell_string(table, o, "site");
@@ -92,7 +92,7 @@ print_faults(const json_t *o, FILE *out)
 	const json_t *fault;
 	size_t i;
 
-	json_array_foreach(json_object_get(o, "faults"), i, fault)
+	json_array_foreach (json_object_get(o, "faults"), i, fault)
 		print_lines(json_is_string(fault) ? json_string_value(fault) : "-", out);
 }
 
@@ -115,7 +115,7 @@ error_sites(const json_t *answer, FILE *out, const struct table_style *style)
 	const json_t *o;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "sites"), i, o) {
+	json_array_foreach (json_object_get(answer, "sites"), i, o) {
 		text_cell_string(table, o, "site");
 		text_cell_state(table, o, "state");
 		text_cell_state(table, o, "session");
@@ -132,13 +132,13 @@ error_sites(const json_t *answer, FILE *out, const struct table_style *style)
 static bool
 error_servers(const json_t *answer, FILE *out, const struct table_style *style)
 {
-	static const struct table_column columns[] = {{"SERVICE", false}, {"SERVER DOWN", false},
-	    {"ADDRESS", false}, {"SINCE", true}, {"CAUSE", false}};
+	static const struct table_column columns[] = {{"SERVICE", false},
+	    {"SERVER DOWN", false}, {"ADDRESS", false}, {"SINCE", true}, {"CAUSE", false}};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "servers"), i, o) {
+	json_array_foreach (json_object_get(answer, "servers"), i, o) {
 		text_cell_string(table, o, "service");
 		table_cell(table, TABLE_BAD, "%s", text_string(o, "name"));
 		text_cell_string(table, o, "address");
@@ -155,13 +155,13 @@ error_servers(const json_t *answer, FILE *out, const struct table_style *style)
 static bool
 error_drops(const json_t *answer, FILE *out, const struct table_style *style)
 {
-	static const struct table_column columns[] = {{"PACKETS DROPPED", false}, {"COUNT", true},
-	    {"MEANING", false}};
+	static const struct table_column columns[] = {
+	    {"PACKETS DROPPED", false}, {"COUNT", true}, {"MEANING", false}};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "drops"), i, o) {
+	json_array_foreach (json_object_get(answer, "drops"), i, o) {
 		text_cell_string(table, o, "reason");
 		text_cell_count(table, o, "count");
 		text_cell_string(table, o, "help");
@@ -206,7 +206,10 @@ error_certificate(const json_t *answer, FILE *out, const struct table_style *sty
 	print_lines(text_string(o, "file"), out);
 	fputs("    ", out);
 	table_text(out, style,
-	    left < 0 ? TABLE_BAD : left < EXPIRY_WARN ? TABLE_WARN : TABLE_GOOD, text);
+	    left < 0                 ? TABLE_BAD
+		: left < EXPIRY_WARN ? TABLE_WARN
+				     : TABLE_GOOD,
+	    text);
 	fputc('\n', out);
 	free(text);
 	return left < EXPIRY_WARN;

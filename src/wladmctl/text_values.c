@@ -114,14 +114,14 @@ text_state_colour(const char *state)
 		const char *state;
 		enum table_colour colour;
 	} colours[] = {
-		{"up", TABLE_GOOD},
-		{"down", TABLE_BAD},
-		{"none", TABLE_BAD},
-		{"connecting", TABLE_WARN},
-		{"draining", TABLE_WARN},
-		{"disabled", TABLE_WARN},
-		{"opening", TABLE_WARN},
-		{"established", TABLE_GOOD},
+	    {"up", TABLE_GOOD},
+	    {"down", TABLE_BAD},
+	    {"none", TABLE_BAD},
+	    {"connecting", TABLE_WARN},
+	    {"draining", TABLE_WARN},
+	    {"disabled", TABLE_WARN},
+	    {"opening", TABLE_WARN},
+	    {"established", TABLE_GOOD},
 	};
 
 	for (size_t i = 0; i < sizeof(colours) / sizeof(colours[0]); i++)
@@ -153,6 +153,9 @@ text_cell_up(struct table *table, const json_t *object)
 {
 	double up = text_number(object, "servers_up"), all = text_number(object, "servers");
 
-	table_cell(table, up >= all ? TABLE_GOOD : up > 0 ? TABLE_WARN : TABLE_BAD, "%.0f/%.0f",
-	    up, all);
+	table_cell(table,
+	    up >= all    ? TABLE_GOOD
+		: up > 0 ? TABLE_WARN
+			 : TABLE_BAD,
+	    "%.0f/%.0f", up, all);
 }

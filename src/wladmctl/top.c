@@ -12,8 +12,8 @@
 #include "wladmctl/wladmctl.h"
 
 #define COLUMNS(array) (sizeof(array) / sizeof((array)[0]))
-#define PERIOD         1.0 /* seconds, unless --watch says */
-#define SCREEN         "\033[H"  /* to the upper left corner */
+#define PERIOD         1.0        /* seconds, unless --watch says */
+#define SCREEN         "\033[H"   /* to the upper left corner */
 #define LINE_END       "\033[K\n" /* what stood there before ends here */
 #define SCREEN_END     "\033[J"
 
@@ -30,8 +30,8 @@ print_head(const json_t *summary, FILE *out)
 	    text_seconds(text_number(summary, "uptime_s"), up),
 	    text_count(text_number(summary, "connections"), live),
 	    text_count(text_number(summary, "new_per_second"), fresh));
-	fprintf(out, "device in %s packets/s, %sB/s; out %s packets/s, %sB/s\n\n", rate[0], rate[1],
-	    rate[2], rate[3]);
+	fprintf(out, "device in %s packets/s, %sB/s; out %s packets/s, %sB/s\n\n", rate[0],
+	    rate[1], rate[2], rate[3]);
 }
 
 static void
@@ -43,7 +43,7 @@ print_services(const json_t *summary, FILE *out, const struct table_style *style
 	const json_t *o;
 	size_t i;
 
-	json_array_foreach(json_object_get(summary, "services"), i, o) {
+	json_array_foreach (json_object_get(summary, "services"), i, o) {
 		text_cell_string(table, o, "service");
 		text_cell_up(table, o);
 		text_cell_percent(table, o, "load");
@@ -64,7 +64,7 @@ same(const json_t *array, const json_t *object, const char *const *keys)
 	const json_t *o;
 	size_t i;
 
-	json_array_foreach(array, i, o) {
+	json_array_foreach (array, i, o) {
 		const char *const *key = keys;
 
 		while (*key != NULL &&
@@ -85,7 +85,8 @@ cell_rate(struct table *table, const json_t *before, const json_t *now, const ch
 	char rate[TEXT_SHORT];
 
 	table_cell(table, TABLE_PLAIN, "%s",
-	    before != NULL && grown >= 0 && seconds > 0 ? text_count(grown / seconds, rate) : "-");
+	    before != NULL && grown >= 0 && seconds > 0 ? text_count(grown / seconds, rate)
+							: "-");
 }
 
 static void
@@ -101,8 +102,9 @@ print_sites(const struct top_sample *before, const struct top_sample *now, doubl
 	char rtt[TEXT_SHORT];
 	size_t i;
 
-	json_array_foreach(json_object_get(now->sites, "sites"), i, o) {
-		old = before != NULL ? same(json_object_get(before->sites, "sites"), o, keys) : NULL;
+	json_array_foreach (json_object_get(now->sites, "sites"), i, o) {
+		old = before != NULL ? same(json_object_get(before->sites, "sites"), o, keys)
+				     : NULL;
 		text_cell_string(table, o, "site");
 		text_cell_state(table, o, "state");
 		table_cell(table, TABLE_PLAIN, "%s", text_rtt(o, rtt));
@@ -124,14 +126,14 @@ print_servers(const struct top_sample *before, const struct top_sample *now, dou
     FILE *out, const struct table_style *style)
 {
 	static const struct table_column columns[] = {{"SERVICE", false}, {"SERVER", false},
-	    {"STATE", false}, {"ADMIN", false}, {"LOAD", true}, {"ACTIVE", true}, {"NEW/S", true},
-	    {"IN B/S", true}, {"OUT B/S", true}};
+	    {"STATE", false}, {"ADMIN", false}, {"LOAD", true}, {"ACTIVE", true},
+	    {"NEW/S", true}, {"IN B/S", true}, {"OUT B/S", true}};
 	static const char *const keys[] = {"service", "name", "address", NULL};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o, *old;
 	size_t i;
 
-	json_array_foreach(json_object_get(now->servers, "servers"), i, o) {
+	json_array_foreach (json_object_get(now->servers, "servers"), i, o) {
 		old = before != NULL ? same(json_object_get(before->servers, "servers"), o, keys)
 				     : NULL;
 		text_cell_string(table, o, "service");
@@ -249,8 +251,8 @@ top_main(const struct options *options, bool batch)
 		status = sample_take(options, &sample);
 		now = clock_seconds();
 		if (status == EXIT_DONE)
-			status = show(before.summary != NULL ? &before : NULL, &sample, now - then,
-			    batch);
+			status = show(before.summary != NULL ? &before : NULL, &sample,
+			    now - then, batch);
 		sample_fini(&before);
 		if (status != EXIT_DONE)
 			break;

@@ -24,7 +24,7 @@ text_own(const json_t *summary, FILE *out, const struct table_style *style)
 	size_t i;
 
 	print_line(out, style, TABLE_HEAD, xstrdup(text_string(summary, "site")));
-	json_array_foreach(json_object_get(summary, "services"), i, o) {
+	json_array_foreach (json_object_get(summary, "services"), i, o) {
 		char load[TEXT_SHORT];
 
 		print_line(out, style, TABLE_PLAIN,
@@ -48,7 +48,7 @@ text_link(const json_t *site, FILE *out, const struct table_style *style)
 		text_string(site, "site"), state, text_string(site, "session"),
 		text_rtt(site, rtt), text_number(site, "transferred_active"),
 		text_number(site, "received_active")));
-	json_array_foreach(json_object_get(site, "services"), i, o) {
+	json_array_foreach (json_object_get(site, "services"), i, o) {
 		char load[TEXT_SHORT];
 
 		if (!json_is_number(json_object_get(o, "servers_up")))
@@ -64,14 +64,14 @@ text_link(const json_t *site, FILE *out, const struct table_style *style)
 }
 
 void
-topology_text(const json_t *summary, const json_t *sites, FILE *out,
-    const struct table_style *style)
+topology_text(
+    const json_t *summary, const json_t *sites, FILE *out, const struct table_style *style)
 {
 	const json_t *site;
 	size_t i;
 
 	text_own(summary, out, style);
-	json_array_foreach(json_object_get(sites, "sites"), i, site)
+	json_array_foreach (json_object_get(sites, "sites"), i, site)
 		text_link(site, out, style);
 }
 
@@ -101,7 +101,7 @@ dot_node(FILE *out, const json_t *site, bool alive)
 	put_quoted(out, text_string(site, "site"));
 	fputs("\" [label=\"", out);
 	put_quoted(out, text_string(site, "site"));
-	json_array_foreach(json_object_get(site, "services"), i, o) {
+	json_array_foreach (json_object_get(site, "services"), i, o) {
 		char load[TEXT_SHORT];
 
 		fputs("\\n", out);
@@ -133,7 +133,7 @@ topology_dot(const json_t *summary, const json_t *sites, FILE *out)
 
 	fputs("digraph wlad {\n\tnode [shape=box];\n", out);
 	dot_node(out, summary, true);
-	json_array_foreach(json_object_get(sites, "sites"), i, site) {
+	json_array_foreach (json_object_get(sites, "sites"), i, site) {
 		const char *name = text_string(site, "site");
 		bool alive = strcmp(text_string(site, "state"), "up") == 0;
 

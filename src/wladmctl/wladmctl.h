@@ -59,8 +59,8 @@ int top_main(const struct options *options, bool batch);
 /* ---- topology.c ---- */
 
 /* The sites and the links between them, from the answers to show summary and show sites. */
-void topology_text(const json_t *summary, const json_t *sites, FILE *out,
-    const struct table_style *style);
+void topology_text(
+    const json_t *summary, const json_t *sites, FILE *out, const struct table_style *style);
 void topology_dot(const json_t *summary, const json_t *sites, FILE *out);
 int topology_main(const struct options *options, bool dot);
 

@@ -28,10 +28,12 @@
 static const char X[] =
     "site = \"x\"; self_addresses = [ \"198.51.100.20\", \"2001:db8:100::20\" ];\n"
     "services: (\n"
-    "  { name = \"own\"; address = [ \"203.0.113.10\", \"2001:db8:113::10\" ]; ports = [ 80 ];\n"
+    "  { name = \"own\"; address = [ \"203.0.113.10\", \"2001:db8:113::10\" ]; ports = [ 80 "
+    "];\n"
     "    servers: ({ name = \"a\"; address = [ \"10.1.0.11\", \"2001:db8:1::11\" ];\n"
     "      max_connections = 1000000; }); },\n"
-    "  { name = \"far\"; address = [ \"203.0.113.11\", \"2001:db8:113::11\" ]; ports = [ 80 ];\n"
+    "  { name = \"far\"; address = [ \"203.0.113.11\", \"2001:db8:113::11\" ]; ports = [ 80 "
+    "];\n"
     "    prefer = \"remote\"; servers: (); });\n"
     "load: { listen = \"192.0.2.1:7210\"; certificate = \"/c\"; key = \"/k\"; ca = \"/a\"; };\n"
     "transfer: { listen = \"192.0.2.1:7210\"; };\n"
@@ -83,8 +85,8 @@ discard_packet(struct io *io, const struct packet *p)
 }
 
 static long
-keep_datagram(struct io *io, const struct addr *to, const uint8_t *data, size_t len,
-    size_t segment)
+keep_datagram(
+    struct io *io, const struct addr *to, const uint8_t *data, size_t len, size_t segment)
 {
 	(void)io;
 	(void)to;
@@ -163,9 +165,8 @@ connect_client(struct bench *b, const char *service, bool far)
 static void
 arrive(struct bench *b, struct instance *site)
 {
-	struct packet p = {.data = b->octets + IO_HEADROOM,
-	    .len = (uint32_t)frame.len,
-	    .headroom = IO_HEADROOM};
+	struct packet p = {
+	    .data = b->octets + IO_HEADROOM, .len = (uint32_t)frame.len, .headroom = IO_HEADROOM};
 
 	memcpy(p.data, frame.octets, frame.len);
 	datapath_device_packet(site->datapath, &p, NOW);

@@ -116,8 +116,8 @@ refresh(struct bench *b)
 		struct ip ip = client(b);
 		uint64_t start;
 
-		load_table_server_set_state(b->table, i / 2 % b->servers,
-		    i % 2 ? SERVER_UP : SERVER_DOWN, NULL, 1);
+		load_table_server_set_state(
+		    b->table, i / 2 % b->servers, i % 2 ? SERVER_UP : SERVER_DOWN, NULL, 1);
 		start = clock_now();
 		allocation_decide(b->allocation, 0, &ip, &b->random, start, &decision);
 		took(b, DECISIONS + i, start);

@@ -57,8 +57,8 @@ connection(uint32_t i)
 }
 
 static void
-track(struct bench *b, struct connection *c, enum connection_side side,
-    uint8_t flags, uint32_t seq, uint32_t ack)
+track(struct bench *b, struct connection *c, enum connection_side side, uint8_t flags,
+    uint32_t seq, uint32_t ack)
 {
 	struct connection_event e = {
 	    .side = side,
@@ -133,8 +133,8 @@ insert(struct bench *b, uint64_t *ns)
 	for (i = 0; i < b->count; i++) {
 		struct connection_new what = connection(i);
 		uint64_t before = clock_now();
-		enum drop drop = connection_open(
-		    b->table, &what, &b->random, b->now, &c, &existed);
+		enum drop drop =
+		    connection_open(b->table, &what, &b->random, b->now, &c, &existed);
 
 		take_time(ns, &n, before);
 		if (drop != DROP_none) {
@@ -164,8 +164,7 @@ look_up_client(struct bench *b, const char *what, bool known, bool tracked)
 	    .destination = v4(0xcb00710a, 443),
 	    .protocol = IPPROTO_TCP,
 	};
-	struct connection_event e = {
-	    .tcp_flags = 0x10, .len = 1500, .payload = 0};
+	struct connection_event e = {.tcp_flags = 0x10, .len = 1500, .payload = 0};
 	uint64_t before = clock_now();
 	enum connection_side side;
 	struct connection *c;
@@ -205,8 +204,7 @@ look_up_server(struct bench *b)
 		};
 	before = clock_now();
 	for (i = 0; i < LOOKUPS; i++)
-		found += connection_find(b->table, &keys[b->order[i] % count],
-			     &side) != NULL;
+		found += connection_find(b->table, &keys[b->order[i] % count], &side) != NULL;
 	report_each("server", clock_now() - before, found, LOOKUPS);
 	free(keys);
 }
@@ -249,13 +247,13 @@ few_ports(uint64_t *ns)
 		uint64_t before = clock_now();
 
 		what.protocol = IPPROTO_UDP;
-		refused += connection_open(b.table, &what, &b.random, b.now, &c,
-			       &existed) != DROP_none;
+		refused += connection_open(b.table, &what, &b.random, b.now, &c, &existed) !=
+		    DROP_none;
 		if (i >= 63866)
 			take_time(ns, &n, before);
 	}
-	printf("the last hundredth of the ports towards one server, %" PRIu32
-	       " taken, %" PRIu32 " refused:\n",
+	printf("the last hundredth of the ports towards one server, %" PRIu32 " taken, %" PRIu32
+	       " refused:\n",
 	    i - refused, refused);
 	report_times("insert", ns, n);
 	connection_table_free(b.table);
@@ -283,9 +281,8 @@ run(uint32_t count)
 	}
 	for (i = 0; i < LOOKUPS; i++)
 		b.order[i] = random_below(&b.random, count);
-	printf("%" PRIu32 " connections: %.1f octets each, made in %.0f ms\n",
-	    count, connection_table_bytes_each(b.table),
-	    (double)(clock_now() - before) / 1e6);
+	printf("%" PRIu32 " connections: %.1f octets each, made in %.0f ms\n", count,
+	    connection_table_bytes_each(b.table), (double)(clock_now() - before) / 1e6);
 	insert(&b, ns);
 	look_up_client(&b, "client", true, false);
 	look_up_client(&b, "tracked", true, true);

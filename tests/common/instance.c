@@ -40,12 +40,12 @@ instance_new(const char *text, uint64_t seed, uint64_t now)
 	i->keyring = keyring_new(&i->random);
 	i->io = memory_new(QUEUE);
 	i->datapath = datapath_new(&(struct datapath_parts){.config = config,
-	                               .io = i->io,
-	                               .load = i->load,
-	                               .allocation = i->allocation,
-	                               .keyring = i->keyring,
-	                               .counters = &i->counters,
-	                               .random = &i->random},
+				       .io = i->io,
+				       .load = i->load,
+				       .allocation = i->allocation,
+				       .keyring = i->keyring,
+				       .counters = &i->counters,
+				       .random = &i->random},
 	    now);
 	return i;
 }
@@ -125,8 +125,8 @@ link_one_way(struct instance *a, struct instance *b, uint8_t secret_octet, uint6
 	index = keyring_reserve(b->keyring);
 	keyring_enter(b->keyring, index, transfer_rx_new(KEYS_AES_128_GCM, secret),
 	    (uint16_t)a_at_b, &a->config->transfer.listen);
-	keyring_set_tx(a->keyring, (uint16_t)b_at_a,
-	    transfer_tx_new(KEYS_AES_128_GCM, secret, index));
+	keyring_set_tx(
+	    a->keyring, (uint16_t)b_at_a, transfer_tx_new(KEYS_AES_128_GCM, secret, index));
 	services = offers(b, &count);
 	load_table_site_services(a->load, b_at_a, services, count);
 	load_table_site_session(a->load, b_at_a, SITE_SESSION, now);

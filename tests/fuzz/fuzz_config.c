@@ -41,7 +41,8 @@ check_service(const struct config_service *s)
 	expect(s->check.interval >= 0.05 && s->check.timeout >= 0.05);
 	expect(s->check.rise >= 1 && s->check.fall >= 1);
 	expect(s->check.path[0] == '/' && strlen(s->check.path) < CONFIG_CHECK_TEXT);
-	expect(strpbrk(s->check.path, " \r\n") == NULL && strpbrk(s->check.host, " \r\n") == NULL);
+	expect(
+	    strpbrk(s->check.path, " \r\n") == NULL && strpbrk(s->check.host, " \r\n") == NULL);
 	expect(s->check.status.range[0].from >= 100);
 	expect(s->servers_count > 0 || s->prefer == CONFIG_PREFER_REMOTE);
 	for (size_t i = 0; i < s->servers_count; i++) {

@@ -27,13 +27,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char text[] =
     "site = \"tokyo\"; services: ("
     " { name = \"web\"; address = [ \"203.0.113.10\", \"2001:db8::10\" ]; protocol = \"tcp\";"
-    "   ports = [ 80, 443 ]; servers: ( { name = \"a\"; address = \"10.1.0.11\"; port = 8080; },"
+    "   ports = [ 80, 443 ]; servers: ( { name = \"a\"; address = \"10.1.0.11\"; port = 8080; "
+    "},"
     "   { name = \"b\"; address = [ \"10.1.0.12\", \"2001:db8:1::12\" ]; } ); },"
     " { name = \"weather\"; address = \"203.0.113.11\"; protocol = \"udp\"; ports = [ 53 ];"
     "   scheduler = \"rr\"; servers: ( { name = \"a\"; address = \"10.1.0.13\"; } ); } );"
     "load: { listen = \"192.0.2.1:7210\"; certificate = \"/a.crt\"; key = \"/a.key\";"
     " ca = \"/ca.crt\"; }; transfer: { listen = \"192.0.2.1:7210\"; };"
-    "peers: ( { site = \"osaka\"; load = \"192.0.2.2:7210\"; transfer = \"192.0.2.2:7210\"; } );";
+    "peers: ( { site = \"osaka\"; load = \"192.0.2.2:7210\"; transfer = \"192.0.2.2:7210\"; } "
+    ");";
 
 static struct control_parts parts;
 static struct counters counters;
@@ -76,7 +78,8 @@ make_keys(struct random *random)
 static void
 open_connection(const char *client, enum connection_kind kind, struct random *random)
 {
-	struct connection_new what = {.kind = kind, .protocol = IPPROTO_TCP,
+	struct connection_new what = {.kind = kind,
+	    .protocol = IPPROTO_TCP,
 	    .site = kind == CONNECTION_LOCAL ? CONNECTION_NO_SITE : 0,
 	    .server_number = kind == CONNECTION_TRANSFERRED ? CONNECTION_NO_SERVER : 0};
 	struct connection *c;
@@ -94,8 +97,8 @@ open_connection(const char *client, enum connection_kind kind, struct random *ra
 static void
 make_site(void)
 {
-	static const struct connection_settings settings = {.capacity = 64,
-	    .timeouts = {60, 7440, 240, 120, 300, 30, 60}, .hash_key = {{1, 2}}};
+	static const struct connection_settings settings = {
+	    .capacity = 64, .timeouts = {60, 7440, 240, 120, 300, 30, 60}, .hash_key = {{1, 2}}};
 	struct config_faults faults;
 	struct config *config = config_parse(text, "fuzz", &faults);
 	static struct random random;

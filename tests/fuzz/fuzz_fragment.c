@@ -17,7 +17,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define STEP   5
+#define STEP    5
 #define LARGEST 1480
 
 struct world {
@@ -99,7 +99,8 @@ write_packet(uint8_t *out, const struct shape *s)
 static void
 keep(struct world *w, bool remote, bool six)
 {
-	struct shape query = {&w->client[six], &w->service[six], six, false, false, false, IPPROTO_UDP, 0, 0, 8};
+	struct shape query = {
+	    &w->client[six], &w->service[six], six, false, false, false, IPPROTO_UDP, 0, 0, 8};
 	struct instance *end = remote ? w->y : w->x;
 	struct memory_packet out;
 	struct packet p;
@@ -179,8 +180,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct instance *ends[2] = {w->x, w->y};
 	uint8_t octets[LARGEST + 48];
 	uint64_t in = 0, out = 0, drops = sites_drops(w->x) + sites_drops(w->y);
-	uint64_t answers = w->x->counters.counter[COUNTER_icmp_sent] + w->x->counters.counter[COUNTER_resets_sent] +
-	    w->y->counters.counter[COUNTER_icmp_sent] + w->y->counters.counter[COUNTER_resets_sent];
+	uint64_t answers = w->x->counters.counter[COUNTER_icmp_sent] +
+	    w->x->counters.counter[COUNTER_resets_sent] +
+	    w->y->counters.counter[COUNTER_icmp_sent] +
+	    w->y->counters.counter[COUNTER_resets_sent];
 	uint64_t cut = w->x->counters.counter[COUNTER_fragments_out];
 	uint64_t sealed = w->x->counters.counter[COUNTER_transfer_packets_out];
 
@@ -197,8 +200,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (int i = 0; i < 2; i++)
 		datapath_expire(ends[i]->datapath, now);
 	/* what came went on, cut if it had to be, or was dropped once; answers come on top */
-	answers = w->x->counters.counter[COUNTER_icmp_sent] + w->x->counters.counter[COUNTER_resets_sent] +
-	    w->y->counters.counter[COUNTER_icmp_sent] + w->y->counters.counter[COUNTER_resets_sent] - answers;
+	answers = w->x->counters.counter[COUNTER_icmp_sent] +
+	    w->x->counters.counter[COUNTER_resets_sent] +
+	    w->y->counters.counter[COUNTER_icmp_sent] +
+	    w->y->counters.counter[COUNTER_resets_sent] - answers;
 	cut = w->x->counters.counter[COUNTER_fragments_out] - cut;
 	sealed = w->x->counters.counter[COUNTER_transfer_packets_out] - sealed;
 	drops = sites_drops(w->x) + sites_drops(w->y) - drops;

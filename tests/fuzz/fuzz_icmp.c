@@ -32,7 +32,8 @@ put16(uint8_t *at, size_t value)
 
 /* An IP header; returns its length. */
 static size_t
-write_ip(uint8_t *ip, const struct ip *source, const struct ip *destination, uint8_t protocol, size_t len)
+write_ip(uint8_t *ip, const struct ip *source, const struct ip *destination, uint8_t protocol,
+    size_t len)
 {
 	memset(ip, 0, 40);
 	if (!ip_is_v4(source)) {
@@ -136,7 +137,8 @@ message_sum(const uint8_t *packet, size_t at, size_t len)
 	if (at == 40) {
 		source = ip_from_v6(packet + 8);
 		destination = ip_from_v6(packet + 24);
-		sum = checksum_pseudo(6, &source, &destination, IPPROTO_ICMPV6, (uint32_t)(len - at));
+		sum = checksum_pseudo(
+		    6, &source, &destination, IPPROTO_ICMPV6, (uint32_t)(len - at));
 	}
 	return checksum_fold(checksum_add(sum, packet + at, len - at));
 }
@@ -144,7 +146,8 @@ message_sum(const uint8_t *packet, size_t at, size_t len)
 /* What goes on is the message with other addresses, and right; shortened only for the transfer
  * path, and then without extensions and the length that speaks of them. */
 static void
-check_output(const struct memory_packet *out, const uint8_t *in, size_t at, size_t len, bool transferred)
+check_output(
+    const struct memory_packet *out, const uint8_t *in, size_t at, size_t len, bool transferred)
 {
 	struct packet p = {.data = out->data, .len = (uint32_t)out->len};
 	uint8_t rest[4];

@@ -29,9 +29,9 @@ same_hello(const struct hello *a, const struct hello *b)
 {
 	check(a->version == b->version && strcmp(a->site, b->site) == 0 &&
 	    a->boot_id == b->boot_id && addr_equal(&a->transfer, &b->transfer) &&
-	    a->key_index == b->key_index && memcmp(a->random, b->random, KEYS_RANDOM_LEN) == 0 &&
-	    a->cipher == b->cipher && a->interval_ms == b->interval_ms &&
-	    a->services_count == b->services_count);
+	    a->key_index == b->key_index &&
+	    memcmp(a->random, b->random, KEYS_RANDOM_LEN) == 0 && a->cipher == b->cipher &&
+	    a->interval_ms == b->interval_ms && a->services_count == b->services_count);
 	for (size_t i = 0; i < a->services_count; i++) {
 		const struct hello_service *s = &a->services[i], *t = &b->services[i];
 
@@ -55,8 +55,8 @@ try_hello(const uint8_t *body, size_t len)
 	check(hello.services_count <= HELLO_SERVICES_MAX);
 	/* without unknown tags it is no longer, but for tags that may lack and are always written */
 	if (codec_encode_hello(&b, &hello) == 0) {
-		check(codec_decode_hello(b.data + CODEC_HEADER_LEN, b.len - CODEC_HEADER_LEN,
-		    &again) == 0);
+		check(codec_decode_hello(
+			  b.data + CODEC_HEADER_LEN, b.len - CODEC_HEADER_LEN, &again) == 0);
 		same_hello(&hello, &again);
 		hello_fini(&again);
 	} else {
@@ -69,8 +69,8 @@ try_hello(const uint8_t *body, size_t len)
 static void
 same_report(const struct load_report *a, const struct load_report *b)
 {
-	check(a->sequence == b->sequence && a->sent_ms == b->sent_ms && a->echo_ms == b->echo_ms &&
-	    a->services_count == b->services_count);
+	check(a->sequence == b->sequence && a->sent_ms == b->sent_ms &&
+	    a->echo_ms == b->echo_ms && a->services_count == b->services_count);
 	check(a->echo_ms == 0 || a->echo_held_ms == b->echo_held_ms);
 	for (size_t i = 0; i < a->services_count; i++) {
 		const struct load_report_service *s = &a->services[i], *t = &b->services[i];
@@ -109,13 +109,13 @@ try_small(uint8_t type, const uint8_t *body, size_t len)
 
 	if (type == MESSAGE_KEY_READY && codec_decode_key_ready(body, len, &index) == 0) {
 		check(index != 0 && codec_encode_key_ready(&b, index) == 0);
-		check(codec_decode_key_ready(b.data + CODEC_HEADER_LEN, b.len - CODEC_HEADER_LEN,
-		    &index_again) == 0);
+		check(codec_decode_key_ready(b.data + CODEC_HEADER_LEN,
+			  b.len - CODEC_HEADER_LEN, &index_again) == 0);
 		check(index == index_again);
 	} else if (type == MESSAGE_BYE && codec_decode_bye(body, len, &reason) == 0) {
 		check(codec_encode_bye(&b, reason) == 0);
 		check(codec_decode_bye(b.data + CODEC_HEADER_LEN, b.len - CODEC_HEADER_LEN,
-		    &reason_again) == 0);
+			  &reason_again) == 0);
 		check(reason == reason_again);
 	}
 	codec_buffer_fini(&b);
@@ -127,7 +127,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t type;
 	uint32_t len;
 
-	while (codec_header(data, size, &type, &len) == 1 && size >= CODEC_HEADER_LEN + (size_t)len) {
+	while (codec_header(data, size, &type, &len) == 1 &&
+	    size >= CODEC_HEADER_LEN + (size_t)len) {
 		const uint8_t *body = data + CODEC_HEADER_LEN;
 
 		if (type == MESSAGE_HELLO)

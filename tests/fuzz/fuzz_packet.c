@@ -73,21 +73,17 @@ check_view(const struct packet *p, uint32_t len)
 {
 	bool later = p->fragment == PACKET_LATER_FRAGMENT;
 
-	require(p->len <= len && p->transport <= p->payload &&
-	    p->payload <= p->len);
+	require(p->len <= len && p->transport <= p->payload && p->payload <= p->len);
 	require(p->version == 4 || p->version == 6);
 	require(p->transport >= (p->version == 4 ? 20 : 40));
 	require(ip_is_v4(&p->source.ip) == (p->version == 4));
 	require(ip_is_v4(&p->destination.ip) == (p->version == 4));
-	require(later ? p->payload == p->transport
-		      : p->payload >= p->transport + 8);
-	require(
-	    has_ports(p) || (p->source.port == 0 && p->destination.port == 0));
+	require(later ? p->payload == p->transport : p->payload >= p->transport + 8);
+	require(has_ports(p) || (p->source.port == 0 && p->destination.port == 0));
 	require((p->fragment_offset > 0) == later);
 	require((p->fragment_len > 0) == (p->fragment != PACKET_WHOLE));
 	require(p->fragment_offset + p->fragment_len <= 65535);
-	require(p->protocol == IPPROTO_TCP ||
-	    (p->tcp_flags | p->tcp_seq | p->tcp_ack) == 0);
+	require(p->protocol == IPPROTO_TCP || (p->tcp_flags | p->tcp_seq | p->tcp_ack) == 0);
 	require(!p->partial || p->fragment == PACKET_WHOLE);
 	require(p->gso == PACKET_GSO_NONE || p->gso_size > 0);
 }
@@ -95,16 +91,13 @@ check_view(const struct packet *p, uint32_t len)
 static bool
 same_view(const struct packet *a, const struct packet *b)
 {
-	return a->len == b->len && a->version == b->version &&
-	    a->protocol == b->protocol && a->fragment == b->fragment &&
-	    a->tcp_flags == b->tcp_flags && a->transport == b->transport &&
-	    a->payload == b->payload && addr_equal(&a->source, &b->source) &&
-	    addr_equal(&a->destination, &b->destination) &&
+	return a->len == b->len && a->version == b->version && a->protocol == b->protocol &&
+	    a->fragment == b->fragment && a->tcp_flags == b->tcp_flags &&
+	    a->transport == b->transport && a->payload == b->payload &&
+	    addr_equal(&a->source, &b->source) && addr_equal(&a->destination, &b->destination) &&
 	    a->tcp_seq == b->tcp_seq && a->tcp_ack == b->tcp_ack &&
-	    a->fragment_id == b->fragment_id &&
-	    a->fragment_offset == b->fragment_offset &&
-	    a->fragment_len == b->fragment_len &&
-	    a->fragment_more == b->fragment_more;
+	    a->fragment_id == b->fragment_id && a->fragment_offset == b->fragment_offset &&
+	    a->fragment_len == b->fragment_len && a->fragment_more == b->fragment_more;
 }
 
 /* What the view says must be what a fresh look at the octets says. */
@@ -151,10 +144,8 @@ check_round_trip(struct packet *p)
 
 	require(before != NULL);
 	memcpy(before, p->data, p->len);
-	require(ip_parse(p->version == 4 ? "203.0.113.10" : "2001:db8:1234::10",
-		    &a.ip) == 0);
-	require(ip_parse(p->version == 4 ? "10.255.0.1" : "fe80::ffff:1",
-		    &b.ip) == 0);
+	require(ip_parse(p->version == 4 ? "203.0.113.10" : "2001:db8:1234::10", &a.ip) == 0);
+	require(ip_parse(p->version == 4 ? "10.255.0.1" : "fe80::ffff:1", &b.ip) == 0);
 	a.port = has_ports(p) ? 54321 : 0;
 	b.port = has_ports(p) ? 80 : 0;
 
@@ -165,8 +156,7 @@ check_round_trip(struct packet *p)
 	check_parses_the_same(p);
 
 	if (checksum > 0) {
-		if (p->protocol == IPPROTO_UDP &&
-		    !p->partial) /* there 0 has its meaning */
+		if (p->protocol == IPPROTO_UDP && !p->partial) /* there 0 has its meaning */
 			require((get16(p->data + checksum) == 0) ==
 			    (get16(before + checksum) == 0));
 		check_checksum_came_back(p->data + checksum, before + checksum);
@@ -205,8 +195,8 @@ verifies(const struct packet *p)
 	uint32_t sum = 0;
 
 	if (p->protocol != IPPROTO_ICMP)
-		sum = checksum_pseudo(p->version, &p->source.ip,
-		    &p->destination.ip, p->protocol, p->len - p->transport);
+		sum = checksum_pseudo(p->version, &p->source.ip, &p->destination.ip,
+		    p->protocol, p->len - p->transport);
 	sum = checksum_add(sum, p->data + p->transport, p->len - p->transport);
 	return checksum_fold(sum) == 0xffff;
 }
@@ -274,8 +264,7 @@ check_reply(const struct packet *to, uint8_t *buf, size_t len, size_t size)
 	require(packet_parse(&p) == DROP_none);
 	require(p.len == len && verifies(&p));
 	require(ip_equal(&p.destination.ip, &to->source.ip));
-	require(to->fragment != PACKET_LATER_FRAGMENT &&
-	    (to->tcp_flags & TCP_RST) == 0);
+	require(to->fragment != PACKET_LATER_FRAGMENT && (to->tcp_flags & TCP_RST) == 0);
 }
 
 static void
@@ -288,8 +277,7 @@ check_replies(const struct packet *p, uint16_t mtu, size_t size)
 	check_reply(p, buf, reply_port_unreachable(p, buf, size), size);
 	check_reply(p, buf, reply_host_unreachable(p, buf, size), size);
 	check_reply(p, buf, reply_too_big(p, mtu, buf, size), size);
-	check_reply(p, buf,
-	    reply_time_exceeded(p, &p->destination.ip, buf, size), size);
+	check_reply(p, buf, reply_time_exceeded(p, &p->destination.ip, buf, size), size);
 	free(buf);
 }
 

@@ -20,8 +20,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const uint8_t direction[KEYS_SECRET_LEN] =
-    "the key of all fuzzed datagrams";
+static const uint8_t direction[KEYS_SECRET_LEN] = "the key of all fuzzed datagrams";
 
 static struct {
 	uint8_t data[TRANSFER_OVERHEAD + 64];
@@ -53,18 +52,16 @@ ring_new(struct random *random, uint32_t *index)
 static void
 seal_all(uint32_t index)
 {
-	struct transfer_tx *tx =
-	    transfer_tx_new(KEYS_AES_128_GCM, direction, index);
+	struct transfer_tx *tx = transfer_tx_new(KEYS_AES_128_GCM, direction, index);
 	uint8_t text[64];
 
 	expect(tx != NULL);
 	memset(text, 0x45, sizeof(text));
 	for (unsigned i = 0; i < SEALED; i++) {
-		const struct transfer_info info = {
-		    .service = (uint16_t)i, .hops = i % 16};
+		const struct transfer_info info = {.service = (uint16_t)i, .hops = i % 16};
 
-		sealed[i].len = transfer_seal(tx, TRANSFER_DATA, &info, text,
-		    i * 2, text, i * 2, sealed[i].data, sizeof(sealed[i].data));
+		sealed[i].len = transfer_seal(tx, TRANSFER_DATA, &info, text, i * 2, text,
+		    i * 2, sealed[i].data, sizeof(sealed[i].data));
 		expect(sealed[i].len == TRANSFER_OVERHEAD + i * 4);
 		if (i % 2 == 1)
 			transfer_tx_next_epoch(tx);
@@ -113,16 +110,14 @@ static int
 genuine(const uint8_t *datagram, size_t len)
 {
 	for (unsigned i = 0; i < SEALED; i++)
-		if (len == sealed[i].len &&
-		    memcmp(datagram, sealed[i].data, len) == 0)
+		if (len == sealed[i].len && memcmp(datagram, sealed[i].data, len) == 0)
 			return i / 2 <= TRANSFER_EPOCHS_AHEAD;
 	return 0;
 }
 
 /* Receives a copy that ends where its memory ends. */
 static enum drop
-receive(struct keyring *ring, const uint8_t *datagram, size_t len,
-    const struct addr *from)
+receive(struct keyring *ring, const uint8_t *datagram, size_t len, const struct addr *from)
 {
 	uint8_t *copy = malloc(len == 0 ? 1 : len);
 	struct transfer_opened opened;
@@ -134,8 +129,7 @@ receive(struct keyring *ring, const uint8_t *datagram, size_t len,
 	drop = reception_open(ring, copy, len, from, NOW, &opened, &site);
 	if (drop == DROP_none) {
 		expect(site == 3);
-		expect(opened.inner >= copy &&
-		    opened.inner_len == len - TRANSFER_OVERHEAD);
+		expect(opened.inner >= copy && opened.inner_len == len - TRANSFER_OVERHEAD);
 		for (size_t i = 0; i < opened.inner_len; i++)
 			expect(opened.inner[i] == 0x45);
 	}
@@ -158,8 +152,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	ring = ring_new(&random, &index);
 	set_up(index);
-	expect(keyring_enter(ring, index,
-		   transfer_rx_new(KEYS_AES_128_GCM, direction), 3, &peer) == 0);
+	expect(keyring_enter(
+		   ring, index, transfer_rx_new(KEYS_AES_128_GCM, direction), 3, &peer) == 0);
 
 	len = build(data, size, datagram);
 	strange = (data[0] & ((data[0] & 0x80) != 0 ? 0x10 : 0x01)) != 0;

@@ -12,19 +12,21 @@
 
 #include "instance.h"
 
-#define SITES_CONFIG(site, peer, n, m, self)                                                      \
-	"site = \"" site "\"; limits: { connections = 1024; }; " self                               \
-	"services: ("                                                                             \
-	"{ name = \"web\"; address = [ \"203.0.113." n "0\", \"2001:db8:" n "::10\" ];"            \
-	"  protocol = \"tcp\"; ports = [ 80 ];"                                                   \
-	"  servers: ( { name = \"a\"; address = [ \"10." n ".0.11\", \"2001:db8:" n "::11\" ];"    \
-	"  port = 8080; } ); },"                                                                  \
-	"{ name = \"dns\"; address = [ \"203.0.113." n "0\", \"2001:db8:" n "::10\" ];"            \
-	"  protocol = \"udp\"; ports = [ 53 ];"                                                   \
-	"  servers: ( { name = \"a\"; address = [ \"10." n ".0.11\", \"2001:db8:" n "::11\" ]; } ); } );" \
-	"load: { listen = \"198.51.100." n ":7210\"; certificate = \"/c\"; key = \"/k\"; ca = \"/a\"; };" \
-	"transfer: { listen = \"198.51.100." n ":7210\"; };"                                       \
-	"peers: ( { site = \"" peer "\"; load = \"198.51.100." m ":7210\";"                         \
+#define SITES_CONFIG(site, peer, n, m, self) \
+	"site = \"" site "\"; limits: { connections = 1024; }; " self "services: (" \
+	"{ name = \"web\"; address = [ \"203.0.113." n "0\", \"2001:db8:" n "::10\" ];" \
+	"  protocol = \"tcp\"; ports = [ 80 ];" \
+	"  servers: ( { name = \"a\"; address = [ \"10." n ".0.11\", \"2001:db8:" n \
+	"::11\" ];" \
+	"  port = 8080; } ); }," \
+	"{ name = \"dns\"; address = [ \"203.0.113." n "0\", \"2001:db8:" n "::10\" ];" \
+	"  protocol = \"udp\"; ports = [ 53 ];" \
+	"  servers: ( { name = \"a\"; address = [ \"10." n ".0.11\", \"2001:db8:" n \
+	"::11\" ]; } ); } );" \
+	"load: { listen = \"198.51.100." n \
+	":7210\"; certificate = \"/c\"; key = \"/k\"; ca = \"/a\"; };" \
+	"transfer: { listen = \"198.51.100." n ":7210\"; };" \
+	"peers: ( { site = \"" peer "\"; load = \"198.51.100." m ":7210\";" \
 	" transfer = \"198.51.100." m ":7210\"; } );"
 
 static inline void
@@ -40,7 +42,8 @@ sites_make(struct instance **x, struct instance **y, bool remote, uint64_t now)
 {
 	*x = instance_new(SITES_CONFIG("x", "y", "1", "2", ""), 1, now);
 	*y = instance_new(SITES_CONFIG("y", "x", "2", "1",
-	                      "self_addresses = [ \"198.51.100.20\", \"2001:db8:2::20\" ];"), 2, now);
+			      "self_addresses = [ \"198.51.100.20\", \"2001:db8:2::20\" ];"),
+	    2, now);
 	require(*x != NULL && *y != NULL && instance_link(*x, *y, now) == 0);
 	for (uint32_t s = 0; remote && s < load_table_servers((*x)->load); s++)
 		load_table_server_set_state((*x)->load, s, SERVER_DOWN, NULL, now);

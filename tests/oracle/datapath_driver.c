@@ -103,8 +103,7 @@ print_counters(const struct counters *c)
 	}
 	for (int i = 0; i < DROP_COUNT; i++) {
 		if (c->drop[i] != 0)
-			printf("drop.%s %ju\n", drop_name((enum drop)i),
-			    (uintmax_t)c->drop[i]);
+			printf("drop.%s %ju\n", drop_name((enum drop)i), (uintmax_t)c->drop[i]);
 	}
 }
 
@@ -139,8 +138,8 @@ device(unsigned number, unsigned gso, unsigned size, unsigned partial, const cha
 {
 	struct instance *i = site(number);
 
-	memory_put_packet(i->io, octets, from_hex(hex), (uint8_t)gso, (uint16_t)size,
-	    partial != 0);
+	memory_put_packet(
+	    i->io, octets, from_hex(hex), (uint8_t)gso, (uint16_t)size, partial != 0);
 	while (datapath_run_device(i->datapath, now) == IO_BATCH)
 		;
 }
@@ -176,8 +175,8 @@ set_admin(unsigned number, unsigned server, const char *word)
 {
 	for (int admin = SERVER_ENABLED; admin <= SERVER_DISABLED; admin++)
 		if (strcmp(word, server_admin_name((enum server_admin)admin)) == 0)
-			load_table_server_set_admin(site(number)->load, server,
-			    (enum server_admin)admin, now);
+			load_table_server_set_admin(
+			    site(number)->load, server, (enum server_admin)admin, now);
 }
 
 static void

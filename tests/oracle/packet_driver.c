@@ -124,14 +124,11 @@ print_view(const struct packet *p)
 
 	printf("version=%d protocol=%d fragment=%d flags=%d transport=%d "
 	       "payload=%d len=%u",
-	    p->version, p->protocol, p->fragment, p->tcp_flags, p->transport,
-	    p->payload, p->len);
-	printf(" source=%s sport=%d destination=%s dport=%d",
-	    ip_format(&p->source.ip, source), p->source.port,
-	    ip_format(&p->destination.ip, destination), p->destination.port);
-	printf(" seq=%u ack=%u id=%u offset=%d data=%d more=%d\n", p->tcp_seq,
-	    p->tcp_ack, p->fragment_id, p->fragment_offset, p->fragment_len,
-	    p->fragment_more);
+	    p->version, p->protocol, p->fragment, p->tcp_flags, p->transport, p->payload, p->len);
+	printf(" source=%s sport=%d destination=%s dport=%d", ip_format(&p->source.ip, source),
+	    p->source.port, ip_format(&p->destination.ip, destination), p->destination.port);
+	printf(" seq=%u ack=%u id=%u offset=%d data=%d more=%d\n", p->tcp_seq, p->tcp_ack,
+	    p->fragment_id, p->fragment_offset, p->fragment_len, p->fragment_more);
 }
 
 static bool
@@ -232,8 +229,7 @@ static bool
 do_port(struct request *r)
 {
 	if (parses(r))
-		print_answer(
-		    reply_port_unreachable(&r->p, answer, sizeof(answer)));
+		print_answer(reply_port_unreachable(&r->p, answer, sizeof(answer)));
 	return true;
 }
 
@@ -241,8 +237,7 @@ static bool
 do_host(struct request *r)
 {
 	if (parses(r))
-		print_answer(
-		    reply_host_unreachable(&r->p, answer, sizeof(answer)));
+		print_answer(reply_host_unreachable(&r->p, answer, sizeof(answer)));
 	return true;
 }
 
@@ -264,8 +259,7 @@ do_exceeded(struct request *r)
 	if (!read_addr(r->word[1], "0", &sender))
 		return false;
 	if (parses(r))
-		print_answer(reply_time_exceeded(
-		    &r->p, &sender.ip, answer, sizeof(answer)));
+		print_answer(reply_time_exceeded(&r->p, &sender.ip, answer, sizeof(answer)));
 	return true;
 }
 
@@ -290,9 +284,8 @@ do_kill(struct request *r)
 	if (!read_addr(r->word[1], r->word[2], &source) ||
 	    !read_addr(r->word[3], r->word[4], &destination))
 		return false;
-	print_answer(reply_build_reset(&source, &destination,
-	    (uint32_t)number(r->word[5]), (uint32_t)number(r->word[6]), answer,
-	    sizeof(answer)));
+	print_answer(reply_build_reset(&source, &destination, (uint32_t)number(r->word[5]),
+	    (uint32_t)number(r->word[6]), answer, sizeof(answer)));
 	return true;
 }
 
@@ -335,8 +328,7 @@ static bool
 run(struct request *r, char *line)
 {
 	const struct command *c = commands;
-	const struct command *end =
-	    commands + sizeof(commands) / sizeof(commands[0]);
+	const struct command *end = commands + sizeof(commands) / sizeof(commands[0]);
 	long len = 0;
 
 	if (!split(r, line))
@@ -346,8 +338,7 @@ run(struct request *r, char *line)
 	if (c == end || r->words != c->words)
 		return false;
 	if (c->packet)
-		len = read_octets(r->word[r->words - 1], r->octets + 1,
-		    sizeof(r->octets) - 1);
+		len = read_octets(r->word[r->words - 1], r->octets + 1, sizeof(r->octets) - 1);
 	if (len < 0)
 		return false;
 	memset(&r->p, 0, sizeof(r->p));

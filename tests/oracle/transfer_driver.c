@@ -91,8 +91,7 @@ do_label(void)
 	size_t len = number(3);
 
 	hex(1, KEYS_SECRET_LEN);
-	if (len > sizeof(out) ||
-	    keys_expand_label(octets[1], words[2], out, len) == -1)
+	if (len > sizeof(out) || keys_expand_label(octets[1], words[2], out, len) == -1)
 		puts("refused");
 	else
 		answer("ok", out, len);
@@ -108,12 +107,10 @@ do_context(void)
 	for (int side = 0; side < 2; side++) {
 		int word = 2 + 3 * side;
 
-		context.site[side] =
-		    strcmp(words[word], "-") == 0 ? "" : words[word];
+		context.site[side] = strcmp(words[word], "-") == 0 ? "" : words[word];
 		hex(word + 1, KEYS_DIGEST_LEN);
 		hex(word + 2, KEYS_RANDOM_LEN);
-		memcpy(context.certificate[side], octets[word + 1],
-		    KEYS_DIGEST_LEN);
+		memcpy(context.certificate[side], octets[word + 1], KEYS_DIGEST_LEN);
 		memcpy(context.random[side], octets[word + 2], KEYS_RANDOM_LEN);
 	}
 	len = keys_context_encode(&context, out);
@@ -140,8 +137,7 @@ do_tx(void)
 
 	hex(2, KEYS_SECRET_LEN);
 	transfer_tx_free(senders[n]);
-	senders[n] =
-	    transfer_tx_new(KEYS_AES_128_GCM, octets[2], (uint32_t)number(3));
+	senders[n] = transfer_tx_new(KEYS_AES_128_GCM, octets[2], (uint32_t)number(3));
 	if (senders[n] == NULL) {
 		puts("refused");
 		return;
@@ -154,14 +150,14 @@ static void
 do_seal(void)
 {
 	static uint8_t out[OCTETS];
-	const struct transfer_info info = {(uint16_t)number(3),
-	    (uint16_t)number(4), (uint8_t)number(5), (uint8_t)number(6)};
+	const struct transfer_info info = {
+	    (uint16_t)number(3), (uint16_t)number(4), (uint8_t)number(5), (uint8_t)number(6)};
 	struct transfer_tx *tx = senders[end(1)];
 	size_t head_len = hex(7, 0), body_len = hex(8, 0), len = 0;
 
 	if (tx != NULL)
-		len = transfer_seal(tx, (enum transfer_type)number(2), &info,
-		    octets[7], head_len, octets[8], body_len, out, sizeof(out));
+		len = transfer_seal(tx, (enum transfer_type)number(2), &info, octets[7],
+		    head_len, octets[8], body_len, out, sizeof(out));
 	if (len == 0)
 		puts("refused");
 	else
@@ -178,8 +174,7 @@ do_next(void)
 		return;
 	}
 	transfer_tx_next_epoch(tx);
-	printf("ok %u %" PRIu64 "\n", transfer_tx_epoch(tx),
-	    transfer_tx_counter(tx));
+	printf("ok %u %" PRIu64 "\n", transfer_tx_epoch(tx), transfer_tx_counter(tx));
 }
 
 static void
@@ -208,15 +203,13 @@ do_open(void)
 		return;
 	}
 	if (drop == DROP_none)
-		drop = transfer_open(
-		    rx, &header, octets[3], len, number(2), &opened);
+		drop = transfer_open(rx, &header, octets[3], len, number(2), &opened);
 	if (drop != DROP_none) {
 		printf("drop %s\n", drop_name(drop));
 		return;
 	}
-	snprintf(before, sizeof(before), "ok %d %u %u %u %u", opened.type,
-	    opened.info.service, opened.info.relay_port, opened.info.flags,
-	    opened.info.hops);
+	snprintf(before, sizeof(before), "ok %d %u %u %u %u", opened.type, opened.info.service,
+	    opened.info.relay_port, opened.info.flags, opened.info.hops);
 	answer(before, opened.inner, opened.inner_len);
 }
 
@@ -240,13 +233,11 @@ run(char *line)
 {
 	int count = 0;
 
-	for (char *word = strtok(line, " \n"); word != NULL;
-	     word = strtok(NULL, " \n"))
+	for (char *word = strtok(line, " \n"); word != NULL; word = strtok(NULL, " \n"))
 		if (count < WORDS)
 			words[count++] = word;
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		if (count == commands[i].words &&
-		    strcmp(words[0], commands[i].name) == 0) {
+		if (count == commands[i].words && strcmp(words[0], commands[i].name) == 0) {
 			commands[i].run();
 			return;
 		}

@@ -28,8 +28,8 @@ struct told {
 };
 
 static inline void
-told_change(void *arg, const struct connection *c, bool active_before,
-    bool active_after, bool ended)
+told_change(
+    void *arg, const struct connection *c, bool active_before, bool active_after, bool ended)
 {
 	struct told *told = arg;
 
@@ -85,8 +85,7 @@ address(const char *text)
 static inline struct addr
 ten(uint32_t host, uint16_t port)
 {
-	uint8_t octets[4] = {
-	    10, (uint8_t)(host >> 16), (uint8_t)(host >> 8), (uint8_t)host};
+	uint8_t octets[4] = {10, (uint8_t)(host >> 16), (uint8_t)(host >> 8), (uint8_t)host};
 
 	return (struct addr){.ip = ip_from_v4(octets), .port = port};
 }
@@ -114,8 +113,7 @@ connection_of(enum connection_kind kind, uint8_t protocol, uint32_t i)
 static inline struct connection_key
 client_key(const struct connection_new *what)
 {
-	bool received = what->kind == CONNECTION_RECEIVED ||
-	    what->kind == CONNECTION_PASSED;
+	bool received = what->kind == CONNECTION_RECEIVED || what->kind == CONNECTION_PASSED;
 
 	return (struct connection_key){
 	    .source = what->client,
@@ -143,8 +141,7 @@ open_new(struct connection_table *table, const struct connection_new *what,
 	struct connection *c = NULL;
 	bool existed = true;
 
-	assert_int_equal(
-	    connection_open(table, what, random, now, &c, &existed), DROP_none);
+	assert_int_equal(connection_open(table, what, random, now, &c, &existed), DROP_none);
 	assert_false(existed);
 	assert_non_null(c);
 	return c;
@@ -152,9 +149,8 @@ open_new(struct connection_table *table, const struct connection_new *what,
 
 /* A packet without data; seq and ack are 0 for other protocols. */
 static inline void
-track(struct connection_table *table, struct connection *c,
-    enum connection_side side, uint8_t flags, uint32_t seq, uint32_t ack,
-    uint64_t now)
+track(struct connection_table *table, struct connection *c, enum connection_side side,
+    uint8_t flags, uint32_t seq, uint32_t ack, uint64_t now)
 {
 	struct connection_event event = {
 	    .side = side,
@@ -173,8 +169,7 @@ establish(struct connection_table *table, struct connection *c, uint64_t now)
 {
 	track(table, c, CONNECTION_FROM_CLIENT, SYN, 1000, 0, now);
 	if (c->kind == CONNECTION_LOCAL || c->kind == CONNECTION_RECEIVED)
-		track(table, c, CONNECTION_FROM_SERVER, SYN | ACK, 5000, 1001,
-		    now);
+		track(table, c, CONNECTION_FROM_SERVER, SYN | ACK, 5000, 1001, now);
 	track(table, c, CONNECTION_FROM_CLIENT, ACK, 1001, 5001, now);
 	assert_int_equal(c->state, CONNECTION_ESTABLISHED);
 }

@@ -15,18 +15,20 @@
 #include "control/control.h"
 #include "fixture.h"
 
-#define SITE_TEXT                                                                                  \
-	"site = \"tokyo\"; services: ("                                                            \
-	" { name = \"web\"; address = [ \"203.0.113.10\", \"2001:db8::10\" ]; protocol = \"tcp\";" \
-	"   ports = [ 80, 443, 8000, 8001, 8002 ]; high_load = 0.75; servers: ("                   \
-	"   { name = \"a\"; address = \"10.1.0.11\"; port = 8080; weight = 10;"                    \
-	"     max_connections = 100; },"                                                           \
-	"   { name = \"b\"; address = [ \"10.1.0.12\", \"2001:db8:1::12\" ]; weight = 30;"         \
-	"     max_connections = 100; } ); },"                                                      \
-	" { name = \"weather\"; address = \"203.0.113.11\"; protocol = \"udp\"; ports = [ 53 ];"   \
-	"   scheduler = \"rr\"; servers: ( { name = \"a\"; address = \"10.1.0.13\"; } ); } );"     \
-	FIXTURE_PEER_KEYS                                                                          \
-	"peers: ( { site = \"osaka\"; load = \"192.0.2.2:7210\"; transfer = \"192.0.2.2:7210\"; }," \
+#define SITE_TEXT \
+	"site = \"tokyo\"; services: (" \
+	" { name = \"web\"; address = [ \"203.0.113.10\", \"2001:db8::10\" ]; protocol = " \
+	"\"tcp\";" \
+	"   ports = [ 80, 443, 8000, 8001, 8002 ]; high_load = 0.75; servers: (" \
+	"   { name = \"a\"; address = \"10.1.0.11\"; port = 8080; weight = 10;" \
+	"     max_connections = 100; }," \
+	"   { name = \"b\"; address = [ \"10.1.0.12\", \"2001:db8:1::12\" ]; weight = 30;" \
+	"     max_connections = 100; } ); }," \
+	" { name = \"weather\"; address = \"203.0.113.11\"; protocol = \"udp\"; ports = [ 53 " \
+	"];" \
+	"   scheduler = \"rr\"; servers: ( { name = \"a\"; address = \"10.1.0.13\"; } ); } " \
+	");" FIXTURE_PEER_KEYS "peers: ( { site = \"osaka\"; load = \"192.0.2.2:7210\"; " \
+	"transfer = \"192.0.2.2:7210\"; }," \
 	" { site = \"kobe\"; load = \"192.0.2.3:7210\"; transfer = \"192.0.2.3:7210\"; } );"
 
 #define NOW (1000 * CLOCK_SECOND)
@@ -47,7 +49,8 @@ static inline void
 control_fixture_init(struct control_fixture *f, const char *text, uint32_t capacity)
 {
 	struct connection_settings settings = {.capacity = capacity,
-	    .timeouts = {60, 7440, 240, 120, 300, 30, 60}, .hash_key = {{1, 2}}};
+	    .timeouts = {60, 7440, 240, 120, 300, 30, 60},
+	    .hash_key = {{1, 2}}};
 
 	memset(f, 0, sizeof(*f));
 	random_init(&f->random, 7);
@@ -76,10 +79,12 @@ static inline struct connection *
 control_fixture_connect(struct control_fixture *f, unsigned client, uint16_t port, bool transfer)
 {
 	struct connection_new what = {.kind = transfer ? CONNECTION_TRANSFERRED : CONNECTION_LOCAL,
-	    .protocol = IPPROTO_TCP, .service_number = WEB,
+	    .protocol = IPPROTO_TCP,
+	    .service_number = WEB,
 	    .site = transfer ? OSAKA : CONNECTION_NO_SITE,
 	    .server_number = transfer ? CONNECTION_NO_SERVER : WEB_A};
-	struct connection_event event = {.side = CONNECTION_FROM_CLIENT, .tcp_flags = 2, .len = 60};
+	struct connection_event event = {
+	    .side = CONNECTION_FROM_CLIENT, .tcp_flags = 2, .len = 60};
 	struct connection *c;
 	char text[ADDR_TEXT];
 	bool existed;
@@ -91,8 +96,8 @@ control_fixture_connect(struct control_fixture *f, unsigned client, uint16_t por
 		assert_int_equal(addr_parse("10.1.0.11:8080", &what.server), 0);
 		assert_int_equal(ip_parse("203.0.113.10", &what.self.ip), 0);
 	}
-	assert_int_equal(
-	    connection_open(f->parts.connections, &what, &f->random, NOW - CLOCK_SECOND, &c, &existed),
+	assert_int_equal(connection_open(f->parts.connections, &what, &f->random,
+			     NOW - CLOCK_SECOND, &c, &existed),
 	    DROP_none);
 	assert_false(existed);
 	connection_track(f->parts.connections, c, &event, NOW - CLOCK_SECOND);

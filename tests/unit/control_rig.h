@@ -106,7 +106,7 @@ struct reader {
 	int fd;
 	char *data;
 	size_t len, size;
-	bool ended; /* the daemon closed */
+	bool ended;     /* the daemon closed */
 	size_t stop_at; /* answers after which the loop stops; 0: at the end */
 };
 

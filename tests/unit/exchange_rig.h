@@ -139,12 +139,12 @@ struct rig_peer {
 
 struct rig_order {
 	const char *site;
-	const char *authority;   /* directory of ca.crt */
-	const char *certificate; /* stem of its files there; NULL: site */
+	const char *authority;     /* directory of ca.crt */
+	const char *certificate;   /* stem of its files there; NULL: site */
 	const char *own_authority; /* directory of its certificate; NULL: authority */
 	uint16_t port;
-	uint16_t transfer_port;  /* 0: no transfer */
-	double interval;         /* 0: 0.1 s */
+	uint16_t transfer_port; /* 0: no transfer */
+	double interval;        /* 0: 0.1 s */
 	struct rig_peer peers[3];
 };
 
@@ -168,14 +168,18 @@ rig_config(const struct rig_order *o)
 
 	len = (size_t)snprintf(text, sizeof(text),
 	    "site = \"%s\"; services: ("
-	    "{ name = \"web\"; address = [ \"203.0.113.1\", \"2001:db8::1\" ]; protocol = \"tcp\";"
+	    "{ name = \"web\"; address = [ \"203.0.113.1\", \"2001:db8::1\" ]; protocol = "
+	    "\"tcp\";"
 	    "  ports = [ 80, 443 ]; servers: ("
 	    "  { name = \"a\"; address = \"10.0.0.1\"; max_connections = 20; },"
 	    "  { name = \"b\"; address = \"10.0.0.2\"; max_connections = 30; } ); },"
-	    "{ name = \"only-%s\"; address = \"203.0.113.9\"; protocol = \"udp\"; ports = [ 53 ];"
-	    "  transfer = \"prohibit\"; servers: ( { name = \"d\"; address = \"10.0.0.3\"; } ); } );"
+	    "{ name = \"only-%s\"; address = \"203.0.113.9\"; protocol = \"udp\"; ports = [ 53 "
+	    "];"
+	    "  transfer = \"prohibit\"; servers: ( { name = \"d\"; address = \"10.0.0.3\"; } "
+	    "); } );"
 	    "load: { listen = \"127.0.0.1:%u\"; interval = %.3f;"
-	    "  certificate = \"%s/%s/%s.crt\"; key = \"%s/%s/%s.key\"; ca = \"%s/%s/ca.crt\"; };",
+	    "  certificate = \"%s/%s/%s.crt\"; key = \"%s/%s/%s.key\"; ca = \"%s/%s/ca.crt\"; "
+	    "};",
 	    o->site, o->site, o->port, o->interval > 0 ? o->interval : 0.1, rig_dir, own, stem,
 	    rig_dir, own, stem, rig_dir, o->authority);
 	if (o->transfer_port != 0)
@@ -186,8 +190,7 @@ rig_config(const struct rig_order *o)
 		len += (size_t)snprintf(text + len, sizeof(text) - len,
 		    "%s{ site = \"%s\"; load = \"127.0.0.1:%u\"; transfer = \"127.0.0.1:%u\";"
 		    " fingerprint = \"%s\"; }",
-		    i == 0 ? "" : ",", o->peers[i].site, o->peers[i].port,
-		    o->peers[i].port + 1u,
+		    i == 0 ? "" : ",", o->peers[i].site, o->peers[i].port, o->peers[i].port + 1u,
 		    o->peers[i].fingerprint != NULL ? o->peers[i].fingerprint : "");
 	snprintf(text + len, sizeof(text) - len, ");");
 	return fixture_config(text);
@@ -214,8 +217,8 @@ rig_prepare(const struct rig_order *order)
 	load_table_apply(r->table, r->config, clock_now());
 	fixture_all_up(r->table);
 	r->keyring = keyring_new(&r->random);
-	r->parts = (struct exchange_parts){rig_loop, r->config, r->table, r->keyring,
-	    &r->counters, &r->random};
+	r->parts = (struct exchange_parts){
+	    rig_loop, r->config, r->table, r->keyring, &r->counters, &r->random};
 	return r;
 }
 

@@ -41,9 +41,9 @@ fixture_all_up(struct load_table *table)
 		load_table_server_set_state(table, i, SERVER_UP, NULL, 1);
 }
 
-#define FIXTURE_PEER_KEYS                                                                          \
-	"load: { listen = \"192.0.2.1:7210\"; certificate = \"/a.crt\"; key = \"/a.key\";"          \
-	" ca = \"/ca.crt\"; };"                                                                     \
+#define FIXTURE_PEER_KEYS \
+	"load: { listen = \"192.0.2.1:7210\"; certificate = \"/a.crt\"; key = \"/a.key\";" \
+	" ca = \"/ca.crt\"; };" \
 	"transfer: { listen = \"192.0.2.1:7210\"; };"
 
 #endif

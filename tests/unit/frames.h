@@ -40,8 +40,8 @@ frame_sum(uint32_t sum, const uint8_t *data, size_t len)
 static inline uint16_t
 frame_pseudo(const struct frame *f, size_t len)
 {
-	uint8_t tail[8] = {(uint8_t)(len >> 24), (uint8_t)(len >> 16),
-	    (uint8_t)(len >> 8), (uint8_t)len, 0, 0, 0, f->protocol};
+	uint8_t tail[8] = {(uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8),
+	    (uint8_t)len, 0, 0, 0, f->protocol};
 	uint32_t sum;
 
 	if (f->version == 4)
@@ -97,8 +97,8 @@ frame_add(struct frame *f, const void *data, size_t len)
 
 /* Starts a packet; options (IPv4) or extension headers (IPv6) are added by frame_add(). */
 static inline void
-frame_ip(struct frame *f, const struct addr *source,
-    const struct addr *destination, uint8_t protocol)
+frame_ip(struct frame *f, const struct addr *source, const struct addr *destination,
+    uint8_t protocol)
 {
 	memset(f, 0, sizeof(*f));
 	f->version = ip_is_v4(&source->ip) ? 4 : 6;
@@ -137,12 +137,10 @@ frame_ip_options(struct frame *f, const void *options, size_t len)
 static inline void
 frame_extension(struct frame *f, uint8_t kind, size_t len)
 {
-	uint8_t header[2048] = {
-	    f->protocol, (uint8_t)(len / 8 - 1), 1, (uint8_t)(len - 4)};
+	uint8_t header[2048] = {f->protocol, (uint8_t)(len / 8 - 1), 1, (uint8_t)(len - 4)};
 	size_t at = 6, end = 40;
 
-	if (len > 256 +
-		3) /* one PadN cannot fill it: the octets stay what they are, Pad1 */
+	if (len > 256 + 3) /* one PadN cannot fill it: the octets stay what they are, Pad1 */
 		header[2] = header[3] = 0;
 	while (end < f->len) { /* find the last "next header" */
 		at = end;
@@ -170,8 +168,8 @@ frame_fragment(struct frame *f, uint32_t offset, bool more, uint32_t id)
 }
 
 static inline void
-frame_tcp(struct frame *f, uint16_t source, uint16_t destination, uint32_t seq,
-    uint32_t ack, uint8_t flags, const void *options, size_t options_len)
+frame_tcp(struct frame *f, uint16_t source, uint16_t destination, uint32_t seq, uint32_t ack,
+    uint8_t flags, const void *options, size_t options_len)
 {
 	uint8_t header[20] = {0};
 
@@ -269,8 +267,7 @@ frame_finish(struct frame *f)
 		return;
 	if (f->protocol == IPPROTO_UDP)
 		frame_put16(f->octets + f->transport + 4, f->len - f->transport);
-	frame_put16(
-	    f->octets + frame_checksum_at(f), frame_transport_checksum(f));
+	frame_put16(f->octets + frame_checksum_at(f), frame_transport_checksum(f));
 }
 
 /* The same with a partial checksum. */
@@ -278,8 +275,7 @@ static inline void
 frame_finish_partial(struct frame *f)
 {
 	frame_finish(f);
-	frame_put16(f->octets + frame_checksum_at(f),
-	    frame_pseudo(f, f->len - f->transport));
+	frame_put16(f->octets + frame_checksum_at(f), frame_pseudo(f, f->len - f->transport));
 }
 
 /* A view of it, not parsed. */
@@ -319,16 +315,13 @@ frame_is_right(const uint8_t *data, size_t len)
 
 	frame_from(&f, data, len);
 	if (f.version == 4) {
-		if (frame_sum(0, data, f.transport) != 0xffff ||
-		    frame_get16(data + 2) != len)
+		if (frame_sum(0, data, f.transport) != 0xffff || frame_get16(data + 2) != len)
 			return false;
 	} else if (frame_get16(data + 4) + 40u != len)
 		return false;
-	if (f.protocol == IPPROTO_UDP &&
-	    frame_get16(data + f.transport + 4) != len - f.transport)
+	if (f.protocol == IPPROTO_UDP && frame_get16(data + f.transport + 4) != len - f.transport)
 		return false;
-	return frame_get16(data + frame_checksum_at(&f)) ==
-	    frame_transport_checksum(&f);
+	return frame_get16(data + frame_checksum_at(&f)) == frame_transport_checksum(&f);
 }
 
 #endif

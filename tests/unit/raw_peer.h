@@ -22,8 +22,8 @@ struct raw_order {
 	const char *certificate; /* stem */
 	const char *alpn;        /* in wire form; NULL: none */
 	bool tls12;
-	const char *from;        /* address to dial from, or NULL */
-	bool plain;              /* no TLS at all */
+	const char *from; /* address to dial from, or NULL */
+	bool plain;       /* no TLS at all */
 };
 
 struct raw {
@@ -31,7 +31,7 @@ struct raw {
 	SSL *ssl;
 	int fd;
 	bool server, secured, closed;
-	bool deaf; /* does not read */
+	bool deaf;           /* does not read */
 	unsigned long error; /* of OpenSSL */
 	uint8_t input[RAW_INPUT];
 	size_t input_len, read_at; /* read_at: how far raw_message() has come */
@@ -46,17 +46,18 @@ raw_context(struct raw *r, const struct raw_order *o)
 	if (o->tls12)
 		SSL_CTX_set_max_proto_version(r->ctx, TLS1_2_VERSION);
 	if (o->alpn != NULL)
-		SSL_CTX_set_alpn_protos(r->ctx, (const uint8_t *)o->alpn,
-		    (unsigned)strlen(o->alpn));
+		SSL_CTX_set_alpn_protos(
+		    r->ctx, (const uint8_t *)o->alpn, (unsigned)strlen(o->alpn));
 	if (o->authority != NULL) {
 		char file[128];
 
 		snprintf(file, sizeof(file), "%s.crt", o->certificate);
-		assert_int_equal(SSL_CTX_use_certificate_chain_file(r->ctx,
-		    rig_path(o->authority, file)), 1);
+		assert_int_equal(
+		    SSL_CTX_use_certificate_chain_file(r->ctx, rig_path(o->authority, file)), 1);
 		snprintf(file, sizeof(file), "%s.key", o->certificate);
-		assert_int_equal(SSL_CTX_use_PrivateKey_file(r->ctx,
-		    rig_path(o->authority, file), SSL_FILETYPE_PEM), 1);
+		assert_int_equal(SSL_CTX_use_PrivateKey_file(
+				     r->ctx, rig_path(o->authority, file), SSL_FILETYPE_PEM),
+		    1);
 	}
 	r->ssl = SSL_new(r->ctx);
 }
@@ -71,7 +72,8 @@ raw_socket(uint16_t port, const char *from)
 
 	if (from != NULL) {
 		assert_int_equal(ip_parse(from, &source.ip), 0);
-		assert_int_equal(bind(fd, (struct sockaddr *)&ss, addr_to_sockaddr(&source, &ss)), 0);
+		assert_int_equal(
+		    bind(fd, (struct sockaddr *)&ss, addr_to_sockaddr(&source, &ss)), 0);
 	}
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
@@ -98,8 +100,8 @@ raw_new(const struct raw_order *o)
 }
 
 static inline int
-raw_select_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in, unsigned in_len,
-    void *arg)
+raw_select_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
+    unsigned in_len, void *arg)
 {
 	(void)ssl;
 	(void)in_len;
@@ -290,8 +292,7 @@ raw_expect_bye(struct raw *r)
 	const uint8_t *body;
 	uint32_t len;
 
-	if (!raw_expect(r, MESSAGE_BYE, &body, &len) ||
-	    codec_decode_bye(body, len, &reason) != 0)
+	if (!raw_expect(r, MESSAGE_BYE, &body, &len) || codec_decode_bye(body, len, &reason) != 0)
 		return 0;
 	return reason;
 }
@@ -299,8 +300,11 @@ raw_expect_bye(struct raw *r)
 static inline struct hello
 raw_hello_of(const char *site)
 {
-	struct hello hello = {.version = CODEC_VERSION, .boot_id = 1, .key_index = 4711,
-	    .cipher = KEYS_AES_128_GCM, .interval_ms = 100};
+	struct hello hello = {.version = CODEC_VERSION,
+	    .boot_id = 1,
+	    .key_index = 4711,
+	    .cipher = KEYS_AES_128_GCM,
+	    .interval_ms = 100};
 
 	snprintf(hello.site, sizeof(hello.site), "%s", site);
 	return hello;

@@ -42,8 +42,7 @@ test_from_octets(void **state)
 	(void)state;
 	assert_true(ip_is_v4(&v4));
 	assert_memory_equal(ip_v4(&v4), four, 4);
-	assert_memory_equal(
-	    v4.octet, "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\x02\x01", 16);
+	assert_memory_equal(v4.octet, "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\x02\x01", 16);
 	assert_false(ip_is_v4(&v6));
 	assert_memory_equal(v6.octet, sixteen, 16);
 	assert_false(ip_equal(&v4, &v6));
@@ -88,13 +87,11 @@ test_zero(void **state)
 static void
 test_parse_ip(void **state)
 {
-	static const char *const good[] = {"0.0.0.0", "255.255.255.255",
-	    "10.1.0.11", "::", "::1", "2001:db8::20", "2001:db8:1:2:3:4:5:6",
-	    "fe80::1"};
-	static const char *const bad[] = {"", " ", "1", "1.2.3", "1.2.3.4.5",
-	    "1.2.3.256", "1.2.3.4 ", " 1.2.3.4", "1.2.3.-4", "0x7f.0.0.1",
-	    "1.2.3.4/24", "1.2.3.4:80", ":", ":::", "1::2::3",
-	    "12345::", "2001:db8::g", "[::1]", "fe80::1%eth0",
+	static const char *const good[] = {"0.0.0.0", "255.255.255.255", "10.1.0.11",
+	    "::", "::1", "2001:db8::20", "2001:db8:1:2:3:4:5:6", "fe80::1"};
+	static const char *const bad[] = {"", " ", "1", "1.2.3", "1.2.3.4.5", "1.2.3.256",
+	    "1.2.3.4 ", " 1.2.3.4", "1.2.3.-4", "0x7f.0.0.1", "1.2.3.4/24", "1.2.3.4:80", ":",
+	    ":::", "1::2::3", "12345::", "2001:db8::g", "[::1]", "fe80::1%eth0",
 	    "1:2:3:4:5:6:7:8:9", "localhost", "2001:db8::/64"};
 	struct ip untouched = ip("192.0.2.9"), result;
 	char text[IP_TEXT];
@@ -117,15 +114,13 @@ test_parse_addr(void **state)
 {
 	static const char too_long[] =
 	    "[1111111111111111111111111111111111111111111111111111111]:80";
-	static const char *const bad[] = {"", ":", ":80", "1.2.3.4",
-	    "1.2.3.4:", "1.2.3.4:0", "1.2.3.4:65536", "1.2.3.4:99999",
-	    "1.2.3.4:100000", "1.2.3.4:4294967376",
-	    "1.2.3.4:18446744073709551696", "1.2.3.4:-1", "1.2.3.4:+80",
-	    "1.2.3.4: 80", "1.2.3.4:80 ", "1.2.3.4:80x", "1.2.3.4:0x50",
-	    "1.2.3.4:http", "1.2.3.4::80", "[1.2.3.4]:80", "::1", "::1:80",
-	    "2001:db8::1:80", "[::1]", "[::1]80", "[::1]:", "[::1]:0", "[::1",
-	    "::1]:80", "[]:80", "[:80", "]:80", "[[::1]]:80", "[::1]]:80",
-	    "host:80", "[::g]:80", too_long, too_long + 1};
+	static const char *const bad[] = {"", ":", ":80", "1.2.3.4", "1.2.3.4:", "1.2.3.4:0",
+	    "1.2.3.4:65536", "1.2.3.4:99999", "1.2.3.4:100000", "1.2.3.4:4294967376",
+	    "1.2.3.4:18446744073709551696", "1.2.3.4:-1", "1.2.3.4:+80", "1.2.3.4: 80",
+	    "1.2.3.4:80 ", "1.2.3.4:80x", "1.2.3.4:0x50", "1.2.3.4:http", "1.2.3.4::80",
+	    "[1.2.3.4]:80", "::1", "::1:80", "2001:db8::1:80", "[::1]", "[::1]80",
+	    "[::1]:", "[::1]:0", "[::1", "::1]:80", "[]:80", "[:80", "]:80", "[[::1]]:80",
+	    "[::1]]:80", "host:80", "[::g]:80", too_long, too_long + 1};
 	struct addr a = addr("192.0.2.1:80");
 
 	(void)state;
@@ -136,8 +131,7 @@ test_parse_addr(void **state)
 	assert_int_equal(a.ip.octet[15], 1);
 	assert_int_equal(addr("0.0.0.0:1").port, 1);
 	assert_int_equal(addr("1.2.3.4:00080").port, 80);
-	assert_int_equal(
-	    addr("[1111:2222:3333:4444:5555:6666:7777:8888]:12345").port, 12345);
+	assert_int_equal(addr("[1111:2222:3333:4444:5555:6666:7777:8888]:12345").port, 12345);
 	a = addr("[::ffff:255.255.255.255]:12345");
 	assert_true(ip_is_v4(&a.ip));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -162,11 +156,11 @@ test_format(void **state)
 	assert_string_equal(addr_format(&a, text), "[2001:db8::1]:0");
 	/* the longest there is fits */
 	memset(&longest, 0xff, sizeof(longest));
-	assert_string_equal(ip_format(&longest, text_ip),
-	    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+	assert_string_equal(
+	    ip_format(&longest, text_ip), "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
 	a = (struct addr){.ip = longest, .port = 65535};
-	assert_string_equal(addr_format(&a, text),
-	    "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
+	assert_string_equal(
+	    addr_format(&a, text), "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
 	a = addr("255.255.255.255:65535");
 	assert_string_equal(addr_format(&a, text), "255.255.255.255:65535");
 }
@@ -198,10 +192,9 @@ test_round_trip(void **state)
 static void
 test_compare(void **state)
 {
-	static const char *const sorted[] = {"[::]:1", "[::1]:1", "0.0.0.0:7",
-	    "1.2.3.4:80", "1.2.3.4:81", "1.2.3.4:256", "1.2.3.4:65535",
-	    "1.2.3.5:1", "200.0.0.1:1", "[2001:db8::1]:5", "[2001:db8::1]:500",
-	    "[ff02::1]:1"};
+	static const char *const sorted[] = {"[::]:1", "[::1]:1", "0.0.0.0:7", "1.2.3.4:80",
+	    "1.2.3.4:81", "1.2.3.4:256", "1.2.3.4:65535", "1.2.3.5:1", "200.0.0.1:1",
+	    "[2001:db8::1]:5", "[2001:db8::1]:500", "[ff02::1]:1"};
 	const size_t count = sizeof(sorted) / sizeof(sorted[0]);
 
 	(void)state;
@@ -210,8 +203,7 @@ test_compare(void **state)
 			struct addr a = addr(sorted[i]), b = addr(sorted[j]);
 			int order = addr_compare(&a, &b);
 
-			assert_int_equal(
-			    (order > 0) - (order < 0), (i > j) - (i < j));
+			assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
 			assert_int_equal(addr_equal(&a, &b), i == j);
 		}
 	}
@@ -220,16 +212,14 @@ test_compare(void **state)
 static void
 test_martians(void **state)
 {
-	static const char *const martians[] = {"0.0.0.0", "0.255.255.255",
-	    "127.0.0.1", "127.255.255.255", "224.0.0.1", "239.255.255.255",
-	    "240.0.0.1", "255.255.255.255", "::", "::1", "ff00::", "ff02::1",
-	    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "::ffff:127.0.0.1",
-	    "::ffff:224.0.0.1", "::ffff:0.0.0.0", "::127.0.0.1", "::10.0.0.1",
-	    "::2"};
-	static const char *const fine[] = {"1.0.0.0", "10.0.0.1",
-	    "126.255.255.255", "128.0.0.0", "192.168.0.1", "203.0.113.10",
-	    "223.255.255.255", "2001:db8::1", "fe80::1", "fc00::1", "feff::1",
-	    "::1:0:0:0", "64:ff9b::1"};
+	static const char *const martians[] = {"0.0.0.0", "0.255.255.255", "127.0.0.1",
+	    "127.255.255.255", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255",
+	    "::", "::1", "ff00::", "ff02::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+	    "::ffff:127.0.0.1", "::ffff:224.0.0.1", "::ffff:0.0.0.0", "::127.0.0.1",
+	    "::10.0.0.1", "::2"};
+	static const char *const fine[] = {"1.0.0.0", "10.0.0.1", "126.255.255.255",
+	    "128.0.0.0", "192.168.0.1", "203.0.113.10", "223.255.255.255", "2001:db8::1",
+	    "fe80::1", "fc00::1", "feff::1", "::1:0:0:0", "64:ff9b::1"};
 	struct ip a;
 
 	(void)state;
@@ -248,8 +238,7 @@ test_martians(void **state)
 static void
 test_sockaddr(void **state)
 {
-	static const char *const texts[] = {
-	    "192.0.2.1:80", "[2001:db8::1]:65535", "0.0.0.0:1"};
+	static const char *const texts[] = {"192.0.2.1:80", "[2001:db8::1]:65535", "0.0.0.0:1"};
 	struct sockaddr_storage ss;
 	struct sockaddr_in *in = (struct sockaddr_in *)&ss;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&ss;
@@ -260,11 +249,9 @@ test_sockaddr(void **state)
 		a = addr(texts[i]);
 		memset(&ss, 0xa5, sizeof(ss));
 		assert_int_equal(addr_to_sockaddr(&a, &ss),
-		    ip_is_v4(&a.ip) ? sizeof(struct sockaddr_in)
-				    : sizeof(struct sockaddr_in6));
+		    ip_is_v4(&a.ip) ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
 		memset(&b, 0xa5, sizeof(b));
-		assert_int_equal(
-		    addr_from_sockaddr((struct sockaddr *)&ss, &b), 0);
+		assert_int_equal(addr_from_sockaddr((struct sockaddr *)&ss, &b), 0);
 		assert_true(addr_equal(&a, &b));
 	}
 	a = addr("192.0.2.1:80");
@@ -298,8 +285,7 @@ test_sockaddr_of_another_family(void **state)
 static void
 test_mapped_sockaddr(void **state)
 {
-	struct sockaddr_in6 in6 = {
-	    .sin6_family = AF_INET6, .sin6_port = htons(80)};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(80)};
 	struct addr a, b = addr("192.0.2.1:80");
 
 	(void)state;

@@ -22,14 +22,16 @@ enum { A, B, SPARE, SPARE6, A_MAIL };
 
 static const char config_text[] =
     "site = \"x\"; services: ("
-    " { name = \"web\"; address = [ \"203.0.113.1\", \"2001:db8::1\" ]; ports = [ 80 ]; servers: ("
+    " { name = \"web\"; address = [ \"203.0.113.1\", \"2001:db8::1\" ]; ports = [ 80 ]; "
+    "servers: ("
     "  { name = \"a\"; address = [ \"10.0.0.1\", \"2001:db8:1::1\" ]; max_connections = 10; },"
     "  { name = \"b\"; address = \"10.0.0.2\"; max_connections = 10; },"
     "  { name = \"spare\"; address = \"10.0.0.3\"; max_connections = 5; backup = true; },"
-    "  { name = \"spare6\"; address = \"2001:db8:1::4\"; max_connections = 5; backup = true; } ); },"
-    " { name = \"mail\"; address = \"203.0.113.1\"; ports = [ 25 ]; scheduler = \"lc\"; servers: ("
-    "  { name = \"a\"; address = \"10.0.0.1\"; } ); } );"
-    FIXTURE_PEER_KEYS
+    "  { name = \"spare6\"; address = \"2001:db8:1::4\"; max_connections = 5; backup = true; } "
+    "); },"
+    " { name = \"mail\"; address = \"203.0.113.1\"; ports = [ 25 ]; scheduler = \"lc\"; "
+    "servers: ("
+    "  { name = \"a\"; address = \"10.0.0.1\"; } ); } );" FIXTURE_PEER_KEYS
     "peers: ( { site = \"y\"; load = \"192.0.2.2:7210\"; transfer = \"192.0.2.2:7210\"; } );";
 
 struct state {
@@ -172,8 +174,8 @@ test_backup_when_full(void **arg)
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(open_one(s, &s->v4), SPARE);
 	assert_int_equal(open_one(s, &s->v4), LOAD_NONE);
-	assert_int_equal(allocation_decide_received(s->allocation, 0, &s->v4, &s->random),
-	    LOAD_NONE);
+	assert_int_equal(
+	    allocation_decide_received(s->allocation, 0, &s->v4, &s->random), LOAD_NONE);
 	load_table_server_closed(s->table, SPARE);
 	assert_int_equal(open_one(s, &s->v4), SPARE);
 	load_table_server_closed(s->table, B);
@@ -249,9 +251,10 @@ test_services_apart(void **arg)
 
 	for (int i = 0; i < 20; i++)
 		open_one(s, &s->v4);
-	assert_int_equal(allocation_decide_received(s->allocation, 1, &s->v4, &s->random), A_MAIL);
-	assert_int_equal(allocation_decide_received(s->allocation, 1, &s->v6, &s->random),
-	    LOAD_NONE);
+	assert_int_equal(
+	    allocation_decide_received(s->allocation, 1, &s->v4, &s->random), A_MAIL);
+	assert_int_equal(
+	    allocation_decide_received(s->allocation, 1, &s->v6, &s->random), LOAD_NONE);
 }
 
 /* A reload brings more services while connections are counted. */
@@ -261,7 +264,8 @@ test_reload(void **arg)
 	struct state *s = *arg;
 	struct config *config = fixture_config(
 	    "site = \"x\"; services: ("
-	    " { name = \"web\"; address = \"203.0.113.1\"; ports = [ 80 ]; scheduler = \"wlc\"; servers: ("
+	    " { name = \"web\"; address = \"203.0.113.1\"; ports = [ 80 ]; scheduler = "
+	    "\"wlc\"; servers: ("
 	    "  { name = \"b\"; address = \"10.0.0.2\"; max_connections = 3; },"
 	    "  { name = \"new\"; address = \"10.0.0.9\"; max_connections = 3; } ); },"
 	    " { name = \"more\"; address = \"203.0.113.3\"; ports = [ 80 ]; servers: ("

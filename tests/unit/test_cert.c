@@ -161,7 +161,8 @@ authority(void **state)
 	expect_output("openssl x509 -in ca.crt -noout -text", "Version: 3");
 	expect_output("openssl x509 -in ca.crt -noout -subject", "CN = Example sites");
 	expect_output("openssl x509 -in ca.crt -noout -checkend 315000000", "will not expire");
-	expect_output("openssl x509 -in ca.crt -noout -checkend 316000000 || true", "will expire");
+	expect_output(
+	    "openssl x509 -in ca.crt -noout -checkend 316000000 || true", "will expire");
 	expect_output("openssl pkey -in ca.key -check -noout", "Key is valid");
 	expect_output("head -1 ca.key", "-----BEGIN PRIVATE KEY-----");
 }
@@ -175,20 +176,27 @@ site(void **state)
 	assert_int_equal(files_in_dir(false), 4);
 	assert_int_equal(mode_of("tokyo.key"), 0600);
 	assert_int_equal(mode_of("tokyo.crt"), 0644);
-	expect_output("openssl verify -x509_strict -purpose sslserver -CAfile ca.crt tokyo.crt", "OK");
-	expect_output("openssl verify -x509_strict -purpose sslclient -CAfile ca.crt tokyo.crt", "OK");
+	expect_output(
+	    "openssl verify -x509_strict -purpose sslserver -CAfile ca.crt tokyo.crt", "OK");
+	expect_output(
+	    "openssl verify -x509_strict -purpose sslclient -CAfile ca.crt tokyo.crt", "OK");
 	expect_output("openssl verify -verify_hostname tokyo -CAfile ca.crt tokyo.crt", "OK");
-	expect_no_output("openssl verify -verify_hostname osaka -CAfile ca.crt tokyo.crt", ": OK");
+	expect_no_output(
+	    "openssl verify -verify_hostname osaka -CAfile ca.crt tokyo.crt", ": OK");
 	expect_output("openssl x509 -in tokyo.crt -noout -ext subjectAltName", "DNS:tokyo\n");
 	expect_output("openssl x509 -in tokyo.crt -noout -ext extendedKeyUsage",
 	    "TLS Web Client Authentication, TLS Web Server Authentication");
 	expect_output("openssl x509 -in tokyo.crt -noout -ext keyUsage,basicConstraints",
 	    "Digital Signature\n");
-	expect_output("openssl x509 -in tokyo.crt -noout -ext keyUsage,basicConstraints", "CA:FALSE");
+	expect_output(
+	    "openssl x509 -in tokyo.crt -noout -ext keyUsage,basicConstraints", "CA:FALSE");
 	expect_output("openssl x509 -in tokyo.crt -noout -checkend 63000000", "will not expire");
-	expect_output("openssl x509 -in tokyo.crt -noout -checkend 63100000 || true", "will expire");
-	expect_output("openssl x509 -in tokyo.crt -pubkey -noout > a; openssl pkey -in tokyo.key "
-	              "-pubout > b; cmp a b && rm a b && echo same", "same");
+	expect_output(
+	    "openssl x509 -in tokyo.crt -noout -checkend 63100000 || true", "will expire");
+	expect_output(
+	    "openssl x509 -in tokyo.crt -pubkey -noout > a; openssl pkey -in tokyo.key "
+	    "-pubout > b; cmp a b && rm a b && echo same",
+	    "same");
 }
 
 /* It must be good for a peer whose clock is an hour late. */
@@ -200,10 +208,12 @@ begins_an_hour_ago(void **state)
 	(void)state;
 	make_ca();
 	assert_int_equal(CERT("site", "-d", dir, "tokyo"), 0);
-	snprintf(command, sizeof(command), "openssl verify -attime $(($(date +%%s) - 3590)) -CAfile "
+	snprintf(command, sizeof(command),
+	    "openssl verify -attime $(($(date +%%s) - 3590)) -CAfile "
 	    "ca.crt tokyo.crt");
 	expect_output(command, "OK");
-	snprintf(command, sizeof(command), "openssl verify -attime $(($(date +%%s) - 7300)) -CAfile "
+	snprintf(command, sizeof(command),
+	    "openssl verify -attime $(($(date +%%s) - 7300)) -CAfile "
 	    "ca.crt tokyo.crt || true");
 	expect_output(command, "not yet valid");
 }
@@ -230,11 +240,13 @@ days(void **state)
 	make_ca();
 	assert_int_equal(CERT("site", "tokyo", "-D", "10", "-d", dir), 0);
 	expect_output("openssl x509 -in tokyo.crt -noout -checkend 863000", "will not expire");
-	expect_output("openssl x509 -in tokyo.crt -noout -checkend 865000 || true", "will expire");
+	expect_output(
+	    "openssl x509 -in tokyo.crt -noout -checkend 865000 || true", "will expire");
 	/* a site's certificate does not outlive its authority */
 	assert_int_equal(CERT("site", "osaka", "-D", "20000", "-d", dir), 0);
 	expect_output("test \"$(openssl x509 -in ca.crt -noout -enddate)\" = "
-	              "\"$(openssl x509 -in osaka.crt -noout -enddate)\" && echo same", "same");
+		      "\"$(openssl x509 -in osaka.crt -noout -enddate)\" && echo same",
+	    "same");
 }
 
 static void
@@ -307,8 +319,8 @@ nothing_is_overwritten(void **state)
 static void
 names(void **state)
 {
-	static const char *const bad[] = {"", "../x", "a/b", ".", "..", ".x", "-x", "a b", "a,DNS:b", "a\n",
-	    "*", "*.x", "ca", "caf\xc3\xa9",
+	static const char *const bad[] = {"", "../x", "a/b", ".", "..", ".x", "-x", "a b",
+	    "a,DNS:b", "a\n", "*", "*.x", "ca", "caf\xc3\xa9",
 	    "n234567890123456789012345678901234567890123456789012345678901234"};
 	struct cert_order order = {.dir = dir, .valid = 86400};
 	char error[256];
@@ -428,19 +440,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_DIR(authority),
-		IN_DIR(site),
-		IN_DIR(begins_an_hour_ago),
-		IN_DIR(serials_differ),
-		IN_DIR(days),
-		IN_DIR(umask_does_not_matter),
-		IN_DIR(nothing_is_overwritten),
-		IN_DIR(names),
-		IN_DIR(without_authority),
-		IN_DIR(broken_authority),
-		IN_DIR(site_is_no_authority),
-		IN_DIR(expired_authority),
-		IN_DIR(usage),
+	    IN_DIR(authority),
+	    IN_DIR(site),
+	    IN_DIR(begins_an_hour_ago),
+	    IN_DIR(serials_differ),
+	    IN_DIR(days),
+	    IN_DIR(umask_does_not_matter),
+	    IN_DIR(nothing_is_overwritten),
+	    IN_DIR(names),
+	    IN_DIR(without_authority),
+	    IN_DIR(broken_authority),
+	    IN_DIR(site_is_no_authority),
+	    IN_DIR(expired_authority),
+	    IN_DIR(usage),
 	};
 
 	if (system("command -v openssl > /dev/null") != 0) {

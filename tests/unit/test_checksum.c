@@ -26,28 +26,23 @@ number(uint32_t folded)
 static void
 test_rfc1071_example(void **state)
 {
-	static const uint8_t data[] = {
-	    0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7};
+	static const uint8_t data[] = {0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7};
 
 	(void)state;
-	assert_int_equal(
-	    checksum_fold(checksum_add(0, data, sizeof(data))), 0xddf2);
+	assert_int_equal(checksum_fold(checksum_add(0, data, sizeof(data))), 0xddf2);
 }
 
 /* The IPv4 header everybody uses as an example (checksum b861). */
 static void
 test_ipv4_header(void **state)
 {
-	static const uint8_t header[] = {0x45, 0x00, 0x00, 0x73, 0x00, 0x00,
-	    0x40, 0x00, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8, 0x00, 0x01, 0xc0,
-	    0xa8, 0x00, 0xc7};
+	static const uint8_t header[] = {0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40,
+	    0x11, 0xb8, 0x61, 0xc0, 0xa8, 0x00, 0x01, 0xc0, 0xa8, 0x00, 0xc7};
 
 	(void)state;
+	assert_int_equal(checksum_fold(checksum_add(0, header, sizeof(header))), 0xffff);
 	assert_int_equal(
-	    checksum_fold(checksum_add(0, header, sizeof(header))), 0xffff);
-	assert_int_equal(checksum_fold(checksum_add(
-			     checksum_add(0, header, 10), header + 12, 8)),
-	    0x479e);
+	    checksum_fold(checksum_add(checksum_add(0, header, 10), header + 12, 8)), 0x479e);
 }
 
 static void
@@ -83,8 +78,7 @@ test_every_length_and_alignment(void **state)
 	fill(&r, data, sizeof(data));
 	for (size_t at = 0; at < 8; at++)
 		for (size_t len = 0; len <= sizeof(data) - 8; len++)
-			assert_int_equal(
-			    checksum_fold(checksum_add(0, data + at, len)),
+			assert_int_equal(checksum_fold(checksum_add(0, data + at, len)),
 			    frame_sum(0, data + at, len));
 }
 
@@ -97,10 +91,8 @@ test_largest(void **state)
 	(void)state;
 	memset(data, 0xff, sizeof(data));
 	assert_int_equal(checksum_fold(checksum_add(0, data, 65534)), 0xffff);
-	assert_int_equal(
-	    checksum_fold(checksum_add(0, data, PACKET_MAX)), 0xff00);
-	assert_int_equal(
-	    checksum_fold(checksum_add(0xffff0000, data, 65534)), 0xffff);
+	assert_int_equal(checksum_fold(checksum_add(0, data, PACKET_MAX)), 0xff00);
+	assert_int_equal(checksum_fold(checksum_add(0xffff0000, data, 65534)), 0xffff);
 	memset(data, 0, sizeof(data));
 	assert_int_equal(checksum_add(0, data, PACKET_MAX), 0);
 }
@@ -135,8 +127,7 @@ test_parts_make_the_whole(void **state)
 	for (size_t cut = 0; cut <= sizeof(data); cut += 2) {
 		sum = checksum_add(0, data, cut);
 		sum = checksum_add(sum, data + cut, sizeof(data) - cut);
-		assert_int_equal(
-		    checksum_fold(sum), frame_sum(0, data, sizeof(data)));
+		assert_int_equal(checksum_fold(sum), frame_sum(0, data, sizeof(data)));
 	}
 }
 
@@ -146,34 +137,28 @@ test_odd_octet_is_the_upper_half(void **state)
 	(void)state;
 	assert_int_equal(checksum_add(0, "\x12", 1), 0x1200);
 	assert_int_equal(checksum_add(0, "\x12\x34\x56", 3), 0x1234 + 0x5600);
-	assert_int_equal(
-	    checksum_fold(checksum_add(0, "\0\0\0\0\x80", 5)), 0x8000);
+	assert_int_equal(checksum_fold(checksum_add(0, "\0\0\0\0\x80", 5)), 0x8000);
 }
 
 static void
 test_pseudo_ipv4(void **state)
 {
-	struct addr a = frame_addr("192.0.2.1", 0),
-		    b = frame_addr("198.51.100.200", 0);
+	struct addr a = frame_addr("192.0.2.1", 0), b = frame_addr("198.51.100.200", 0);
 	uint32_t expected = 0xc000 + 0x0201 + 0xc633 + 0x64c8 + 6 + 1460;
 
 	(void)state;
-	assert_int_equal(
-	    checksum_fold(checksum_pseudo(4, &a.ip, &b.ip, IPPROTO_TCP, 1460)),
+	assert_int_equal(checksum_fold(checksum_pseudo(4, &a.ip, &b.ip, IPPROTO_TCP, 1460)),
 	    checksum_fold(expected));
 }
 
 static void
 test_pseudo_ipv6(void **state)
 {
-	struct addr a = frame_addr("2001:db8::1", 0),
-		    b = frame_addr("fe80::ff:fe00:1", 0);
-	uint32_t expected =
-	    0x2001 + 0x0db8 + 1 + 0xfe80 + 0xff + 0xfe00 + 1 + 17 + 9;
+	struct addr a = frame_addr("2001:db8::1", 0), b = frame_addr("fe80::ff:fe00:1", 0);
+	uint32_t expected = 0x2001 + 0x0db8 + 1 + 0xfe80 + 0xff + 0xfe00 + 1 + 17 + 9;
 
 	(void)state;
-	assert_int_equal(
-	    checksum_fold(checksum_pseudo(6, &a.ip, &b.ip, IPPROTO_UDP, 9)),
+	assert_int_equal(checksum_fold(checksum_pseudo(6, &a.ip, &b.ip, IPPROTO_UDP, 9)),
 	    checksum_fold(expected));
 }
 
@@ -181,13 +166,11 @@ test_pseudo_ipv6(void **state)
 static void
 test_pseudo_long(void **state)
 {
-	struct addr a = frame_addr("2001:db8::1", 0),
-		    b = frame_addr("2001:db8::2", 0);
+	struct addr a = frame_addr("2001:db8::1", 0), b = frame_addr("2001:db8::2", 0);
 	uint32_t expected = 2 * (0x2001 + 0x0db8) + 1 + 2 + 6 + 1 + 0x0003;
 
 	(void)state;
-	assert_int_equal(
-	    checksum_fold(checksum_pseudo(6, &a.ip, &b.ip, IPPROTO_TCP, 0x10003)),
+	assert_int_equal(checksum_fold(checksum_pseudo(6, &a.ip, &b.ip, IPPROTO_TCP, 0x10003)),
 	    checksum_fold(expected));
 }
 
@@ -198,8 +181,7 @@ test_rfc1624_example(void **state)
 	uint32_t difference = checksum_difference("\x55\x55", "\x32\x85", 2);
 
 	(void)state;
-	assert_int_equal(
-	    (uint16_t)~checksum_fold((uint16_t)~0xdd2f + difference), 0);
+	assert_int_equal((uint16_t)~checksum_fold((uint16_t)~0xdd2f + difference), 0);
 }
 
 static void
@@ -217,8 +199,8 @@ test_difference_is_what_has_to_be_added(void **state)
 			fill(&r, after, len);
 			sum = checksum_add(0, before, len);
 			sum += checksum_difference(before, after, len);
-			assert_int_equal(number(checksum_fold(sum)),
-			    number(frame_sum(0, after, len)));
+			assert_int_equal(
+			    number(checksum_fold(sum)), number(frame_sum(0, after, len)));
 		}
 }
 
@@ -229,18 +211,12 @@ test_difference_extremes(void **state)
 
 	(void)state;
 	memset(ones, 0xff, sizeof(ones));
-	assert_int_equal(
-	    number(checksum_fold(checksum_difference(zero, ones, 32))), 0);
-	assert_int_equal(
-	    number(checksum_fold(checksum_difference(ones, zero, 32))), 0);
-	assert_int_equal(
-	    number(checksum_fold(checksum_difference(ones, ones, 32))), 0);
-	assert_int_equal(
-	    checksum_fold(checksum_difference("\0\1", "\0\2", 2)), 1);
-	assert_int_equal(
-	    checksum_fold(checksum_difference("\0\2", "\0\1", 2)), 0xfffe);
-	assert_int_equal(
-	    checksum_fold(checksum_difference("\1", "\2", 1)), 0x0100);
+	assert_int_equal(number(checksum_fold(checksum_difference(zero, ones, 32))), 0);
+	assert_int_equal(number(checksum_fold(checksum_difference(ones, zero, 32))), 0);
+	assert_int_equal(number(checksum_fold(checksum_difference(ones, ones, 32))), 0);
+	assert_int_equal(checksum_fold(checksum_difference("\0\1", "\0\2", 2)), 1);
+	assert_int_equal(checksum_fold(checksum_difference("\0\2", "\0\1", 2)), 0xfffe);
+	assert_int_equal(checksum_fold(checksum_difference("\1", "\2", 1)), 0x0100);
 }
 
 int

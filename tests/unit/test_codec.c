@@ -29,17 +29,29 @@ static struct hello_service sample_services[2];
 static struct hello
 sample_hello(void)
 {
-	struct hello h = {.version = 1, .site = "tokyo-1.example_net", .boot_id = UINT64_C(0x0102030405060708),
-	    .key_index = 0xfedcba98, .cipher = 1, .interval_ms = 1000,
-	    .services = sample_services, .services_count = 2};
+	struct hello h = {.version = 1,
+	    .site = "tokyo-1.example_net",
+	    .boot_id = UINT64_C(0x0102030405060708),
+	    .key_index = 0xfedcba98,
+	    .cipher = 1,
+	    .interval_ms = 1000,
+	    .services = sample_services,
+	    .services_count = 2};
 
 	h.transfer = (struct addr){ip_of("198.51.100.1"), 7210};
 	memset(h.random, 0xab, sizeof(h.random));
-	sample_services[0] = (struct hello_service){.name = "web", .number = 0, .protocol = IPPROTO_TCP,
-	    .v4 = ip_of("203.0.113.10"), .v6 = ip_of("2001:db8::10"), .ports = web_ports,
+	sample_services[0] = (struct hello_service){.name = "web",
+	    .number = 0,
+	    .protocol = IPPROTO_TCP,
+	    .v4 = ip_of("203.0.113.10"),
+	    .v6 = ip_of("2001:db8::10"),
+	    .ports = web_ports,
 	    .ports_count = 3};
-	sample_services[1] = (struct hello_service){.name = "dns", .number = 65535,
-	    .protocol = IPPROTO_UDP, .v6 = ip_of("2001:db8::53"), .ports = dns_ports,
+	sample_services[1] = (struct hello_service){.name = "dns",
+	    .number = 65535,
+	    .protocol = IPPROTO_UDP,
+	    .v6 = ip_of("2001:db8::53"),
+	    .ports = dns_ports,
 	    .ports_count = 1};
 	return h;
 }
@@ -49,12 +61,21 @@ static struct load_report_service sample_reports[2];
 static struct load_report
 sample_load(void)
 {
-	sample_reports[0] = (struct load_report_service){.number = 0, .servers_up = 3,
-	    .servers_not_high = 2, .transferable = 4000000000u, .permitted = true, .load = 1000,
-	    .active = 17, .held_from_you = 5};
+	sample_reports[0] = (struct load_report_service){.number = 0,
+	    .servers_up = 3,
+	    .servers_not_high = 2,
+	    .transferable = 4000000000u,
+	    .permitted = true,
+	    .load = 1000,
+	    .active = 17,
+	    .held_from_you = 5};
 	sample_reports[1] = (struct load_report_service){.number = 65535};
-	return (struct load_report){.sequence = 7, .sent_ms = UINT64_MAX, .echo_ms = 12345678901,
-	    .echo_held_ms = 250, .services = sample_reports, .services_count = 2};
+	return (struct load_report){.sequence = 7,
+	    .sent_ms = UINT64_MAX,
+	    .echo_ms = 12345678901,
+	    .echo_held_ms = 250,
+	    .services = sample_reports,
+	    .services_count = 2};
 }
 
 /* One message whose body is checked to be whole. */
@@ -161,7 +182,8 @@ header(void **state)
 	uint8_t type;
 	uint32_t len;
 	static const uint8_t good[] = {7, 0, 0, 1, 0, 0}, long_[] = {7, 0, 0, 1, 0, 1},
-	    reserved[] = {7, 1, 0, 0, 0, 0}, huge[] = {1, 0, 0xff, 0xff, 0xff, 0xff};
+			     reserved[] = {7, 1, 0, 0, 0, 0},
+			     huge[] = {1, 0, 0xff, 0xff, 0xff, 0xff};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good); i++)
@@ -216,22 +238,130 @@ static void
 hello_octets(void **state)
 {
 	static const uint8_t expected[] = {
-	    1, 0, 0, 0, 0, 103,
-	    0, 1, 0, 1, 1,
-	    0, 2, 0, 1, 'x',
-	    0, 3, 0, 8, 0, 0, 0, 0, 0, 0, 0, 9,
-	    0, 4, 0, 18, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1, 0x1c, 0x2a,
-	    0, 6, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-	    0, 7, 0, 1, 1,
-	    0, 9, 0, 30,
-	    0, 1, 0, 1, 'w', 0, 2, 0, 2, 0, 3, 0, 3, 0, 1, 6, 0, 4, 0, 4, 10, 0, 0, 1,
-	    0, 6, 0, 2, 0, 80,
+	    1,
+	    0,
+	    0,
+	    0,
+	    0,
+	    103,
+	    0,
+	    1,
+	    0,
+	    1,
+	    1,
+	    0,
+	    2,
+	    0,
+	    1,
+	    'x',
+	    0,
+	    3,
+	    0,
+	    8,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    9,
+	    0,
+	    4,
+	    0,
+	    18,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0xff,
+	    0xff,
+	    192,
+	    0,
+	    2,
+	    1,
+	    0x1c,
+	    0x2a,
+	    0,
+	    6,
+	    0,
+	    16,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    0,
+	    7,
+	    0,
+	    1,
+	    1,
+	    0,
+	    9,
+	    0,
+	    30,
+	    0,
+	    1,
+	    0,
+	    1,
+	    'w',
+	    0,
+	    2,
+	    0,
+	    2,
+	    0,
+	    3,
+	    0,
+	    3,
+	    0,
+	    1,
+	    6,
+	    0,
+	    4,
+	    0,
+	    4,
+	    10,
+	    0,
+	    0,
+	    1,
+	    0,
+	    6,
+	    0,
+	    2,
+	    0,
+	    80,
 	};
 	uint16_t port = 80;
-	struct hello_service s = {.name = "w", .number = 3, .protocol = 6, .v4 = ip_of("10.0.0.1"),
-	    .ports = &port, .ports_count = 1};
-	struct hello h = {.version = 1, .site = "x", .boot_id = 9, .cipher = 1, .services = &s,
-	    .services_count = 1, .transfer = {ip_of("192.0.2.1"), 7210}};
+	struct hello_service s = {.name = "w",
+	    .number = 3,
+	    .protocol = 6,
+	    .v4 = ip_of("10.0.0.1"),
+	    .ports = &port,
+	    .ports_count = 1};
+	struct hello h = {.version = 1,
+	    .site = "x",
+	    .boot_id = 9,
+	    .cipher = 1,
+	    .services = &s,
+	    .services_count = 1,
+	    .transfer = {ip_of("192.0.2.1"), 7210}};
 	struct codec_buffer b = {0};
 
 	(void)state;
@@ -301,11 +431,13 @@ static void
 small_messages_malformed(void **state)
 {
 	static const uint8_t zero_index[] = {0, 1, 0, 4, 0, 0, 0, 0},
-	    short_index[] = {0, 1, 0, 3, 0, 0, 1}, long_index[] = {0, 1, 0, 5, 0, 0, 0, 1, 1},
-	    twice[] = {0, 1, 0, 4, 0, 0, 0, 1, 0, 1, 0, 4, 0, 0, 0, 1},
-	    reason0[] = {0, 1, 0, 1, 0}, reason5[] = {0, 1, 0, 1, 5},
-	    reason_twice[] = {0, 1, 0, 1, 1, 0, 1, 0, 1, 1},
-	    other_tag[] = {0, 2, 0, 1, 1}, with_unknown[] = {0, 9, 0, 0, 0, 1, 0, 1, 1, 0xff, 0xff, 0, 1, 7};
+			     short_index[] = {0, 1, 0, 3, 0, 0, 1},
+			     long_index[] = {0, 1, 0, 5, 0, 0, 0, 1, 1},
+			     twice[] = {0, 1, 0, 4, 0, 0, 0, 1, 0, 1, 0, 4, 0, 0, 0, 1},
+			     reason0[] = {0, 1, 0, 1, 0}, reason5[] = {0, 1, 0, 1, 5},
+			     reason_twice[] = {0, 1, 0, 1, 1, 0, 1, 0, 1, 1},
+			     other_tag[] = {0, 2, 0, 1, 1},
+			     with_unknown[] = {0, 9, 0, 0, 0, 1, 0, 1, 1, 0xff, 0xff, 0, 1, 7};
 	uint32_t index;
 	enum bye_reason reason;
 
@@ -516,7 +648,8 @@ load_service_must(void **state)
 	body = body_of(&b, MESSAGE_LOAD, &len);
 	service = first_service(body, 5, &service_len);
 	for (unsigned tag = 1; tag <= 8; tag++) {
-		struct body cut = without(service, service_len, tag), bare = without(body, len, 5);
+		struct body cut = without(service, service_len, tag),
+			    bare = without(body, len, 5);
 
 		add(&bare, 5, cut.data, cut.len);
 		if (tag >= 7) {
@@ -555,8 +688,8 @@ names(void **state)
 	static const struct {
 		const char *text;
 		size_t len;
-	} bad[] = {{"", 0}, {"a b", 3}, {"a/b", 3}, {"\"", 1}, {"a\0b", 3}, {"\0", 1}, {"caf\xc3\xa9", 5},
-	    {"a\n", 2}, {"a=b", 3}};
+	} bad[] = {{"", 0}, {"a b", 3}, {"a/b", 3}, {"\"", 1}, {"a\0b", 3}, {"\0", 1},
+	    {"caf\xc3\xa9", 5}, {"a\n", 2}, {"a=b", 3}};
 	char long_name[65];
 	struct hello got;
 	struct body b;
@@ -583,7 +716,8 @@ static void
 lengths(void **state)
 {
 	static const size_t right[] = {0, 1, 0, 8, 18, 4, 16, 1, 4};
-	static const uint8_t octets[32] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+	static const uint8_t octets[32] = {
+	    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 	struct hello got;
 	struct body b;
 
@@ -870,26 +1004,26 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(header),
-		cmocka_unit_test(hello_round_trip),
-		cmocka_unit_test(hello_octets),
-		cmocka_unit_test(load_round_trip),
-		cmocka_unit_test(small_messages),
-		cmocka_unit_test(small_messages_malformed),
-		cmocka_unit_test(hello_truncated),
-		cmocka_unit_test(load_truncated),
-		cmocka_unit_test(hello_must_and_once),
-		cmocka_unit_test(load_must_and_once),
-		cmocka_unit_test(hello_service_must_and_once),
-		cmocka_unit_test(load_service_must),
-		cmocka_unit_test(names),
-		cmocka_unit_test(lengths),
-		cmocka_unit_test(service_values),
-		cmocka_unit_test(report_values),
-		cmocka_unit_test(services_must_differ),
-		cmocka_unit_test(services_are_limited),
-		cmocka_unit_test(unknown_tags_are_skipped),
-		cmocka_unit_test(encoder_refuses_what_is_too_large),
+	    cmocka_unit_test(header),
+	    cmocka_unit_test(hello_round_trip),
+	    cmocka_unit_test(hello_octets),
+	    cmocka_unit_test(load_round_trip),
+	    cmocka_unit_test(small_messages),
+	    cmocka_unit_test(small_messages_malformed),
+	    cmocka_unit_test(hello_truncated),
+	    cmocka_unit_test(load_truncated),
+	    cmocka_unit_test(hello_must_and_once),
+	    cmocka_unit_test(load_must_and_once),
+	    cmocka_unit_test(hello_service_must_and_once),
+	    cmocka_unit_test(load_service_must),
+	    cmocka_unit_test(names),
+	    cmocka_unit_test(lengths),
+	    cmocka_unit_test(service_values),
+	    cmocka_unit_test(report_values),
+	    cmocka_unit_test(services_must_differ),
+	    cmocka_unit_test(services_are_limited),
+	    cmocka_unit_test(unknown_tags_are_skipped),
+	    cmocka_unit_test(encoder_refuses_what_is_too_large),
 	};
 
 	return cmocka_run_group_tests_name("codec", tests, NULL, NULL);

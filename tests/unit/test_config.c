@@ -32,7 +32,8 @@ static const char complete[] =
     "services: (\n"
     "  { name = \"web\"; address = \"203.0.113.10\"; protocol = \"tcp\";\n"
     "    ports = [ 443, 80 ]; scheduler = \"wrr\"; prefer = \"local\";\n"
-    "    on_unknown = \"drop\"; on_server_down = \"keep\"; transfer = \"prohibit\"; high_load = 0.5;\n"
+    "    on_unknown = \"drop\"; on_server_down = \"keep\"; transfer = \"prohibit\"; high_load "
+    "= 0.5;\n"
     "    check: { type = \"http\"; interval = 2.5; timeout = 2; rise = 4; fall = 5;"
     "      path = \"/up?full=1\"; host = \"www.example.net:81\";"
     "      status = \"204, 300 - 302,401\"; };\n"
@@ -136,7 +137,8 @@ assert_defaults(const struct config *c)
 	assert_string_equal(s->check.path, "/");
 	assert_string_equal(s->check.host, "");
 	for (unsigned code = 0; code <= 999; code++)
-		assert_int_equal(statuses_have(&s->check.status, code), code >= 200 && code <= 399);
+		assert_int_equal(
+		    statuses_have(&s->check.status, code), code >= 200 && code <= 399);
 }
 
 static void
@@ -307,8 +309,10 @@ test_allowed(void **state)
 	    "               { name = \"y\", address = \"10.0.0.1\", port = 54L } ) },\n"
 	    " { name = \"b\", address = \"203.0.113.10\", ports = [ 53 ], protocol = \"udp\",\n"
 	    "   servers = ( { name = \"x\", address = \"10.0.0.1\" } ) },\n"
-	    " { name = \"c\", address = [ \"203.0.113.10\", \"2001:db8:113::10\" ], ports = [ 80 ],\n"
-	    "   servers = ( { name = \"x\", address = [ \"10.0.0.1\", \"2001:db8::1\" ] } ) } )\n"
+	    " { name = \"c\", address = [ \"203.0.113.10\", \"2001:db8:113::10\" ], ports = [ "
+	    "80 ],\n"
+	    "   servers = ( { name = \"x\", address = [ \"10.0.0.1\", \"2001:db8::1\" ] } ) } "
+	    ")\n"
 	    "load = { listen = \"\", certificate = \"\", key = \"\", ca = \"\" }\n"
 	    "transfer = { listen = \"\" }\n"
 	    "peers = [ ]\n"
@@ -335,7 +339,8 @@ test_dialler_need_not_listen(void **state)
 	snprintf(text, sizeof(text),
 	    "%s transfer: { listen = \"198.51.100.1:7210\"; }; self_addresses = [ ];\n"
 	    "load: { certificate = \"/c\"; key = \"/k\"; ca = \"/a\"; };\n"
-	    "peers: ({ site = \"zurich\"; load = \"192.0.2.1:1\"; transfer = \"192.0.2.1:2\"; });\n",
+	    "peers: ({ site = \"zurich\"; load = \"192.0.2.1:1\"; transfer = \"192.0.2.1:2\"; "
+	    "});\n",
 	    minimal);
 	c = parse(text);
 	assert_int_equal(c->load.listen.port, 0);
@@ -536,7 +541,8 @@ test_include_lines(void **state)
 	    "bad2 = 1;\n"
 	    "peers: ({ site = \"n\"; transfer = \"192.0.2.1:1\" });\n"
 	    "transfer: { listen = \"192.0.2.2:1\" };\n"
-	    "load: { listen = \"192.0.2.2:1\"; certificate = \"/c\"; key = \"/k\"; ca = \"/a\"; };");
+	    "load: { listen = \"192.0.2.2:1\"; certificate = \"/c\"; key = \"/k\"; ca = "
+	    "\"/a\"; };");
 	write_text(folder, "sub/b.conf", "/* two\n lines */ bad1 = 1;");
 	write_text(folder, "sub/c.conf",
 	    "servers: (\n"
@@ -582,21 +588,21 @@ test_include_refused(void **state)
 	assert_load_fault(folder,
 	    "~/main.conf:2: @include \"main.conf\": at most 10 files may include each other");
 	write_text(folder, "main.conf", "\n\n@include \"sub\"\n");
-	assert_load_fault(folder,
-	    "~/main.conf:3: @include \"sub\": cannot read ~/sub: Is a directory");
+	assert_load_fault(
+	    folder, "~/main.conf:3: @include \"sub\": cannot read ~/sub: Is a directory");
 	write_text(folder, "main.conf", "@include \"/dev/null\"\n");
 	assert_load_fault(folder,
 	    "~/main.conf:1: @include \"/dev/null\": cannot read /dev/null: "
 	    "it is not a regular file");
 	write_text(folder, "main.conf", "@include \"a.conf\n\"\n");
-	assert_load_fault(folder,
-	    "~/main.conf:1: the name after @include is never closed by \"");
+	assert_load_fault(folder, "~/main.conf:1: the name after @include is never closed by \"");
 	write_text(folder, "main.conf", "x = 1; @include \"a.conf\"\n");
-	assert_load_fault(folder,
-	    "~/main.conf:1: '@' begins only @include \"FILE\", at the start of a line");
+	assert_load_fault(
+	    folder, "~/main.conf:1: '@' begins only @include \"FILE\", at the start of a line");
 	write_text(folder, "main.conf", "@include \"a.conf\"\n");
 	write_text(folder, "a.conf", "site = \"");
-	assert_load_fault(folder, "~/a.conf:1: the string that begins here is never closed by \"");
+	assert_load_fault(
+	    folder, "~/a.conf:1: the string that begins here is never closed by \"");
 }
 
 /* A text from elsewhere opens no file, however the @include is dressed. */
@@ -636,8 +642,8 @@ test_unreadable(void **state)
 {
 	const struct folder *folder = *state;
 
-	assert_load_fault(folder,
-	    "~/main.conf: cannot read the configuration: No such file or directory");
+	assert_load_fault(
+	    folder, "~/main.conf: cannot read the configuration: No such file or directory");
 	write_file(folder, "main.conf", "site = 1;\n\0\n", 12);
 	assert_load_fault(folder, "~/main.conf:1: this is no text: it holds a NUL character");
 }

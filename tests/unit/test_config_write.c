@@ -16,8 +16,8 @@
 #include "config/keys.h"
 #include "config/write.h"
 
-#define MINIMAL                                                                                    \
-	"site = \"tokyo\"; services: ({ name = \"web\"; address = \"203.0.113.10\";"               \
+#define MINIMAL \
+	"site = \"tokyo\"; services: ({ name = \"web\"; address = \"203.0.113.10\";" \
 	" ports = [ 80 ]; servers: ({ name = \"a\"; address = \"10.1.0.11\"; }); });"
 
 static const char complete[] =
@@ -40,7 +40,8 @@ static const char complete[] =
     "    protocol = \"udp\"; ports = ( 53 ); scheduler = \"rr\"; prefer = \"remote\";"
     "    servers = ( ); },"
     "  { name = \"udp\"; address = \"2001:db8::54\"; protocol = \"udp\"; ports = [ 5000 ];"
-    "    check: { type = \"none\"; }; servers: ({ name = \"c\"; address = \"2001:db8:1::5\"; }); } );"
+    "    check: { type = \"none\"; }; servers: ({ name = \"c\"; address = \"2001:db8:1::5\"; "
+    "}); } );"
     "transfer: { listen = \"198.51.100.1:7210\"; mtu = 1400; };"
     "load: { listen = \"[::]:7211\"; certificate = \"/c/to \\\"k\\\\yo\\xe9\\xff.crt\";"
     "  key = \"/c/tokyo.key\"; ca = \"/c/ca.crt\"; interval = 0.25; };"
@@ -50,7 +51,8 @@ static const char complete[] =
     "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff\"; },"
     "  { site = \"kobe\"; load = \"[2001:db8:2::1]:1\"; transfer = \"192.0.2.9:65535\"; } );"
     "limits: { connections = 8388608; };"
-    "timeouts: { tcp_opening = 1; tcp_established = 1000000; tcp_closing = 3; udp = 4; icmp = 5; };"
+    "timeouts: { tcp_opening = 1; tcp_established = 1000000; tcp_closing = 3; udp = 4; icmp = "
+    "5; };"
     "control: { socket = \"/tmp/w.sock\"; group = \"\"; };"
     "user = \"nobody\"; log: { level = \"debug\"; };";
 
@@ -203,11 +205,12 @@ test_reals(void **arg)
 
 	(void)arg;
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-		char *text = xasprintf("site = \"tokyo\"; services: ({ name = \"web\";"
-				       " address = \"203.0.113.10\"; ports = [ 80 ];"
-				       " check: { interval = %s; };"
-				       " servers: ({ name = \"a\"; address = \"10.1.0.11\"; }); });",
-		    values[i]);
+		char *text =
+		    xasprintf("site = \"tokyo\"; services: ({ name = \"web\";"
+			      " address = \"203.0.113.10\"; ports = [ 80 ];"
+			      " check: { interval = %s; };"
+			      " servers: ({ name = \"a\"; address = \"10.1.0.11\"; }); });",
+			values[i]);
 		char *written = round_trip(text);
 
 		assert_null(strstr(written, "e+"));
@@ -306,12 +309,13 @@ meet_boolean(void *arg, const char *name, bool value)
 static void
 test_all_keys(void **arg)
 {
-	static const struct config_writer writer = {meet_begin, meet_end, meet_text, meet_integer,
-	    meet_real, meet_boolean, meet};
+	static const struct config_writer writer = {
+	    meet_begin, meet_end, meet_text, meet_integer, meet_real, meet_boolean, meet};
 	struct config *config = parse(MINIMAL
 	    "load: { listen = \"192.0.2.1:7210\"; certificate = \"/a.crt\"; key = \"/a.key\";"
 	    " ca = \"/ca.crt\"; }; transfer: { listen = \"192.0.2.1:7210\"; };"
-	    "peers: ({ site = \"osaka\"; load = \"192.0.2.2:1\"; transfer = \"192.0.2.2:2\"; });");
+	    "peers: ({ site = \"osaka\"; load = \"192.0.2.2:1\"; transfer = \"192.0.2.2:2\"; "
+	    "});");
 	struct met met = {.next = 0};
 	char key[CONFIG_KEY_TEXT];
 
@@ -344,12 +348,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_minimal),
-		cmocka_unit_test(test_complete),
-		cmocka_unit_test(test_reals),
-		cmocka_unit_test(test_statuses),
-		cmocka_unit_test(test_all_keys),
-		cmocka_unit_test(test_example),
+	    cmocka_unit_test(test_minimal),
+	    cmocka_unit_test(test_complete),
+	    cmocka_unit_test(test_reals),
+	    cmocka_unit_test(test_statuses),
+	    cmocka_unit_test(test_all_keys),
+	    cmocka_unit_test(test_example),
 	};
 
 	return cmocka_run_group_tests_name("config_write", tests, NULL, NULL);

@@ -58,8 +58,7 @@ test_memory_budget(void **state)
 
 /* Changing anything in a key must find nothing. */
 static void
-assert_key_is_exact(
-    struct connection_table *table, const struct connection_key *key)
+assert_key_is_exact(struct connection_table *table, const struct connection_key *key)
 {
 	struct connection_key k;
 	size_t i;
@@ -84,8 +83,7 @@ assert_key_is_exact(
 	k = *key;
 	k.origin ^= 1;
 	assert_not_found(table, &k);
-	k = (struct connection_key){
-	    key->destination, key->source, key->protocol, key->origin};
+	k = (struct connection_key){key->destination, key->source, key->protocol, key->origin};
 	assert_not_found(table, &k);
 }
 
@@ -96,8 +94,7 @@ check_found_from_both_sides(const struct connection_new *what)
 	struct connection *c = open_new(table, what, &random_source, START);
 	struct connection_key from_client = client_key(what);
 	struct connection_key from_server = server_key(table, c);
-	struct addr client = connection_client(table, c),
-		    service = connection_service(table, c);
+	struct addr client = connection_client(table, c), service = connection_service(table, c);
 
 	assert_true(addr_equal(&client, &what->client));
 	assert_true(addr_equal(&service, &what->service));
@@ -111,8 +108,7 @@ check_found_from_both_sides(const struct connection_new *what)
 	assert_key_is_exact(table, &from_client);
 	if (what->kind == CONNECTION_LOCAL || what->kind == CONNECTION_RECEIVED) {
 		assert_true(addr_equal(&from_server.source, &what->server));
-		assert_true(
-		    ip_equal(&from_server.destination.ip, &what->self.ip));
+		assert_true(ip_equal(&from_server.destination.ip, &what->self.ip));
 		assert_true(from_server.destination.port >= 1024);
 		assert_found(table, &from_server, c, CONNECTION_FROM_SERVER);
 		assert_key_is_exact(table, &from_server);
@@ -131,15 +127,13 @@ check_found_from_both_sides(const struct connection_new *what)
 static void
 test_find(void **state)
 {
-	static const uint8_t protocols[] = {
-	    IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP};
+	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP};
 	struct connection_new what;
 
 	(void)state;
 	for (int kind = 0; kind < CONNECTION_KINDS; kind++) {
 		for (size_t i = 0; i < sizeof(protocols); i++) {
-			what = connection_of(
-			    (enum connection_kind)kind, protocols[i], 9);
+			what = connection_of((enum connection_kind)kind, protocols[i], 9);
 			check_found_from_both_sides(&what);
 			what.client = address("[2001:db8:1::9]:4711");
 			what.service = address("[2001:db8:2::1]:443");
@@ -158,10 +152,8 @@ test_transferors_are_told_apart(void **state)
 	static const uint16_t sites[] = {0, 1, 7, UINT16_MAX - 2, UINT16_MAX - 1};
 	struct connection_table *table = table_of(64);
 	struct connection *c[6];
-	struct connection_new what =
-	    connection_of(CONNECTION_RECEIVED, IPPROTO_TCP, 1);
-	struct connection_new local =
-	    connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 1);
+	struct connection_new what = connection_of(CONNECTION_RECEIVED, IPPROTO_TCP, 1);
+	struct connection_new local = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 1);
 	struct connection_key key = client_key(&what);
 	bool existed;
 
@@ -178,9 +170,8 @@ test_transferors_are_told_apart(void **state)
 	key.origin = 0;
 	assert_found(table, &key, c[5], CONNECTION_FROM_CLIENT);
 	what.site = 1;
-	assert_int_equal(connection_open(table, &what, &random_source, START,
-			     &c[0], &existed),
-	    DROP_none);
+	assert_int_equal(
+	    connection_open(table, &what, &random_source, START, &c[0], &existed), DROP_none);
 	assert_true(existed);
 	assert_ptr_equal(c[0], c[1]);
 	connection_table_free(table);
@@ -190,10 +181,8 @@ static void
 test_insert_notices(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection_new what =
-	    connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 1);
-	struct connection *c = open_new(table, &what, &random_source, START),
-			  *again = NULL;
+	struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 1);
+	struct connection *c = open_new(table, &what, &random_source, START), *again = NULL;
 	struct connection_counts counts;
 	bool existed = false;
 
@@ -202,9 +191,8 @@ test_insert_notices(void **state)
 	/* whatever else would be new about it */
 	what.server = address("192.0.2.12:8080");
 	what.server_number = 6;
-	assert_int_equal(connection_open(table, &what, &random_source, START,
-			     &again, &existed),
-	    DROP_none);
+	assert_int_equal(
+	    connection_open(table, &what, &random_source, START, &again, &existed), DROP_none);
 	assert_true(existed);
 	assert_ptr_equal(again, c);
 	assert_int_equal(c->server, 5);
@@ -218,8 +206,7 @@ static void
 test_datagrams(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection_new what =
-	    connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 0);
+	struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 0);
 	struct connection *c = open_new(table, &what, &random_source, START);
 	struct told told = {0};
 	int i;
@@ -238,8 +225,7 @@ test_datagrams(void **state)
 	/* where no reply is seen, the second packet of the client tells */
 	for (i = 0; i < 2; i++) {
 		what = connection_of(
-		    i == 0 ? CONNECTION_TRANSFERRED : CONNECTION_PASSED,
-		    IPPROTO_UDP, 1);
+		    i == 0 ? CONNECTION_TRANSFERRED : CONNECTION_PASSED, IPPROTO_UDP, 1);
 		c = open_new(table, &what, &random_source, START);
 		track(table, c, CONNECTION_FROM_CLIENT, 0, 0, 0, START);
 		assert_int_equal(c->state, CONNECTION_OPENING);
@@ -260,11 +246,9 @@ static void
 test_counters(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection_new what =
-	    connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 0);
+	struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 0);
 	struct connection *c = open_new(table, &what, &random_source, START);
-	struct connection_event event = {
-	    .side = CONNECTION_FROM_SERVER, .len = 65535};
+	struct connection_event event = {.side = CONNECTION_FROM_SERVER, .len = 65535};
 	uint64_t bytes = 0;
 
 	(void)state;
@@ -282,8 +266,7 @@ static void
 test_change_is_told_once(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection_new what =
-	    connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 0);
+	struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 0);
 	struct connection *c = open_new(table, &what, &random_source, START);
 	struct told told = {0};
 
@@ -371,8 +354,7 @@ test_walk_some(void **state)
 	assert_true(done);
 	assert_int_equal(budget, 5);
 	for (uint32_t i = 0; i < 10000; i++) {
-		struct connection_new what =
-		    connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
+		struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
 
 		last = open_new(table, &what, &random_source, START);
 	}
@@ -385,8 +367,7 @@ test_walk_some(void **state)
 	cursor = 0;
 	do {
 		budget = 100;
-		while ((c = connection_walk_some(
-			    table, &cursor, &budget, &done)) != NULL)
+		while ((c = connection_walk_some(table, &cursor, &budget, &done)) != NULL)
 			found++;
 		assert_true(done || budget == 0);
 		steps++;
@@ -409,18 +390,14 @@ test_names(void **state)
 {
 	(void)state;
 	assert_string_equal(connection_kind_name(CONNECTION_LOCAL), "local");
-	assert_string_equal(
-	    connection_kind_name(CONNECTION_TRANSFERRED), "transferred");
-	assert_string_equal(
-	    connection_kind_name(CONNECTION_RECEIVED), "received");
+	assert_string_equal(connection_kind_name(CONNECTION_TRANSFERRED), "transferred");
+	assert_string_equal(connection_kind_name(CONNECTION_RECEIVED), "received");
 	assert_string_equal(connection_kind_name(CONNECTION_PASSED), "passed");
 	assert_string_equal(connection_kind_name(CONNECTION_KINDS), "unknown");
 	assert_string_equal(connection_state_name(CONNECTION_OPENING), "opening");
-	assert_string_equal(
-	    connection_state_name(CONNECTION_ESTABLISHED), "established");
+	assert_string_equal(connection_state_name(CONNECTION_ESTABLISHED), "established");
 	assert_string_equal(connection_state_name(CONNECTION_CLOSING), "closing");
-	assert_string_equal(
-	    connection_state_name(CONNECTION_TIME_WAIT), "time_wait");
+	assert_string_equal(connection_state_name(CONNECTION_TIME_WAIT), "time_wait");
 	assert_string_equal(connection_state_name(CONNECTION_STATES), "unknown");
 }
 
@@ -435,8 +412,7 @@ test_any_key(void **state)
 
 	(void)state;
 	for (k = 0; k < 8; k++) {
-		settings.hash_key =
-		    (struct siphash_key){{k * UINT64_C(0x9e3779b97f4a7c15), k}};
+		settings.hash_key = (struct siphash_key){{k * UINT64_C(0x9e3779b97f4a7c15), k}};
 		table = connection_table_new(&settings, START);
 		assert_non_null(table);
 		for (i = 0; i < 1000; i++) {
@@ -450,8 +426,7 @@ test_any_key(void **state)
 			    connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
 			struct connection_key key = client_key(&what);
 			enum connection_side side;
-			struct connection *c =
-			    connection_find(table, &key, &side);
+			struct connection *c = connection_find(table, &key, &side);
 
 			assert_true((c != NULL) == (i < 1000));
 			if (c == NULL)

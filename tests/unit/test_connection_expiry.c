@@ -21,8 +21,8 @@ setup(void **state)
 }
 
 static struct connection *
-open_one(struct connection_table *table, enum connection_kind kind,
-    uint8_t protocol, uint32_t i, uint64_t now)
+open_one(struct connection_table *table, enum connection_kind kind, uint8_t protocol,
+    uint32_t i, uint64_t now)
 {
 	struct connection_new what = connection_of(kind, protocol, i);
 
@@ -49,8 +49,7 @@ run_until_empty(struct connection_table *table, uint32_t *wakes)
 }
 
 static void
-assert_expires_after(
-    struct connection_table *table, uint64_t since, uint32_t seconds)
+assert_expires_after(struct connection_table *table, uint64_t since, uint32_t seconds)
 {
 	uint32_t wakes;
 	uint64_t gone = run_until_empty(table, &wakes);
@@ -69,8 +68,7 @@ test_empty(void **state)
 	(void)state;
 	assert_true(connection_next_expiry(table) == UINT64_MAX);
 	assert_int_equal(connection_expire(table, START, MANY), 0);
-	assert_int_equal(
-	    connection_expire(table, START + 1000000 * CLOCK_SECOND, MANY), 0);
+	assert_int_equal(connection_expire(table, START + 1000000 * CLOCK_SECOND, MANY), 0);
 	assert_true(connection_next_expiry(table) == UINT64_MAX);
 	connection_table_free(table);
 }
@@ -81,8 +79,7 @@ test_timeouts(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 40; i++) {
-		uint64_t now =
-		    START + (uint64_t)i * 777 * CLOCK_SECOND / 1000 * 31;
+		uint64_t now = START + (uint64_t)i * 777 * CLOCK_SECOND / 1000 * 31;
 		struct connection_table *table = table_of(16);
 		struct connection *c;
 
@@ -95,8 +92,7 @@ test_timeouts(void **state)
 		now += 8000 * CLOCK_SECOND;
 		c = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, now);
 		establish(table, c, now);
-		track(table, c, CONNECTION_FROM_SERVER, FIN | ACK, 5001, 1001,
-		    now);
+		track(table, c, CONNECTION_FROM_SERVER, FIN | ACK, 5001, 1001, now);
 		assert_expires_after(table, now, 240);
 		now += 8000 * CLOCK_SECOND;
 		c = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, now);
@@ -129,8 +125,7 @@ static void
 test_dns(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection_new what =
-	    connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 0);
+	struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 0);
 	struct connection *c;
 
 	(void)state;
@@ -152,12 +147,9 @@ static void
 test_packets_keep_alive(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection *tcp =
-	    open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
-	struct connection *udp =
-	    open_one(table, CONNECTION_LOCAL, IPPROTO_UDP, 1, START);
-	struct connection *waiting =
-	    open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 2, START);
+	struct connection *tcp = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
+	struct connection *udp = open_one(table, CONNECTION_LOCAL, IPPROTO_UDP, 1, START);
+	struct connection *waiting = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 2, START);
 	uint64_t now = START;
 
 	(void)state;
@@ -167,11 +159,9 @@ test_packets_keep_alive(void **state)
 	for (int i = 0; i < 1000; i++) {
 		now += 29 * CLOCK_SECOND;
 		track(table, udp, CONNECTION_FROM_CLIENT, 0, 0, 0, now);
-		track(table, waiting, CONNECTION_FROM_SERVER, FIN | ACK, 5001,
-		    1002, now);
+		track(table, waiting, CONNECTION_FROM_SERVER, FIN | ACK, 5001, 1002, now);
 		if (i % 200 == 0)
-			track(table, tcp, CONNECTION_FROM_SERVER, ACK, 5001,
-			    1001, now);
+			track(table, tcp, CONNECTION_FROM_SERVER, ACK, 5001, 1001, now);
 		assert_int_equal(connection_expire(table, now, MANY), 0);
 	}
 	assert_int_equal(count_live(table), 3);
@@ -188,10 +178,8 @@ static void
 test_what_does_not_keep_alive(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection *syn =
-	    open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
-	struct connection *reset =
-	    open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 1, START);
+	struct connection *syn = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
+	struct connection *reset = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 1, START);
 	uint64_t now = START;
 
 	(void)state;
@@ -200,17 +188,12 @@ test_what_does_not_keep_alive(void **state)
 	for (int i = 0; i < 59; i++) {
 		now += CLOCK_SECOND;
 		track(table, syn, CONNECTION_FROM_CLIENT, SYN, 1000, 0, now);
-		track(table, syn, CONNECTION_FROM_SERVER, SYN | ACK, 5000, 1001,
-		    now);
+		track(table, syn, CONNECTION_FROM_SERVER, SYN | ACK, 5000, 1001, now);
 		track(table, reset, CONNECTION_FROM_CLIENT, RST, 1001, 0, now);
 	}
-	assert_int_equal(
-	    connection_expire(table, START + 60 * CLOCK_SECOND - 1, MANY), 0);
-	assert_int_equal(
-	    connection_expire(table, START + 60 * CLOCK_SECOND + SLACK, MANY), 1);
-	assert_int_equal(
-	    connection_expire(table, START + 120 * CLOCK_SECOND + SLACK, MANY),
-	    1);
+	assert_int_equal(connection_expire(table, START + 60 * CLOCK_SECOND - 1, MANY), 0);
+	assert_int_equal(connection_expire(table, START + 60 * CLOCK_SECOND + SLACK, MANY), 1);
+	assert_int_equal(connection_expire(table, START + 120 * CLOCK_SECOND + SLACK, MANY), 1);
 	connection_table_free(table);
 }
 
@@ -225,14 +208,12 @@ test_time_wait_in_order(void **state)
 
 	(void)state;
 	for (i = 0; i < 30; i++) {
-		c[i] = open_one(table,
-		    i % 4 == 3 ? CONNECTION_TRANSFERRED : CONNECTION_LOCAL,
+		c[i] = open_one(table, i % 4 == 3 ? CONNECTION_TRANSFERRED : CONNECTION_LOCAL,
 		    IPPROTO_TCP, i, now);
 		establish(table, c[i], now);
 		/* one of three has been closing for a while, one ends by RST */
 		if (i % 3 == 0)
-			track(table, c[i], CONNECTION_FROM_CLIENT, FIN | ACK,
-			    1001, 5001, now);
+			track(table, c[i], CONNECTION_FROM_CLIENT, FIN | ACK, 1001, 5001, now);
 		now += CLOCK_SECOND;
 		track(table, c[i], CONNECTION_FROM_CLIENT, RST, 1001, 0, now);
 		assert_int_equal(c[i]->state, CONNECTION_TIME_WAIT);
@@ -240,17 +221,14 @@ test_time_wait_in_order(void **state)
 	/* a late packet of each, in another order: that is the order from now on */
 	for (step = 0; step < 30; step++) {
 		now += CLOCK_SECOND;
-		track(table, c[step * 7 % 30], CONNECTION_FROM_CLIENT, ACK, 1001,
-		    5001, now);
+		track(table, c[step * 7 % 30], CONNECTION_FROM_CLIENT, ACK, 1001, 5001, now);
 	}
 	assert_true(connection_next_expiry(table) > now);
 	for (step = 0; step < 30; step++) {
-		uint64_t due =
-		    now + (120 + step) * CLOCK_SECOND - 29 * CLOCK_SECOND;
-		struct connection_new what =
-		    connection_of(step * 7 % 30 % 4 == 3 ? CONNECTION_TRANSFERRED
-							 : CONNECTION_LOCAL,
-			IPPROTO_TCP, step * 7 % 30);
+		uint64_t due = now + (120 + step) * CLOCK_SECOND - 29 * CLOCK_SECOND;
+		struct connection_new what = connection_of(
+		    step * 7 % 30 % 4 == 3 ? CONNECTION_TRANSFERRED : CONNECTION_LOCAL,
+		    IPPROTO_TCP, step * 7 % 30);
 		struct connection_key key = client_key(&what);
 
 		assert_in_range(connection_next_expiry(table), due, due + SLACK);
@@ -281,22 +259,18 @@ test_time_wait_leaves_nothing(void **state)
 	c = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
 	assert_in_range(connection_remaining_ms(table, c, START), 60000, 60250);
 	establish(table, c, START);
-	assert_in_range(
-	    connection_remaining_ms(table, c, START), 7440000, 7440250);
+	assert_in_range(connection_remaining_ms(table, c, START), 7440000, 7440250);
 	close_both(table, c, START);
 	assert_in_range(connection_remaining_ms(table, c, START), 120000, 120250);
 	/* reset before the answer: it has the time of those that open, and no more */
 	reset = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 1, START);
 	track(table, reset, CONNECTION_FROM_CLIENT, SYN, 1000, 0, START);
-	track(table, reset, CONNECTION_FROM_CLIENT, RST, 1001, 0,
-	    START + CLOCK_SECOND);
+	track(table, reset, CONNECTION_FROM_CLIENT, RST, 1001, 0, START + CLOCK_SECOND);
 	assert_int_equal(reset->state, CONNECTION_TIME_WAIT);
-	assert_in_range(
-	    connection_remaining_ms(table, reset, START), 60000, 60250);
-	assert_int_equal(
-	    connection_expire(table, START + 60 * CLOCK_SECOND + SLACK, MANY), 1);
-	assert_in_range(run_until_empty(table, &wakes),
-	    START + 120 * CLOCK_SECOND, START + 120 * CLOCK_SECOND + SLACK);
+	assert_in_range(connection_remaining_ms(table, reset, START), 60000, 60250);
+	assert_int_equal(connection_expire(table, START + 60 * CLOCK_SECOND + SLACK, MANY), 1);
+	assert_in_range(run_until_empty(table, &wakes), START + 120 * CLOCK_SECOND,
+	    START + 120 * CLOCK_SECOND + SLACK);
 	assert_int_equal(wakes, 1);
 	connection_table_free(table);
 }
@@ -306,8 +280,7 @@ static void
 test_shorter_timeout_takes_effect(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection *c =
-	    open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
+	struct connection *c = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, START);
 	uint64_t now = START + 100 * CLOCK_SECOND;
 
 	(void)state;
@@ -315,8 +288,7 @@ test_shorter_timeout_takes_effect(void **state)
 	connection_expire(table, now, MANY);
 	assert_true(connection_next_expiry(table) > now + 300 * CLOCK_SECOND);
 	track(table, c, CONNECTION_FROM_CLIENT, FIN | ACK, 1001, 5001, now);
-	assert_true(
-	    connection_next_expiry(table) <= now + 240 * CLOCK_SECOND + SLACK);
+	assert_true(connection_next_expiry(table) <= now + 240 * CLOCK_SECOND + SLACK);
 	assert_true(connection_next_expiry(table) >= now + 240 * CLOCK_SECOND);
 	close_both(table, c, now);
 	assert_expires_after(table, now, 120);
@@ -381,8 +353,7 @@ test_budget_of_moves(void **state)
 	}
 	assert_int_equal(rounds, 100);
 	assert_int_equal(count_live(table), 1000);
-	assert_int_equal(
-	    connection_expire(table, START + 591 * CLOCK_SECOND, MANY), 1000);
+	assert_int_equal(connection_expire(table, START + 591 * CLOCK_SECOND, MANY), 1000);
 	connection_table_free(table);
 }
 
@@ -391,8 +362,7 @@ test_budget_of_moves(void **state)
 static void
 test_long_sleep(void **state)
 {
-	static const uint64_t sleeps[] = {
-	    1, 59, 511, 512, 513, 1024, 5000, 86400, 4000000};
+	static const uint64_t sleeps[] = {1, 59, 511, 512, 513, 1024, 5000, 86400, 4000000};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(sleeps) / sizeof(sleeps[0]); i++) {
@@ -403,10 +373,8 @@ test_long_sleep(void **state)
 			struct connection *c;
 
 			now += sleeps[i] * CLOCK_SECOND;
-			open_one(
-			    table, CONNECTION_LOCAL, IPPROTO_ICMP, 2 * j, now);
-			c = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP,
-			    2 * j + 1, now);
+			open_one(table, CONNECTION_LOCAL, IPPROTO_ICMP, 2 * j, now);
+			c = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 2 * j + 1, now);
 			establish(table, c, now);
 			if (j % 2 == 0)
 				connection_expire(table, now, MANY);
@@ -443,16 +411,14 @@ test_around_the_wheel(void **state)
 		connection_table_set_timeouts(table, &settings.timeouts);
 		open_one(table, CONNECTION_LOCAL, IPPROTO_ICMP, 0, now);
 		assert_true(connection_next_expiry(table) > now);
-		while (connection_next_expiry(table) <
-		    now + seconds * CLOCK_SECOND) {
+		while (connection_next_expiry(table) < now + seconds * CLOCK_SECOND) {
 			uint64_t next = connection_next_expiry(table);
 
 			assert_int_equal(connection_expire(table, next, MANY), 0);
 			assert_true(connection_next_expiry(table) > next);
 		}
 		now += seconds * CLOCK_SECOND;
-		now = run_until_empty(table, &wakes) +
-		    (uint64_t)(i % 7) * CLOCK_SECOND / 8;
+		now = run_until_empty(table, &wakes) + (uint64_t)(i % 7) * CLOCK_SECOND / 8;
 		/* the last list of the wheel may be looked at a tick before */
 		assert_in_range(wakes, 1, 2);
 	}
@@ -486,20 +452,12 @@ test_reload(void **state)
 	/* the half-open one and the closed one have had their time by now */
 	assert_int_equal(connection_expire(table, now, MANY), 2);
 	track(table, c, CONNECTION_FROM_CLIENT, ACK, 1001, 5001, now);
-	assert_int_equal(
-	    connection_expire(table, now + 100 * CLOCK_SECOND - 1, MANY), 0);
-	assert_int_equal(
-	    connection_expire(table, now + 100 * CLOCK_SECOND + SLACK, MANY), 1);
-	assert_int_equal(
-	    connection_expire(table, START + 1000 * CLOCK_SECOND - 1, MANY), 0);
-	assert_int_equal(
-	    connection_expire(table, START + 1000 * CLOCK_SECOND + SLACK, MANY),
-	    1);
-	assert_int_equal(
-	    connection_expire(table, START + 7440 * CLOCK_SECOND - 1, MANY), 0);
-	assert_int_equal(
-	    connection_expire(table, START + 7440 * CLOCK_SECOND + SLACK, MANY),
-	    1);
+	assert_int_equal(connection_expire(table, now + 100 * CLOCK_SECOND - 1, MANY), 0);
+	assert_int_equal(connection_expire(table, now + 100 * CLOCK_SECOND + SLACK, MANY), 1);
+	assert_int_equal(connection_expire(table, START + 1000 * CLOCK_SECOND - 1, MANY), 0);
+	assert_int_equal(connection_expire(table, START + 1000 * CLOCK_SECOND + SLACK, MANY), 1);
+	assert_int_equal(connection_expire(table, START + 7440 * CLOCK_SECOND - 1, MANY), 0);
+	assert_int_equal(connection_expire(table, START + 7440 * CLOCK_SECOND + SLACK, MANY), 1);
 	connection_table_free(table);
 }
 
@@ -513,13 +471,12 @@ test_extreme_timeouts(void **state)
 	uint64_t year = UINT64_C(365) * 86400 * CLOCK_SECOND;
 
 	(void)state;
-	settings.timeouts = (struct connection_timeouts){UINT32_MAX, UINT32_MAX,
-	    UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
+	settings.timeouts = (struct connection_timeouts){
+	    UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
 	table = connection_table_new(&settings, START);
 	assert_non_null(table);
 	for (uint32_t i = 0; i < 3; i++) {
-		static const uint8_t protocols[] = {
-		    IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP};
+		static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP};
 
 		c = open_one(table, CONNECTION_LOCAL, protocols[i], i, START);
 	}
@@ -552,8 +509,7 @@ test_ends_are_told(void **state)
 	establish(table, c, START);
 	close_both(table, c, START);
 	open_one(table, CONNECTION_LOCAL, IPPROTO_UDP, 1, START);
-	assert_int_equal(
-	    connection_expire(table, START + 200 * CLOCK_SECOND, MANY), 2);
+	assert_int_equal(connection_expire(table, START + 200 * CLOCK_SECOND, MANY), 2);
 	assert_int_equal(told.inactive, 1);
 	assert_int_equal(told.ended, 2);
 	assert_int_equal(told.ended_active, 1);
@@ -566,10 +522,8 @@ test_idle_and_remaining(void **state)
 {
 	struct connection_table *table = table_of(16);
 	uint64_t now = START + 5 * CLOCK_SECOND + 60 * CLOCK_MILLISECOND;
-	struct connection *tcp =
-	    open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, now);
-	struct connection *udp =
-	    open_one(table, CONNECTION_LOCAL, IPPROTO_UDP, 1, now);
+	struct connection *tcp = open_one(table, CONNECTION_LOCAL, IPPROTO_TCP, 0, now);
+	struct connection *udp = open_one(table, CONNECTION_LOCAL, IPPROTO_UDP, 1, now);
 
 	(void)state;
 	assert_in_range(connection_idle_ms(table, tcp, now), 0, 125);
@@ -586,10 +540,8 @@ test_idle_and_remaining(void **state)
 	assert_in_range(connection_remaining_ms(table, tcp, now), 50000, 50250);
 	assert_in_range(connection_remaining_ms(table, udp, now), 30000, 30250);
 	establish(table, tcp, now);
-	assert_in_range(
-	    connection_remaining_ms(table, tcp, now), 7440000, 7440250);
-	assert_int_equal(
-	    connection_remaining_ms(table, tcp, now + 9000 * CLOCK_SECOND), 0);
+	assert_in_range(connection_remaining_ms(table, tcp, now), 7440000, 7440250);
+	assert_int_equal(connection_remaining_ms(table, tcp, now + 9000 * CLOCK_SECOND), 0);
 	connection_table_free(table);
 }
 
@@ -623,36 +575,30 @@ test_many(void **state)
 		next = connection_next_expiry(table);
 		if (opened < COUNT && random_below(&random_source, 3) != 0) {
 			struct connection *c = open_one(table, CONNECTION_LOCAL,
-			    opened % 3 == 0 ? IPPROTO_TCP : IPPROTO_UDP, opened,
-			    now);
+			    opened % 3 == 0 ? IPPROTO_TCP : IPPROTO_UDP, opened, now);
 
-			due[opened] =
-			    now + (opened % 3 == 0 ? 60 : 30) * CLOCK_SECOND;
+			due[opened] = now + (opened % 3 == 0 ? 60 : 30) * CLOCK_SECOND;
 			if (opened % 3 == 1) {
-				track(table, c, CONNECTION_FROM_SERVER, 0, 0, 0,
-				    now);
+				track(table, c, CONNECTION_FROM_SERVER, 0, 0, 0, now);
 				due[opened] = now + 300 * CLOCK_SECOND;
 			} else if (opened % 9 == 0) {
 				establish(table, c, now);
 				due[opened] = now + 7440 * CLOCK_SECOND;
 			}
 			opened++;
-			now += random_below(&random_source, 400) *
-			    CLOCK_MILLISECOND;
+			now += random_below(&random_source, 400) * CLOCK_MILLISECOND;
 			continue;
 		}
 		if (next == UINT64_MAX)
 			continue;
 		if (next > now)
 			now = next;
-		connection_expire(
-		    table, now, 1 + random_below(&random_source, 5));
+		connection_expire(table, now, 1 + random_below(&random_source, 5));
 		if (connection_next_expiry(table) <= now)
 			continue;
 		for (i = 0; i < opened; i++) {
 			uint8_t protocol = i % 3 == 0 ? IPPROTO_TCP : IPPROTO_UDP;
-			struct connection_new what =
-			    connection_of(CONNECTION_LOCAL, protocol, i);
+			struct connection_new what = connection_of(CONNECTION_LOCAL, protocol, i);
 			struct connection_key key = client_key(&what);
 			enum connection_side side;
 			bool there = connection_find(table, &key, &side) != NULL;
@@ -689,6 +635,5 @@ main(void)
 	    cmocka_unit_test_setup(test_many, setup),
 	};
 
-	return cmocka_run_group_tests_name(
-	    "connection_expiry", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("connection_expiry", tests, NULL, NULL);
 }

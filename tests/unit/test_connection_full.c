@@ -39,20 +39,17 @@ test_half_open_quarter(void **state)
 	(void)state;
 	connection_table_set_change(table, told_change, &told);
 	for (i = 0; i < 1000; i++) {
-		struct connection_new what =
-		    connection_of(CONNECTION_LOCAL, IPPROTO_TCP, i);
-		struct connection *c =
-		    open_new(table, &what, &random_source, now);
+		struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, i);
+		struct connection *c = open_new(table, &what, &random_source, now);
 
 		now += CLOCK_SECOND / 80;
 		track(table, c, CONNECTION_FROM_CLIENT, SYN, i, 0, now);
 		if (i >= 100) {
-			struct connection_new oldest = connection_of(
-			    CONNECTION_LOCAL, IPPROTO_TCP, i - 100);
+			struct connection_new oldest =
+			    connection_of(CONNECTION_LOCAL, IPPROTO_TCP, i - 100);
 
 			assert_true(addr_equal(&oldest.client,
-			    &(struct addr){
-				told.last.client, told.last.client_port}));
+			    &(struct addr){told.last.client, told.last.client_port}));
 			key = client_key(&oldest);
 			assert_not_found(table, &key);
 		}
@@ -66,8 +63,7 @@ test_half_open_quarter(void **state)
 	assert_int_equal(told.wrong, 0);
 	/* ten times as fast: a burst of good ones looks like that, and there is room for it */
 	for (i = 1000; i < 1300; i++) {
-		struct connection_new what =
-		    connection_of(CONNECTION_LOCAL, IPPROTO_TCP, i);
+		struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, i);
 
 		open_new(table, &what, &random_source, now);
 		now += CLOCK_SECOND / 800;
@@ -124,8 +120,8 @@ test_flood_harms_nobody_else(void **state)
 	assert_int_equal(told.inactive, 0);
 	for (i = 0; i < 500; i++) {
 		what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, i);
-		assert_int_equal(connection_open(table, &what, &random_source,
-				     START, &c, &existed),
+		assert_int_equal(
+		    connection_open(table, &what, &random_source, START, &c, &existed),
 		    DROP_none);
 		assert_true(existed);
 		assert_ptr_equal(c, alive[i]);
@@ -133,8 +129,8 @@ test_flood_harms_nobody_else(void **state)
 	}
 	for (i = 0; i < 100; i++) {
 		what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
-		assert_int_equal(connection_open(table, &what, &random_source,
-				     START, &c, &existed),
+		assert_int_equal(
+		    connection_open(table, &what, &random_source, START, &c, &existed),
 		    DROP_none);
 		assert_true(existed);
 		assert_ptr_equal(c, udp[i]);
@@ -155,14 +151,11 @@ test_full_of_live_ones(void **state)
 	(void)state;
 	connection_table_set_change(table, told_change, &told);
 	for (i = 0; i < 16; i++) {
-		what =
-		    connection_of((enum connection_kind)(i % 4), IPPROTO_TCP, i);
-		establish(table, open_new(table, &what, &random_source, START),
-		    START);
+		what = connection_of((enum connection_kind)(i % 4), IPPROTO_TCP, i);
+		establish(table, open_new(table, &what, &random_source, START), START);
 	}
 	what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 16);
-	assert_int_equal(
-	    connection_open(table, &what, &random_source, START, &c, &existed),
+	assert_int_equal(connection_open(table, &what, &random_source, START, &c, &existed),
 	    DROP_table_full);
 	assert_null(c);
 	assert_false(existed);
@@ -171,8 +164,7 @@ test_full_of_live_ones(void **state)
 	/* what exists is found in a full table too */
 	what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 4);
 	assert_int_equal(
-	    connection_open(table, &what, &random_source, START, &c, &existed),
-	    DROP_none);
+	    connection_open(table, &what, &random_source, START, &c, &existed), DROP_none);
 	assert_true(existed);
 	connection_end(table, c);
 	assert_int_equal(told.ended, 1);
@@ -199,20 +191,17 @@ test_full_of_unanswered_ones(void **state)
 	}
 	for (i = 0; i < 14; i++) {
 		what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
-		udp[i] = open_new(
-		    table, &what, &random_source, START + i * CLOCK_SECOND);
+		udp[i] = open_new(table, &what, &random_source, START + i * CLOCK_SECOND);
 	}
 	/* the oldest by its last packet is the second now */
-	track(table, udp[0], CONNECTION_FROM_CLIENT, 0, 0, 0,
-	    START + 14 * CLOCK_SECOND);
+	track(table, udp[0], CONNECTION_FROM_CLIENT, 0, 0, 0, START + 14 * CLOCK_SECOND);
 	what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 99);
 	c = open_new(table, &what, &random_source, START + 14 * CLOCK_SECOND);
 	assert_int_equal(told.ended, 1);
 	assert_int_equal(told.last.protocol, IPPROTO_UDP);
 	assert_int_equal(told.last.client_port, 10001);
 	/* with one that was answered, likewise: the third */
-	track(table, udp[2], CONNECTION_FROM_SERVER, 0, 0, 0,
-	    START + 14 * CLOCK_SECOND);
+	track(table, udp[2], CONNECTION_FROM_SERVER, 0, 0, 0, START + 14 * CLOCK_SECOND);
 	what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 99);
 	open_new(table, &what, &random_source, START + 14 * CLOCK_SECOND);
 	assert_int_equal(told.last.client_port, 10003);
@@ -370,8 +359,7 @@ test_refusal_evicts_nobody(void **state)
 	told = (struct told){0};
 	connection_table_set_port_taken(table, all_ports_taken, NULL);
 	what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 99);
-	assert_int_equal(
-	    connection_open(table, &what, &random_source, START, &c, &existed),
+	assert_int_equal(connection_open(table, &what, &random_source, START, &c, &existed),
 	    DROP_out_of_ports);
 	assert_int_equal(told.ended, 0);
 	assert_int_equal(connection_table_evicted(table), 0);
@@ -384,8 +372,7 @@ static void
 test_too_many_addresses(void **state)
 {
 	struct connection_table *table = table_of(2000);
-	struct connection_new what =
-	    connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 0);
+	struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 0);
 	struct connection *c = NULL, *first = NULL;
 	uint32_t i, opened = 0;
 	enum drop drop;
@@ -395,8 +382,7 @@ test_too_many_addresses(void **state)
 	for (i = 0; i < 2000; i++) {
 		what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, i);
 		what.server = ten(0x500000 + i, 80);
-		drop = connection_open(
-		    table, &what, &random_source, START, &c, &existed);
+		drop = connection_open(table, &what, &random_source, START, &c, &existed);
 		if (drop != DROP_none)
 			break;
 		establish(table, c, START);
@@ -405,13 +391,12 @@ test_too_many_addresses(void **state)
 		opened++;
 	}
 	assert_int_equal(drop, DROP_table_full);
-	assert_int_equal(
-	    opened, 498); /* a quarter of the capacity, with service and self */
+	assert_int_equal(opened, 498); /* a quarter of the capacity, with service and self */
 	assert_int_equal(count_live(table), opened);
 	/* again and again: a refusal keeps no address */
 	for (i = 0; i < 1000; i++)
-		assert_int_equal(connection_open(table, &what, &random_source,
-				     START, &c, &existed),
+		assert_int_equal(
+		    connection_open(table, &what, &random_source, START, &c, &existed),
 		    DROP_table_full);
 	/* known servers are as good as before */
 	for (i = 0; i < 1000; i++) {
@@ -423,8 +408,7 @@ test_too_many_addresses(void **state)
 	}
 	connection_end(table, first);
 	/* that server has other connections by now: its address stays */
-	assert_int_equal(
-	    connection_open(table, &what, &random_source, START, &c, &existed),
+	assert_int_equal(connection_open(table, &what, &random_source, START, &c, &existed),
 	    DROP_table_full);
 	connection_table_free(table);
 }
@@ -451,8 +435,8 @@ test_refusal_keeps_no_address(void **state)
 		what.service = ten(0x700000, 80);
 		what.server = ten(0x700001, 80);
 		what.self = ten(0x700002, 0);
-		assert_int_equal(connection_open(table, &what, &random_source,
-				     START, &c, &existed),
+		assert_int_equal(
+		    connection_open(table, &what, &random_source, START, &c, &existed),
 		    DROP_table_full);
 	}
 	what.self = address("198.51.100.20:1");
@@ -474,14 +458,12 @@ test_addresses_return(void **state)
 
 	(void)state;
 	for (i = 0; i < 100000; i++) {
-		struct connection_new what =
-		    connection_of(CONNECTION_LOCAL, IPPROTO_TCP, i);
+		struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, i);
 
 		what.server = ten(i, 80);
 		what.self = ten(0x800000 + i, 0);
 		what.service = ten(0xc00000 + i, 80);
-		connection_end(
-		    table, open_new(table, &what, &random_source, START));
+		connection_end(table, open_new(table, &what, &random_source, START));
 	}
 	connection_table_free(table);
 }

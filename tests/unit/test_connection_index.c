@@ -30,15 +30,13 @@ setup(struct fixture *f)
 	random_init(&random, 3);
 	f->table = table_of(RECORDS);
 	for (uint32_t i = 0; i < RECORDS; i++) {
-		struct connection_new what = connection_of(
-		    (enum connection_kind)(i % 4), IPPROTO_ICMP, i);
+		struct connection_new what =
+		    connection_of((enum connection_kind)(i % 4), IPPROTO_ICMP, i);
 
 		f->c[i] = open_new(f->table, &what, &random, START);
-		f->tuple[i] = connection_index_tuple(
-		    f->table, f->c[i], CONNECTION_FROM_CLIENT);
+		f->tuple[i] = connection_index_tuple(f->table, f->c[i], CONNECTION_FROM_CLIENT);
 	}
-	memset(f->table->buckets, 0,
-	    f->table->bucket_count * sizeof(*f->table->buckets));
+	memset(f->table->buckets, 0, f->table->bucket_count * sizeof(*f->table->buckets));
 }
 
 static struct connection *
@@ -82,19 +80,18 @@ test_same_hash_other_key(void **state)
 		struct connection_new what =
 		    connection_of((enum connection_kind)kind, IPPROTO_TCP, kind);
 		struct connection *c = open_new(table, &what, &random, START);
-		enum connection_side end = what.kind == CONNECTION_LOCAL ||
-			what.kind == CONNECTION_RECEIVED
+		enum connection_side end =
+		    what.kind == CONNECTION_LOCAL || what.kind == CONNECTION_RECEIVED
 		    ? CONNECTION_FROM_SERVER
 		    : CONNECTION_FROM_CLIENT;
 
 		for (uint32_t s = 0; s <= end; s++) {
-			struct connection_tuple exact = connection_index_tuple(
-			    table, c, (enum connection_side)s);
+			struct connection_tuple exact =
+			    connection_index_tuple(table, c, (enum connection_side)s);
 			uint64_t hash = connection_index_hash(table, &exact);
 			enum connection_side side = (enum connection_side)9;
 
-			assert_ptr_equal(
-			    connection_index_find(table, &exact, hash, &side), c);
+			assert_ptr_equal(connection_index_find(table, &exact, hash, &side), c);
 			assert_int_equal(side, s);
 			for (size_t i = 0; i < sizeof(exact); i++) {
 				struct connection_tuple other = exact;
@@ -102,8 +99,7 @@ test_same_hash_other_key(void **state)
 				((uint8_t *)&other)[i] ^= 1;
 				if (i == offsetof(struct connection_tuple, zero))
 					continue;
-				assert_null(connection_index_find(
-				    table, &other, hash, &side));
+				assert_null(connection_index_find(table, &other, hash, &side));
 			}
 		}
 	}
@@ -126,27 +122,22 @@ test_overflow(void **state)
 		assert_empty(&f);
 		for (i = 0; i < RECORDS; i++) {
 			assert_null(find(&f, i, hash));
-			connection_index_insert(
-			    f.table, f.c[i], CONNECTION_FROM_CLIENT, hash);
+			connection_index_insert(f.table, f.c[i], CONNECTION_FROM_CLIENT, hash);
 			assert_ptr_equal(find(&f, i, hash), f.c[i]);
 		}
 		/* four lines of 15: 45, 30 and 15 have gone past the first three */
 		assert_int_equal(count_passed(&f), 90);
 		for (i = 0; i < RECORDS; i += 2)
-			connection_index_remove(
-			    f.table, f.c[i], CONNECTION_FROM_CLIENT, hash);
+			connection_index_remove(f.table, f.c[i], CONNECTION_FROM_CLIENT, hash);
 		for (i = 0; i < RECORDS; i++)
-			assert_ptr_equal(
-			    find(&f, i, hash), i % 2 == 0 ? NULL : f.c[i]);
+			assert_ptr_equal(find(&f, i, hash), i % 2 == 0 ? NULL : f.c[i]);
 		/* they return to where there is room now */
 		for (i = 0; i < RECORDS; i += 2)
-			connection_index_insert(
-			    f.table, f.c[i], CONNECTION_FROM_CLIENT, hash);
+			connection_index_insert(f.table, f.c[i], CONNECTION_FROM_CLIENT, hash);
 		for (i = 0; i < RECORDS; i++)
 			assert_ptr_equal(find(&f, i, hash), f.c[i]);
 		for (i = RECORDS; i-- > 0;) {
-			connection_index_remove(
-			    f.table, f.c[i], CONNECTION_FROM_CLIENT, hash);
+			connection_index_remove(f.table, f.c[i], CONNECTION_FROM_CLIENT, hash);
 			assert_null(find(&f, i, hash));
 		}
 	}
@@ -169,11 +160,9 @@ test_tags(void **state)
 			uint32_t i = records[r];
 			uint64_t hash = tag << 56 | 12345;
 
-			connection_index_insert(
-			    f.table, f.c[i], CONNECTION_FROM_CLIENT, hash);
+			connection_index_insert(f.table, f.c[i], CONNECTION_FROM_CLIENT, hash);
 			assert_ptr_equal(find(&f, i, hash), f.c[i]);
-			connection_index_remove(
-			    f.table, f.c[i], CONNECTION_FROM_CLIENT, hash);
+			connection_index_remove(f.table, f.c[i], CONNECTION_FROM_CLIENT, hash);
 			assert_null(find(&f, i, hash));
 		}
 	}
@@ -197,18 +186,14 @@ test_random(void **state)
 	setup(&f);
 	for (uint32_t i = 0; i < RECORDS; i++)
 		hash[i] = (uint64_t)random_below(&random, 3) << 56 |
-		    (random_below(&random, 2) == 0
-			    ? 0
-			    : random_next(&random) & UINT32_MAX);
+		    (random_below(&random, 2) == 0 ? 0 : random_next(&random) & UINT32_MAX);
 	for (uint32_t step = 0; step < 100000; step++) {
 		uint32_t i = random_below(&random, RECORDS);
 
 		if (in[i])
-			connection_index_remove(
-			    f.table, f.c[i], CONNECTION_FROM_CLIENT, hash[i]);
+			connection_index_remove(f.table, f.c[i], CONNECTION_FROM_CLIENT, hash[i]);
 		else
-			connection_index_insert(
-			    f.table, f.c[i], CONNECTION_FROM_CLIENT, hash[i]);
+			connection_index_insert(f.table, f.c[i], CONNECTION_FROM_CLIENT, hash[i]);
 		in[i] = !in[i];
 		i = random_below(&random, RECORDS);
 		assert_ptr_equal(find(&f, i, hash[i]), in[i] ? f.c[i] : NULL);
@@ -218,8 +203,7 @@ test_random(void **state)
 	assert_true(most > 5);
 	for (uint32_t i = 0; i < RECORDS; i++) {
 		if (in[i])
-			connection_index_remove(
-			    f.table, f.c[i], CONNECTION_FROM_CLIENT, hash[i]);
+			connection_index_remove(f.table, f.c[i], CONNECTION_FROM_CLIENT, hash[i]);
 	}
 	assert_empty(&f);
 	connection_table_free(f.table);

@@ -24,7 +24,7 @@ struct run {
 	uint32_t port_step; /* only each so manieth port may be chosen: 1, or 256, as the walk goes */
 	uint32_t operations;
 	uint32_t open, end, finish; /* shares of the operations, of 100 */
-	uint32_t jump;      /* largest step of the time, milliseconds */
+	uint32_t jump;              /* largest step of the time, milliseconds */
 	bool tcp_only;
 };
 
@@ -51,8 +51,8 @@ struct model {
 	uint32_t ended;
 	struct entry gone[2]; /* the first ones that ended */
 	/* how often each outcome came: a test that never gets there tests nothing */
-	uint32_t opened, existed, refused_full, refused_ports, evicted, expired,
-	    found, missed, evicted_over, ports_taken;
+	uint32_t opened, existed, refused_full, refused_ports, evicted, expired, found, missed,
+	    evicted_over, ports_taken;
 };
 
 /* Of whom a record is ended for a new one. */
@@ -77,8 +77,7 @@ static const struct connection_timeouts timeouts = {
 static bool
 has_server(const struct entry *e)
 {
-	return e->what.kind == CONNECTION_LOCAL ||
-	    e->what.kind == CONNECTION_RECEIVED;
+	return e->what.kind == CONNECTION_LOCAL || e->what.kind == CONNECTION_RECEIVED;
 }
 
 static bool
@@ -129,15 +128,13 @@ deadline(const struct entry *e)
 	case IPPROTO_TCP:
 		if (!e->answered)
 			return e->opened + timeouts.tcp_opening * CLOCK_SECOND;
-		seconds = e->state == CONNECTION_ESTABLISHED
-		    ? timeouts.tcp_established
-		    : e->state == CONNECTION_CLOSING ? timeouts.tcp_closing
-						     : timeouts.tcp_time_wait;
+		seconds = e->state == CONNECTION_ESTABLISHED ? timeouts.tcp_established
+		    : e->state == CONNECTION_CLOSING         ? timeouts.tcp_closing
+							     : timeouts.tcp_time_wait;
 		break;
 	case IPPROTO_UDP:
-		seconds = e->answered && e->what.service.port != 53
-		    ? timeouts.udp
-		    : timeouts.udp_opening;
+		seconds = e->answered && e->what.service.port != 53 ? timeouts.udp
+								    : timeouts.udp_opening;
 		break;
 	default:
 		seconds = timeouts.icmp;
@@ -151,8 +148,8 @@ is_client_side(const struct entry *e, const struct connection_key *k)
 	struct connection_key own = client_key(&e->what);
 
 	return addr_equal(&own.source, &k->source) &&
-	    addr_equal(&own.destination, &k->destination) &&
-	    own.protocol == k->protocol && own.origin == k->origin;
+	    addr_equal(&own.destination, &k->destination) && own.protocol == k->protocol &&
+	    own.origin == k->origin;
 }
 
 static bool
@@ -160,15 +157,12 @@ is_server_side(const struct entry *e, const struct connection_key *k)
 {
 	struct addr self = {.ip = e->what.self.ip, .port = e->self_port};
 
-	return has_server(e) && k->origin == 0 &&
-	    k->protocol == e->what.protocol &&
-	    addr_equal(&k->source, &e->what.server) &&
-	    addr_equal(&k->destination, &self);
+	return has_server(e) && k->origin == 0 && k->protocol == e->what.protocol &&
+	    addr_equal(&k->source, &e->what.server) && addr_equal(&k->destination, &self);
 }
 
 static struct entry *
-model_find(
-    struct model *m, const struct connection_key *k, enum connection_side *side)
+model_find(struct model *m, const struct connection_key *k, enum connection_side *side)
 {
 	for (uint32_t i = 0; i < ENTRIES_MAX; i++) {
 		struct entry *e = &m->entries[i];
@@ -211,8 +205,7 @@ random_entry(struct model *m)
 }
 
 static void
-changed(void *arg, const struct connection *c, bool active_before,
-    bool active_after, bool ended)
+changed(void *arg, const struct connection *c, bool active_before, bool active_after, bool ended)
 {
 	struct model *m = arg;
 	struct entry *e = entry_of(m, c);
@@ -292,8 +285,7 @@ ports_in_use(struct model *m, const struct connection_new *what)
 	for (uint32_t i = 0; i < ENTRIES_MAX; i++) {
 		const struct entry *e = &m->entries[i];
 
-		n += e->c != NULL && has_server(e) &&
-		    e->what.protocol == what->protocol &&
+		n += e->c != NULL && has_server(e) && e->what.protocol == what->protocol &&
 		    addr_equal(&e->what.server, &what->server) &&
 		    ip_equal(&e->what.self.ip, &what->self.ip);
 	}
@@ -319,8 +311,8 @@ count_groups(const struct model *m)
 
 /* Of whom one has to go, OTHERS if nobody has to, or can. */
 static enum group
-group_of_victim(const struct model *m, const struct census *census,
-    const struct connection_new *what)
+group_of_victim(
+    const struct model *m, const struct census *census, const struct connection_new *what)
 {
 	uint32_t tcp = census->of[OPENING_TCP], udp = census->of[OPENING_UDP];
 
@@ -361,20 +353,18 @@ first_without(const struct model *m)
 {
 	uint64_t first = count_groups(m).first;
 
-	if (m->ended > 1 && group_of(&m->gone[1]) == OPENING_TCP &&
-	    m->gone[1].opened < first)
+	if (m->ended > 1 && group_of(&m->gone[1]) == OPENING_TCP && m->gone[1].opened < first)
 		first = m->gone[1].opened;
 	return first;
 }
 
 /* Who went for a new connection: the one whose port it has got, and the one whose record. */
 static void
-check_gone(struct model *m, struct census census,
-    const struct connection_new *what, const struct connection *c)
+check_gone(struct model *m, struct census census, const struct connection_new *what,
+    const struct connection *c)
 {
 	struct connection_key k = server_key(m->table, c);
-	uint32_t taken =
-	    m->ended > 0 && c->self_port != 0 && is_server_side(&m->gone[0], &k);
+	uint32_t taken = m->ended > 0 && c->self_port != 0 && is_server_side(&m->gone[0], &k);
 	enum group group;
 
 	if (taken) {
@@ -437,8 +427,7 @@ enter(struct model *m, const struct connection_new *what, struct connection *c)
 	if (what->self.port != 0)
 		assert_int_equal(c->self_port, what->self.port);
 	else
-		assert_true(c->self_port >= 1024 &&
-		    c->self_port % m->run->port_step == 0);
+		assert_true(c->self_port >= 1024 && c->self_port % m->run->port_step == 0);
 }
 
 static void
@@ -449,18 +438,14 @@ do_open(struct model *m)
 	enum connection_side side;
 	struct entry *known = model_find(m, &key, &side);
 	struct census census = count_groups(m);
-	bool full = m->live == m->run->capacity &&
-	    group_of_victim(m, &census, &what) == OTHERS;
+	bool full = m->live == m->run->capacity && group_of_victim(m, &census, &what) == OTHERS;
 	uint64_t evicted = connection_table_evicted(m->table);
-	bool one_sided = what.kind == CONNECTION_TRANSFERRED ||
-	    what.kind == CONNECTION_PASSED;
-	bool free_port =
-	    one_sided || what.self.port == 0 || given_port_may_be_had(m, &what);
+	bool one_sided = what.kind == CONNECTION_TRANSFERRED || what.kind == CONNECTION_PASSED;
+	bool free_port = one_sided || what.self.port == 0 || given_port_may_be_had(m, &what);
 	uint32_t in_use = ports_in_use(m, &what);
 	struct connection *c;
 	bool existed;
-	enum drop drop =
-	    connection_open(m->table, &what, &m->random, m->now, &c, &existed);
+	enum drop drop = connection_open(m->table, &what, &m->random, m->now, &c, &existed);
 
 	assert_int_equal(existed, known != NULL);
 	if (known != NULL) {
@@ -475,8 +460,7 @@ do_open(struct model *m)
 		m->refused_ports++;
 	} else if (drop == DROP_out_of_ports) {
 		/* by chance, if only a few ports may be chosen and some of them are in use */
-		assert_true(m->run->port_step > 100 && in_use > 0 &&
-		    what.self.port == 0);
+		assert_true(m->run->port_step > 100 && in_use > 0 && what.self.port == 0);
 		m->refused_ports++;
 	} else {
 		assert_int_equal(drop, DROP_none);
@@ -532,13 +516,10 @@ random_event(struct model *m, const struct entry *e)
 		return event;
 	event.tcp_flags = flags[below(m, below(m, 4) == 0 ? 8 : 6)];
 	event.payload = below(m, 2);
-	event.tcp_seq =
-	    below(m, 3) + (event.side == CONNECTION_FROM_CLIENT ? 1000u : 5000u);
-	event.tcp_ack =
-	    below(m, 3) + (event.side == CONNECTION_FROM_CLIENT ? 5000u : 1000u);
+	event.tcp_seq = below(m, 3) + (event.side == CONNECTION_FROM_CLIENT ? 1000u : 5000u);
+	event.tcp_ack = below(m, 3) + (event.side == CONNECTION_FROM_CLIENT ? 5000u : 1000u);
 	if (event.tcp_flags & SYN)
-		event.tcp_seq =
-		    event.side == CONNECTION_FROM_CLIENT ? 1000 : 5000;
+		event.tcp_seq = event.side == CONNECTION_FROM_CLIENT ? 1000 : 5000;
 	return event;
 }
 
@@ -554,10 +535,9 @@ track_event(struct model *m, struct entry *e, struct connection_event event)
 	if (e->what.protocol == IPPROTO_TCP) {
 		e->state = e->c->state;
 		alive = !(event.tcp_flags & RST) || e->state != before;
-		e->answered |= e->state == CONNECTION_ESTABLISHED ||
-		    e->state == CONNECTION_CLOSING;
-	} else if (event.side == CONNECTION_FROM_SERVER ||
-	    (one_sided && e->packets >= 2)) {
+		e->answered |=
+		    e->state == CONNECTION_ESTABLISHED || e->state == CONNECTION_CLOSING;
+	} else if (event.side == CONNECTION_FROM_SERVER || (one_sided && e->packets >= 2)) {
 		e->state = CONNECTION_ESTABLISHED;
 		e->answered = true;
 	}
@@ -657,8 +637,7 @@ do_time(struct model *m)
 static void
 check_all(struct model *m)
 {
-	uint64_t by_kind[CONNECTION_KINDS] = {0},
-		 by_state[CONNECTION_STATES] = {0};
+	uint64_t by_kind[CONNECTION_KINDS] = {0}, by_state[CONNECTION_STATES] = {0};
 	uint64_t first = UINT64_MAX, next = connection_next_expiry(m->table);
 	struct connection_counts counts;
 	struct connection *c;
@@ -676,8 +655,7 @@ check_all(struct model *m)
 		if (deadline(e) < first)
 			first = deadline(e);
 		assert_true(deadline(e) <= m->now +
-			connection_remaining_ms(m->table, e->c, m->now) *
-			    CLOCK_MILLISECOND +
+			connection_remaining_ms(m->table, e->c, m->now) * CLOCK_MILLISECOND +
 			CLOCK_MILLISECOND);
 	}
 	connection_table_counts(m->table, &counts);
@@ -753,8 +731,7 @@ test_roomy(void **state)
 
 	(void)state;
 	play(&model, &run);
-	assert_true(model.opened > 10000 && model.existed > 500 &&
-	    model.expired > 10000);
+	assert_true(model.opened > 10000 && model.existed > 500 && model.expired > 10000);
 	assert_true(model.found > 5000 && model.missed > 5000);
 	assert_int_equal(model.refused_full, 0);
 }
@@ -780,8 +757,7 @@ test_tiny(void **state)
 
 	(void)state;
 	play(&model, &run);
-	assert_true(model.evicted > 5000 && model.refused_full > 1000 &&
-	    model.expired > 1000);
+	assert_true(model.evicted > 5000 && model.refused_full > 1000 && model.expired > 1000);
 	assert_true(model.evicted_over > 500);
 }
 

@@ -36,8 +36,7 @@ static void
 test_port_taken(void **state)
 {
 	struct connection_table *table = table_of(2000);
-	struct connection_new what =
-	    connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 0);
+	struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 0);
 	struct connection *c;
 
 	(void)state;
@@ -65,16 +64,14 @@ static void
 test_no_port(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection_new what =
-	    connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 0);
+	struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 0);
 	struct connection_key key = client_key(&what);
 	struct connection *c;
 	bool existed;
 
 	(void)state;
 	connection_table_set_port_taken(table, all_ports_taken, NULL);
-	assert_int_equal(
-	    connection_open(table, &what, &random_source, START, &c, &existed),
+	assert_int_equal(connection_open(table, &what, &random_source, START, &c, &existed),
 	    DROP_out_of_ports);
 	assert_not_found(table, &key);
 	assert_int_equal(count_live(table), 0);
@@ -94,8 +91,7 @@ static void
 test_given_port(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection_new what =
-	    connection_of(CONNECTION_RECEIVED, IPPROTO_TCP, 0);
+	struct connection_new what = connection_of(CONNECTION_RECEIVED, IPPROTO_TCP, 0);
 	struct connection *c;
 	bool existed;
 
@@ -104,8 +100,7 @@ test_given_port(void **state)
 	c = open_new(table, &what, &random_source, START);
 	assert_int_equal(c->self_port, 33000);
 	what.client = ten(9, 9);
-	assert_int_equal(
-	    connection_open(table, &what, &random_source, START, &c, &existed),
+	assert_int_equal(connection_open(table, &what, &random_source, START, &c, &existed),
 	    DROP_out_of_ports);
 	/* the same port towards another server, and of another protocol */
 	what.server.port++;
@@ -132,8 +127,7 @@ static void
 test_hairpin(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection_new what =
-	    connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 0);
+	struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 0);
 	struct connection_key key;
 	struct connection *c;
 	bool existed;
@@ -143,13 +137,11 @@ test_hairpin(void **state)
 	what.self = what.service;
 	what.client = what.server;
 	/* its own client side would be found instead of the server's */
-	assert_int_equal(
-	    connection_open(table, &what, &random_source, START, &c, &existed),
+	assert_int_equal(connection_open(table, &what, &random_source, START, &c, &existed),
 	    DROP_out_of_ports);
 	what.self.port = 0;
 	connection_table_set_port_taken(table, only_service_port_free, NULL);
-	assert_int_equal(
-	    connection_open(table, &what, &random_source, START, &c, &existed),
+	assert_int_equal(connection_open(table, &what, &random_source, START, &c, &existed),
 	    DROP_out_of_ports);
 	connection_table_set_port_taken(table, NULL, NULL);
 	c = open_new(table, &what, &random_source, START);
@@ -165,8 +157,7 @@ static void
 test_sides_do_not_collide(void **state)
 {
 	struct connection_table *table = table_of(16);
-	struct connection_new what =
-	    connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 0);
+	struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 0);
 	struct connection_new other;
 	struct connection *c, *d;
 	bool existed;
@@ -179,8 +170,7 @@ test_sides_do_not_collide(void **state)
 	other = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 1);
 	other.server = what.client;
 	other.self = what.service;
-	assert_int_equal(
-	    connection_open(table, &other, &random_source, START, &d, &existed),
+	assert_int_equal(connection_open(table, &other, &random_source, START, &d, &existed),
 	    DROP_out_of_ports);
 	/* and the other way round */
 	other.self = address("198.51.100.99:9000");
@@ -188,8 +178,7 @@ test_sides_do_not_collide(void **state)
 	what.client = other.server;
 	what.service = other.self;
 	assert_int_equal(
-	    connection_open(table, &what, &random_source, START, &c, &existed),
-	    DROP_none);
+	    connection_open(table, &what, &random_source, START, &c, &existed), DROP_none);
 	assert_true(existed);
 	assert_ptr_equal(c, d);
 	connection_table_free(table);
@@ -210,8 +199,8 @@ test_out_of_ports(void **state)
 	memset(used, 0, sizeof(used));
 	for (i = 0; i < PORTS + 100; i++) {
 		what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
-		if (connection_open(table, &what, &random_source, START, &c,
-			&existed) == DROP_out_of_ports) {
+		if (connection_open(table, &what, &random_source, START, &c, &existed) ==
+		    DROP_out_of_ports) {
 			/* not before only a few are left */
 			assert_true(opened > PORTS * 0.98);
 			continue;
@@ -227,8 +216,8 @@ test_out_of_ports(void **state)
 	for (server = 0; server < 2; server++) {
 		memset(used[1], 0, sizeof(used[1]));
 		for (i = 0; i < 30000; i++) {
-			what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP,
-			    200000 + server * 100000 + i);
+			what = connection_of(
+			    CONNECTION_LOCAL, IPPROTO_UDP, 200000 + server * 100000 + i);
 			if (server == 0)
 				what.server.port++;
 			else
@@ -253,10 +242,8 @@ test_ports_are_random(void **state)
 
 	(void)state;
 	for (i = 0; i < 8192; i++) {
-		struct connection_new what =
-		    connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
-		struct connection *c =
-		    open_new(table, &what, &random_source, START);
+		struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
+		struct connection *c = open_new(table, &what, &random_source, START);
 
 		buckets[(c->self_port - 1024) / (PORTS / 64)]++;
 		near += abs((int)c->self_port - (int)last) < 64;
@@ -282,10 +269,8 @@ test_freed_ports_are_used_last(void **state)
 	memset(freed, 0, sizeof(freed));
 	/* 110 s with 200 short connections a second */
 	for (i = 1; i <= 22000; i++) {
-		struct connection_new what =
-		    connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
-		struct connection *c =
-		    open_new(table, &what, &random_source, now);
+		struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
+		struct connection *c = open_new(table, &what, &random_source, now);
 
 		repeated += freed[c->self_port] != 0;
 		freed[c->self_port] = i;
@@ -297,10 +282,8 @@ test_freed_ports_are_used_last(void **state)
 	/* after two minutes they are as good as the others */
 	now += 121 * CLOCK_SECOND;
 	for (repeated = 0, i = 1; i <= 4000; i++) {
-		struct connection_new what =
-		    connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
-		struct connection *c =
-		    open_new(table, &what, &random_source, now);
+		struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
+		struct connection *c = open_new(table, &what, &random_source, now);
 
 		repeated += freed[c->self_port] != 0;
 	}
@@ -358,9 +341,8 @@ test_ports_of_the_past(void **state)
 		now += CLOCK_SECOND / 2000;
 		what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, i);
 		told.ended = 0;
-		assert_int_equal(connection_open(table, &what, &random_source,
-				     now, &c, &existed),
-		    DROP_none);
+		assert_int_equal(
+		    connection_open(table, &what, &random_source, now, &c, &existed), DROP_none);
 		opened++;
 		if (told.ended > 0) {
 			taken++;
@@ -368,8 +350,7 @@ test_ports_of_the_past(void **state)
 			assert_int_equal(told.ended, 1);
 			assert_int_equal(told.last.state, CONNECTION_TIME_WAIT);
 			assert_int_equal(told.last.self_port, c->self_port);
-			assert_true(connection_idle_ms(table, &told.last, now) >=
-			    1000);
+			assert_true(connection_idle_ms(table, &told.last, now) >= 1000);
 		}
 		establish(table, c, now);
 		track(table, c, CONNECTION_FROM_SERVER, RST, 5001, 0, now);
@@ -411,11 +392,9 @@ test_ports_of_a_flood(void **state)
 			uint32_t slow = (i - 500) / 1000;
 			struct connection_key key;
 
-			what = connection_of(
-			    CONNECTION_LOCAL, IPPROTO_TCP, slow * 1000);
+			what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, slow * 1000);
 			key = client_key(&what);
-			assert_found(
-			    table, &key, live[slow], CONNECTION_FROM_CLIENT);
+			assert_found(table, &key, live[slow], CONNECTION_FROM_CLIENT);
 		}
 	}
 	assert_true(connection_table_evicted(table) > PORTS);
@@ -467,10 +446,8 @@ static void
 test_port_of_the_past_is_quiet(void **state)
 {
 	struct connection_table *table = table_of(64);
-	struct connection_new first =
-	    connection_of(CONNECTION_RECEIVED, IPPROTO_TCP, 0);
-	struct connection_new second =
-	    connection_of(CONNECTION_RECEIVED, IPPROTO_TCP, 1);
+	struct connection_new first = connection_of(CONNECTION_RECEIVED, IPPROTO_TCP, 0);
+	struct connection_new second = connection_of(CONNECTION_RECEIVED, IPPROTO_TCP, 1);
 	struct connection *c, *d;
 	struct connection_key key;
 	enum connection_side side;
@@ -486,8 +463,7 @@ test_port_of_the_past_is_quiet(void **state)
 		if (i == 0)
 			establish(table, c, now);
 		else
-			track(table, c, CONNECTION_FROM_CLIENT, FIN | ACK, 1001,
-			    5001, now);
+			track(table, c, CONNECTION_FROM_CLIENT, FIN | ACK, 1001, 5001, now);
 		assert_int_equal(connection_open(table, &second, &random_source,
 				     now + 5 * CLOCK_SECOND, &d, &existed),
 		    DROP_out_of_ports);
@@ -496,8 +472,8 @@ test_port_of_the_past_is_quiet(void **state)
 	close_both(table, c, now);
 	now += 5 * CLOCK_SECOND;
 	track(table, c, CONNECTION_FROM_SERVER, ACK, 5002, 1002, now);
-	assert_in_range(wait_for_port(table, &second, c, now), CLOCK_SECOND,
-	    CLOCK_SECOND + SLACK);
+	assert_in_range(
+	    wait_for_port(table, &second, c, now), CLOCK_SECOND, CLOCK_SECOND + SLACK);
 	assert_int_equal(count_live(table), 1);
 	/* and that of one that nobody has answered */
 	now += 2 * CLOCK_SECOND;
@@ -506,8 +482,7 @@ test_port_of_the_past_is_quiet(void **state)
 	assert_non_null(c);
 	track(table, c, CONNECTION_FROM_CLIENT, SYN, 1000, 0, now);
 	first.client.port = 7;
-	assert_in_range(wait_for_port(table, &first, c, now), CLOCK_SECOND,
-	    CLOCK_SECOND + SLACK);
+	assert_in_range(wait_for_port(table, &first, c, now), CLOCK_SECOND, CLOCK_SECOND + SLACK);
 	assert_int_equal(count_live(table), 1);
 	connection_table_free(table);
 }
@@ -517,8 +492,7 @@ static void
 test_port_of_the_past_is_chosen(void **state)
 {
 	struct connection_table *table = table_of(64);
-	struct connection_new what =
-	    connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 0);
+	struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 0);
 	struct connection *c;
 	uint64_t now = START;
 	uint32_t i;
@@ -537,14 +511,14 @@ test_port_of_the_past_is_chosen(void **state)
 	what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 1);
 	/* one port of 64512 is met by 320 tries one time in 200 */
 	for (i = 0; i < 20000; i++) {
-		if (connection_open(table, &what, &random_source,
-			now + CLOCK_SECOND / 2, &c, &existed) == DROP_none)
+		if (connection_open(table, &what, &random_source, now + CLOCK_SECOND / 2, &c,
+			&existed) == DROP_none)
 			break;
 	}
 	assert_int_equal(i, 20000);
 	for (i = 0; i < 20000; i++) {
-		if (connection_open(table, &what, &random_source,
-			now + 2 * CLOCK_SECOND, &c, &existed) == DROP_none)
+		if (connection_open(table, &what, &random_source, now + 2 * CLOCK_SECOND, &c,
+			&existed) == DROP_none)
 			break;
 	}
 	assert_in_range(i, 0, 19999);
@@ -558,9 +532,8 @@ test_port_of_the_past_is_chosen(void **state)
 	connection_table_set_port_taken(table, all_ports_taken, NULL);
 	what = connection_of(CONNECTION_LOCAL, IPPROTO_TCP, 2);
 	for (i = 0; i < 2000; i++)
-		assert_int_equal(
-		    connection_open(table, &what, &random_source,
-			now + 60 * CLOCK_SECOND, &c, &existed),
+		assert_int_equal(connection_open(table, &what, &random_source,
+				     now + 60 * CLOCK_SECOND, &c, &existed),
 		    DROP_out_of_ports);
 	connection_table_free(table);
 }
@@ -570,8 +543,7 @@ static void
 test_port_of_the_past_and_the_quarter(void **state)
 {
 	struct connection_table *table = table_of(64);
-	struct connection_new what =
-	    connection_of(CONNECTION_RECEIVED, IPPROTO_TCP, 0);
+	struct connection_new what = connection_of(CONNECTION_RECEIVED, IPPROTO_TCP, 0);
 	struct told told = {0};
 	uint32_t i;
 

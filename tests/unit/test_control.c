@@ -145,8 +145,8 @@ test_services(void **arg)
 	assert_text(o, "protocol", "tcp");
 	assert_text(o, "address", "203.0.113.10");
 	assert_count(o, "addresses", 2);
-	assert_string_equal(
-	    json_string_value(json_array_get(json_object_get(o, "addresses"), 1)), "2001:db8::10");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(o, "addresses"), 1)),
+	    "2001:db8::10");
 	assert_text(o, "ports", "80,443,8000-8002");
 	assert_text(o, "scheduler", "twos");
 	assert_text(o, "prefer", "local");
@@ -173,8 +173,8 @@ test_servers(void **arg)
 		load_table_server_opened(load, WEB_A);
 	load_table_server_closed(load, WEB_A);
 	load_table_server(load, WEB_A)->bytes_in = 1000000007;
-	load_table_server_set_state(load, WEB_B, SERVER_DOWN, "connection refused",
-	    NOW - 5 * CLOCK_SECOND);
+	load_table_server_set_state(
+	    load, WEB_B, SERVER_DOWN, "connection refused", NOW - 5 * CLOCK_SECOND);
 	root = ask(&fixture, "show servers", "servers");
 	assert_count(root, "servers", 3);
 	o = at(root, "servers", 0);
@@ -377,8 +377,8 @@ test_connection_filters(void **arg)
 	assert_error(&fixture, "show connections client 192.0.2.1:0", CONTROL_BAD, "address");
 	assert_error(&fixture, "show connections kind foreign", CONTROL_BAD,
 	    "kind is one of local|transferred|received|passed");
-	assert_error(&fixture, "show connections s web", CONTROL_BAD,
-	    "ambiguous \"s\": service, state");
+	assert_error(
+	    &fixture, "show connections s web", CONTROL_BAD, "ambiguous \"s\": service, state");
 	assert_error(&fixture, "show connections web", CONTROL_BAD, "unexpected \"web\"");
 	assert_error(&fixture, "show connections kind", CONTROL_BAD, "kind lacks its value");
 	assert_error(&fixture, "show connections kind local kind local", CONTROL_BAD, "twice");
@@ -387,8 +387,8 @@ test_connection_filters(void **arg)
 static void
 test_connection_limit(void **arg)
 {
-	static const char *const bad[] = {"0", "10001", "-1", "1x", "+1", "0x10", "1.0",
-	    "99999999999999999999999"};
+	static const char *const bad[] = {
+	    "0", "10001", "-1", "1x", "+1", "0x10", "1.0", "99999999999999999999999"};
 	char line[80];
 	json_t *root;
 
@@ -579,7 +579,8 @@ test_explain_schedulers(void **arg)
 		load_table_service(load, WEB)->scheduler = (enum config_scheduler)kind;
 		load_table_service(load, WEB)->version++;
 		root = ask(&fixture, "explain 192.0.2.1 web", "explain");
-		assert_text(root, "scheduler", config_scheduler_name((enum config_scheduler)kind));
+		assert_text(
+		    root, "scheduler", config_scheduler_name((enum config_scheduler)kind));
 		for (size_t i = 0; i < 2; i++) {
 			double p = json_number_value(
 			    json_object_get(at(root, "servers", i), "probability"));
@@ -651,7 +652,8 @@ test_explain_last_resort(void **arg)
 	json_decref(root);
 	/* and that is what happens */
 	assert_int_equal(ip_parse("2001:db8::77", &client), 0);
-	allocation_decide(fixture.parts.allocation, WEB, &client, &fixture.random, NOW, &decision);
+	allocation_decide(
+	    fixture.parts.allocation, WEB, &client, &fixture.random, NOW, &decision);
 	assert_int_equal(decision.where, ALLOCATION_SITE);
 	assert_int_equal(decision.site, OSAKA);
 }
@@ -675,8 +677,8 @@ test_explain_is_true(void **arg)
 	for (int i = 0; i < DECISIONS; i++) {
 		struct allocation_decision decision;
 
-		allocation_decide(fixture.parts.allocation, WEB, &client, &fixture.random, NOW,
-		    &decision);
+		allocation_decide(
+		    fixture.parts.allocation, WEB, &client, &fixture.random, NOW, &decision);
 		if (decision.where == ALLOCATION_SITE)
 			away++;
 		else
@@ -688,7 +690,7 @@ test_explain_is_true(void **arg)
 	for (int i = 0; i < 2; i++)
 		assert_float_equal(servers[i] / (double)DECISIONS,
 		    json_number_value(
-		        json_object_get(at(root, "servers", (size_t)i), "probability")),
+			json_object_get(at(root, "servers", (size_t)i), "probability")),
 		    0.01);
 	json_decref(root);
 }
@@ -721,7 +723,8 @@ test_explain_bad(void **arg)
 	    "incomplete command: explain CLIENT[:PORT] SERVICE");
 	assert_error(&fixture, "explain 192.0.2.1", CONTROL_BAD, "incomplete command");
 	assert_error(&fixture, "explain web 192.0.2.1", CONTROL_BAD, "client is an address");
-	assert_error(&fixture, "explain 192.0.2.1:99999 web", CONTROL_BAD, "client is an address");
+	assert_error(
+	    &fixture, "explain 192.0.2.1:99999 web", CONTROL_BAD, "client is an address");
 	assert_error(&fixture, "explain 192.0.2.1 nope", CONTROL_NOT_FOUND, "nope");
 	assert_error(&fixture, "explain 2001:db8::1 weather", CONTROL_BAD, "no IPv6 address");
 	assert_error(&fixture, "explain 192.0.2.1 web x", CONTROL_BAD, "unexpected \"x\"");
@@ -849,10 +852,21 @@ test_prefixes(void **arg)
 	static const struct {
 		const char *line, *view;
 	} cases[] = {
-		{"sh su", "summary"}, {"sho serve", "servers"}, {"show servers", "servers"},
-		{"show servi", "services"}, {"sh si", "sites"}, {"sh conn", "connections"}, {"sh conf", "config"}, {"sh k", "keys"}, {"sh e", "errors"},
-		{"sh cou", "counters"}, {"v", "version"}, {"h", "help"}, {"e 192.0.2.1 web", "explain"},
-		{"  sh \t su  ", "summary"}, {"\tversion", "version"},
+	    {"sh su", "summary"},
+	    {"sho serve", "servers"},
+	    {"show servers", "servers"},
+	    {"show servi", "services"},
+	    {"sh si", "sites"},
+	    {"sh conn", "connections"},
+	    {"sh conf", "config"},
+	    {"sh k", "keys"},
+	    {"sh e", "errors"},
+	    {"sh cou", "counters"},
+	    {"v", "version"},
+	    {"h", "help"},
+	    {"e 192.0.2.1 web", "explain"},
+	    {"  sh \t su  ", "summary"},
+	    {"\tversion", "version"},
 	};
 
 	(void)arg;
@@ -868,7 +882,8 @@ test_ambiguous(void **arg)
 	assert_error(&fixture, "show s", CONTROL_BAD,
 	    "ambiguous \"s\": summary, services, servers, sites");
 	assert_error(&fixture, "show ser", CONTROL_BAD, "ambiguous \"ser\": services, servers");
-	assert_error(&fixture, "show co", CONTROL_BAD, "ambiguous \"co\": connections, counters, config");
+	assert_error(&fixture, "show co", CONTROL_BAD,
+	    "ambiguous \"co\": connections, counters, config");
 }
 
 static void
@@ -878,8 +893,8 @@ test_bad_lines(void **arg)
 	size_t len;
 
 	(void)arg;
-	assert_error(&fixture, "", CONTROL_BAD,
-	    "incomplete command: next is one of show, explain, server, reload, log, monitor, version, help");
+	assert_error(&fixture, "",
+	    CONTROL_BAD, "incomplete command: next is one of show, explain, server, reload, log, monitor, version, help");
 	assert_error(&fixture, " \t ", CONTROL_BAD, "incomplete command");
 	assert_error(&fixture, "show", CONTROL_BAD, "next is one of summary, services");
 	assert_error(&fixture, "shov", CONTROL_BAD, "unknown command \"shov\"");
@@ -914,14 +929,14 @@ test_choices(void **arg)
 	for (int i = 0; i < CONNECTION_KINDS; i++)
 		sprintf(choices + strlen(choices), "%s%s", i > 0 ? "|" : "",
 		    connection_kind_name((enum connection_kind)i));
-	assert_string_equal(grammar_command(GRAMMAR_SHOW_CONNECTIONS)->arguments[2].choices,
-	    choices);
+	assert_string_equal(
+	    grammar_command(GRAMMAR_SHOW_CONNECTIONS)->arguments[2].choices, choices);
 	choices[0] = '\0';
 	for (int i = 0; i < CONNECTION_STATES; i++)
 		sprintf(choices + strlen(choices), "%s%s", i > 0 ? "|" : "",
 		    connection_state_name((enum connection_state)i));
-	assert_string_equal(grammar_command(GRAMMAR_SHOW_CONNECTIONS)->arguments[3].choices,
-	    choices);
+	assert_string_equal(
+	    grammar_command(GRAMMAR_SHOW_CONNECTIONS)->arguments[3].choices, choices);
 	choices[0] = '\0';
 	for (int i = LOG_LEVEL_ERROR; i <= LOG_LEVEL_DEBUG; i++)
 		sprintf(choices + strlen(choices), "%s%s", i > 0 ? "|" : "",
@@ -956,38 +971,38 @@ main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_version),
-		T(test_help_is_the_table),
-		T(test_summary),
-		T(test_summary_without),
-		T(test_services),
-		T(test_servers),
-		T(test_removed_server),
-		T(test_sites),
-		T(test_site_without_report),
-		T(test_connections),
-		T(test_connection_filters),
-		T(test_connection_limit),
-		T(test_many_connections),
-		T(test_counters),
-		T(test_explain_at_home),
-		T(test_explain_away),
-		T(test_explain_reasons),
-		T(test_explain_schedulers),
-		T(test_explain_backup),
-		T(test_explain_last_resort),
-		T(test_explain_is_true),
-		T(test_explain_existing),
-		T(test_explain_bad),
-		T(test_server),
-		T(test_server_bad),
-		T(test_rights),
-		T(test_log),
-		T(test_prefixes),
-		T(test_ambiguous),
-		T(test_bad_lines),
-		cmocka_unit_test(test_choices),
-		cmocka_unit_test(test_sampler),
+	    T(test_version),
+	    T(test_help_is_the_table),
+	    T(test_summary),
+	    T(test_summary_without),
+	    T(test_services),
+	    T(test_servers),
+	    T(test_removed_server),
+	    T(test_sites),
+	    T(test_site_without_report),
+	    T(test_connections),
+	    T(test_connection_filters),
+	    T(test_connection_limit),
+	    T(test_many_connections),
+	    T(test_counters),
+	    T(test_explain_at_home),
+	    T(test_explain_away),
+	    T(test_explain_reasons),
+	    T(test_explain_schedulers),
+	    T(test_explain_backup),
+	    T(test_explain_last_resort),
+	    T(test_explain_is_true),
+	    T(test_explain_existing),
+	    T(test_explain_bad),
+	    T(test_server),
+	    T(test_server_bad),
+	    T(test_rights),
+	    T(test_log),
+	    T(test_prefixes),
+	    T(test_ambiguous),
+	    T(test_bad_lines),
+	    cmocka_unit_test(test_choices),
+	    cmocka_unit_test(test_sampler),
 	};
 #undef T
 

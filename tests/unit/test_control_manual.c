@@ -231,9 +231,9 @@ assert_keys(json_t *value)
 	json_t *member;
 	size_t i;
 
-	json_array_foreach(value, i, member)
+	json_array_foreach (value, i, member)
 		assert_keys(member);
-	json_object_foreach(value, key, member) {
+	json_object_foreach (value, key, member) {
 		assert_key(key);
 		assert_keys(member);
 	}
@@ -276,13 +276,22 @@ static void
 test_keys(void **arg)
 {
 	static const char *const requests[][2] = {
-		{"show summary", "summary"}, {"show services", "services"},
-		{"show servers", "servers"}, {"show sites", "sites"},
-		{"show connections", "connections"}, {"show counters", "counters"},
-		{"explain 192.0.2.1:4000 web", "explain"}, {"server web/a drain", "server"},
-		{"log error", "log"}, {"version", "version"}, {"help", "help"},
-		{"show keys", "keys"}, {"show config", "config"}, {"show errors", "errors"},
-		{"server web/a weight 3", "server"}, {"reload", "reload"},
+	    {"show summary", "summary"},
+	    {"show services", "services"},
+	    {"show servers", "servers"},
+	    {"show sites", "sites"},
+	    {"show connections", "connections"},
+	    {"show counters", "counters"},
+	    {"explain 192.0.2.1:4000 web", "explain"},
+	    {"server web/a drain", "server"},
+	    {"log error", "log"},
+	    {"version", "version"},
+	    {"help", "help"},
+	    {"show keys", "keys"},
+	    {"show config", "config"},
+	    {"show errors", "errors"},
+	    {"server web/a weight 3", "server"},
+	    {"reload", "reload"},
 	};
 	struct control_reload last = {0};
 	struct control_fixture f;
@@ -332,13 +341,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_counters),
-		cmocka_unit_test(test_causes),
-		cmocka_unit_test(test_reasons),
-		cmocka_unit_test(test_commands),
-		cmocka_unit_test(test_choices),
-		cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_event_keys),
+	    cmocka_unit_test(test_counters),
+	    cmocka_unit_test(test_causes),
+	    cmocka_unit_test(test_reasons),
+	    cmocka_unit_test(test_commands),
+	    cmocka_unit_test(test_choices),
+	    cmocka_unit_test(test_keys),
+	    cmocka_unit_test(test_event_keys),
 	};
 
 	return cmocka_run_group_tests_name("control_manual", tests, read_manual, free_manual);

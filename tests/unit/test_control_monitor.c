@@ -115,9 +115,11 @@ test_events(void **arg)
 	log_warnx("last one");
 	read_until(&r, "last one");
 	assert_int_equal(count_events(&r), 2);
-	assert_non_null(strstr(r.data, "\"level\":\"info\",\"text\":\"server up\","
-				       "\"fields\":{\"service\":\"web\",\"server\":\"a\"}}\n"));
-	assert_non_null(strstr(r.data, "\"level\":\"warn\",\"text\":\"last one\",\"fields\":{}}\n"));
+	assert_non_null(strstr(r.data,
+	    "\"level\":\"info\",\"text\":\"server up\","
+	    "\"fields\":{\"service\":\"web\",\"server\":\"a\"}}\n"));
+	assert_non_null(
+	    strstr(r.data, "\"level\":\"warn\",\"text\":\"last one\",\"fields\":{}}\n"));
 	reader_fini(&r);
 }
 
@@ -380,8 +382,8 @@ test_liars(void **arg)
 	(void)arg;
 	control_free(t.control);
 	t.control = NULL;
-	assert_int_equal(meet_liar("ok stream\na\n\nhalf", 17, take_all, &lines),
-	    CLIENT_NO_DAEMON);
+	assert_int_equal(
+	    meet_liar("ok stream\na\n\nhalf", 17, take_all, &lines), CLIENT_NO_DAEMON);
 	assert_int_equal(lines, 2); /* an empty one is one; the half is none */
 	assert_int_equal(meet_liar("ok stream\n", 10, take_all, &lines), CLIENT_NO_DAEMON);
 	assert_int_equal(meet_liar("ok str", 6, take_all, &lines), CLIENT_FAILED);
@@ -473,18 +475,18 @@ main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_events),
-		T(test_levels),
-		T(test_pipelined),
-		T(test_no_idle_limit),
-		T(test_slow),
-		T(test_too_many),
-		T(test_leave),
-		T(test_shut_before),
-		T(test_stop),
-		T(test_reloaded),
-		T(test_client),
-		T(test_liars),
+	    T(test_events),
+	    T(test_levels),
+	    T(test_pipelined),
+	    T(test_no_idle_limit),
+	    T(test_slow),
+	    T(test_too_many),
+	    T(test_leave),
+	    T(test_shut_before),
+	    T(test_stop),
+	    T(test_reloaded),
+	    T(test_client),
+	    T(test_liars),
 	};
 #undef T
 

@@ -229,7 +229,8 @@ test_large_answers(void **arg)
 
 	(void)arg;
 	for (unsigned i = 0; i < 20000; i++)
-		control_fixture_connect(&t.f, 1 + i / 10000, (uint16_t)(2000 + i % 10000), i % 2 == 0);
+		control_fixture_connect(
+		    &t.f, 1 + i / 10000, (uint16_t)(2000 + i % 10000), i % 2 == 0);
 	memset(clients, 0, sizeof(clients));
 	for (int i = 0; i < 50; i++)
 		say(lazy, line, strlen(line));
@@ -467,12 +468,27 @@ test_client_parse(void **arg)
 		int kind;
 		size_t body;
 	} cases[] = {
-		{"", 0, 0}, {"o", 0, 0}, {"ok 12", 0, 0}, {"ok 12\n", 1, 12}, {"ok 0\n{}", 1, 0},
-		{"err 2 no\n", 2, 0}, {"ok \n", -1, 0}, {"ok x\n", -1, 0}, {"ok -1\n", -1, 0},
-		{"ok 1 \n", -1, 0}, {"ok 99999999999999999999999999\n", -1, 0},
-		{"ok 67108865\n", -1, 0}, {"ok 67108864\n", 1, 67108864}, {"HTTP/1.0 200\n", -1, 0},
-		{"\n", -1, 0}, {"err\n", -1, 0}, {"ok stream\n", 3, 0}, {"ok stream", 0, 0},
-		{"ok stream\n{}\n", 3, 0}, {"ok streams\n", -1, 0}, {"ok stream \n", -1, 0},
+	    {"", 0, 0},
+	    {"o", 0, 0},
+	    {"ok 12", 0, 0},
+	    {"ok 12\n", 1, 12},
+	    {"ok 0\n{}", 1, 0},
+	    {"err 2 no\n", 2, 0},
+	    {"ok \n", -1, 0},
+	    {"ok x\n", -1, 0},
+	    {"ok -1\n", -1, 0},
+	    {"ok 1 \n", -1, 0},
+	    {"ok 99999999999999999999999999\n", -1, 0},
+	    {"ok 67108865\n", -1, 0},
+	    {"ok 67108864\n", 1, 67108864},
+	    {"HTTP/1.0 200\n", -1, 0},
+	    {"\n", -1, 0},
+	    {"err\n", -1, 0},
+	    {"ok stream\n", 3, 0},
+	    {"ok stream", 0, 0},
+	    {"ok stream\n{}\n", 3, 0},
+	    {"ok streams\n", -1, 0},
+	    {"ok stream \n", -1, 0},
 	};
 	char endless[2000];
 	size_t head, body;
@@ -522,12 +538,14 @@ child_main(void)
 
 	if (client_request(t.path, "show connections limit 10000", &answer) != CLIENT_OK)
 		return 1;
-	if (strstr(answer.text, "\"truncated\":false") == NULL || strlen(answer.text) != answer.len)
+	if (strstr(answer.text, "\"truncated\":false") == NULL ||
+	    strlen(answer.text) != answer.len)
 		return 2;
 	free(answer.text);
 	if (client_request(t.path, "nonsense", &answer) != CLIENT_REFUSED)
 		return 3;
-	if (strncmp(answer.text, "2 unknown command", 17) != 0 || strchr(answer.text, '\n') != NULL)
+	if (strncmp(answer.text, "2 unknown command", 17) != 0 ||
+	    strchr(answer.text, '\n') != NULL)
 		return 4;
 	free(answer.text);
 	return 0;
@@ -559,30 +577,30 @@ main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_one_request),
-		T(test_pipelined),
-		T(test_shutdown_then_answers),
-		T(test_oversized_line),
-		T(test_oversized_whole_line),
-		T(test_longest_line),
-		T(test_binary),
-		T(test_half_line_then_close),
-		T(test_trickle),
-		T(test_many_clients),
-		T(test_large_answers),
-		T(test_leave_early),
-		T(test_idle),
-		T(test_live_socket_refused),
-		T(test_stale_socket_replaced),
-		T(test_other_file_left_alone),
-		T(test_impossible_paths),
-		T(test_only_own_file_removed),
-		T(test_peer),
-		T(test_own_user_may_change),
-		T(test_stranger),
-		cmocka_unit_test(test_client_parse),
-		T(test_client_no_daemon),
-		T(test_client_against_server),
+	    T(test_one_request),
+	    T(test_pipelined),
+	    T(test_shutdown_then_answers),
+	    T(test_oversized_line),
+	    T(test_oversized_whole_line),
+	    T(test_longest_line),
+	    T(test_binary),
+	    T(test_half_line_then_close),
+	    T(test_trickle),
+	    T(test_many_clients),
+	    T(test_large_answers),
+	    T(test_leave_early),
+	    T(test_idle),
+	    T(test_live_socket_refused),
+	    T(test_stale_socket_replaced),
+	    T(test_other_file_left_alone),
+	    T(test_impossible_paths),
+	    T(test_only_own_file_removed),
+	    T(test_peer),
+	    T(test_own_user_may_change),
+	    T(test_stranger),
+	    cmocka_unit_test(test_client_parse),
+	    T(test_client_no_daemon),
+	    T(test_client_against_server),
 	};
 #undef T
 

@@ -25,14 +25,15 @@ struct server_case {
 static struct load_table *
 make_table(const struct server_case *servers, size_t count)
 {
-	char *text = xstrdup("site = \"x\"; services: ( { name = \"s\"; address = \"203.0.113.1\";"
-	                     " protocol = \"tcp\"; ports = [ 80 ]; servers: ( "),
+	char *text =
+		 xstrdup("site = \"x\"; services: ( { name = \"s\"; address = \"203.0.113.1\";"
+			 " protocol = \"tcp\"; ports = [ 80 ]; servers: ( "),
 	     *more;
 	struct load_table *table;
 
 	for (size_t i = 0; i < count; i++) {
 		more = xasprintf("%s%s{ name = \"n%zu\"; address = \"10.0.0.%zu\"; weight = %u;"
-		                 " max_connections = %u; }",
+				 " max_connections = %u; }",
 		    text, i > 0 ? ", " : "", i, i + 1, servers[i].weight, servers[i].max);
 		free(text);
 		text = more;
@@ -74,8 +75,8 @@ assert_shares(const struct server_case *servers, size_t count, enum config_sched
 
 		sum += share[i];
 		if (fabs(measured - share[i]) > TOLERANCE)
-			fail_msg("server %u: %f calculated, %f measured", s.servers[i], share[i],
-			    measured);
+			fail_msg("server %u: %f calculated, %f measured", s.servers[i],
+			    share[i], measured);
 	}
 	if (sum != 0)
 		assert_float_equal(sum, 1, 1e-9);
@@ -92,7 +93,8 @@ test_twos(void **arg)
 {
 	static const struct server_case one[] = {{1, 0, 10}};
 	static const struct server_case equal[] = {{1, 5, 10}, {1, 5, 10}, {1, 5, 10}};
-	static const struct server_case unequal[] = {{1, 9, 10}, {2, 5, 10}, {4, 0, 10}, {4, 7, 10}};
+	static const struct server_case unequal[] = {
+	    {1, 9, 10}, {2, 5, 10}, {4, 0, 10}, {4, 7, 10}};
 	/* equal (active + 1) / weight with unequal weights */
 	static const struct server_case ties[] = {{1, 1, 10}, {2, 3, 10}, {3, 5, 10}, {1, 0, 10}};
 
@@ -108,8 +110,8 @@ static void
 test_twos_full(void **arg)
 {
 	static const struct server_case half[] = {{5, 10, 10}, {1, 3, 10}, {3, 5, 10}, {4, 4, 4}};
-	static const struct server_case few[] = {{60000, 2, 2}, {1, 0, 9}, {60000, 2, 2},
-	    {60000, 2, 2}, {1, 0, 9}};
+	static const struct server_case few[] = {
+	    {60000, 2, 2}, {1, 0, 9}, {60000, 2, 2}, {60000, 2, 2}, {1, 0, 9}};
 	static const struct server_case mostly[] = {{20, 2, 2}, {1, 0, 9}, {1, 5, 9}, {20, 2, 2}};
 	static const struct server_case all[] = {{1, 2, 2}, {1, 3, 3}};
 
@@ -172,8 +174,8 @@ assert_certain(const struct server_case *servers, size_t count, enum config_sche
 static void
 test_certain(void **arg)
 {
-	static const struct server_case some[] = {{1, 0, 9}, {5, 8, 9}, {3, 1, 9}, {0, 0, 9},
-	    {7, 9, 9}, {2, 0, 5}};
+	static const struct server_case some[] = {
+	    {1, 0, 9}, {5, 8, 9}, {3, 1, 9}, {0, 0, 9}, {7, 9, 9}, {2, 0, 5}};
 	static const struct server_case full[] = {{1, 2, 2}, {1, 3, 3}};
 
 	(void)arg;
@@ -200,12 +202,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_twos),
-		cmocka_unit_test(test_twos_full),
-		cmocka_unit_test(test_turns),
-		cmocka_unit_test(test_none),
-		cmocka_unit_test(test_certain),
-		cmocka_unit_test(test_long_list),
+	    cmocka_unit_test(test_twos),
+	    cmocka_unit_test(test_twos_full),
+	    cmocka_unit_test(test_turns),
+	    cmocka_unit_test(test_none),
+	    cmocka_unit_test(test_certain),
+	    cmocka_unit_test(test_long_list),
 	};
 
 	return cmocka_run_group_tests_name("control_shares", tests, NULL, NULL);

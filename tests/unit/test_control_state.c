@@ -94,8 +94,8 @@ test_config_is_the_file(void **arg)
 	(void)arg;
 	json_decref(ask(&fixture, "server web/a weight 7", "server"));
 	root = ask(&fixture, "show config", "config");
-	assert_number(at(at(json_object_get(root, "config"), "services", 0), "servers", 0),
-	    "weight", 10);
+	assert_number(
+	    at(at(json_object_get(root, "config"), "services", 0), "servers", 0), "weight", 10);
 	json_decref(root);
 }
 
@@ -138,8 +138,8 @@ test_error_sites(void **arg)
 	(void)arg;
 	control_fixture_osaka(&fixture, 100);
 	load_table_site_error(fixture.parts.load, OSAKA, "certificate \"%s\" expired", "osaka");
-	load_table_site_session(fixture.parts.load, KOBE, SITE_CONNECTING,
-	    NOW - 9 * CLOCK_SECOND);
+	load_table_site_session(
+	    fixture.parts.load, KOBE, SITE_CONNECTING, NOW - 9 * CLOCK_SECOND);
 	root = ask(&fixture, "show errors", "errors");
 	assert_count(root, "sites", 2);
 	o = at(root, "sites", 0);
@@ -277,7 +277,8 @@ test_reload(void **arg)
 static void
 test_reload_faults(void **arg)
 {
-	static const char faults[] = "/etc/wlad.conf:3: site: must be \"a\"\n/etc/wlad.conf:9: x\n";
+	static const char faults[] =
+	    "/etc/wlad.conf:3: site: must be \"a\"\n/etc/wlad.conf:9: x\n";
 	struct control_reload last = {0};
 	json_t *root;
 	const json_t *o;
@@ -290,8 +291,7 @@ test_reload_faults(void **arg)
 	root = ask(&fixture, "reload", "reload");
 	assert_true(json_is_false(json_object_get(root, "reloaded")));
 	assert_count(root, "faults", 2);
-	assert_string_equal(
-	    json_string_value(json_array_get(json_object_get(root, "faults"), 0)),
+	assert_string_equal(json_string_value(json_array_get(json_object_get(root, "faults"), 0)),
 	    "/etc/wlad.conf:3: site: must be \"a\"");
 	json_decref(root);
 	root = ask(&fixture, "show errors", "errors");
@@ -348,8 +348,8 @@ test_keys(void **arg)
 	    999, &from);
 	keyring_set_tx(ring, OSAKA, tx);
 	for (int i = 0; i < 3; i++)
-		assert_true(transfer_seal(tx, TRANSFER_DATA, &info, NULL, 0, packet, 8, packet + 64,
-				sizeof(packet) - 64) > 0);
+		assert_true(transfer_seal(tx, TRANSFER_DATA, &info, NULL, 0, packet, 8,
+				packet + 64, sizeof(packet) - 64) > 0);
 	keyring_next_epoch(ring);
 	root = ask(&fixture, "show keys", "keys");
 	assert_count(root, "keys", 4);
@@ -394,8 +394,8 @@ test_weight(void **arg)
 	assert_text(root, "admin", "enabled");
 	assert_text(root, "before", "enabled");
 	json_decref(root);
-	assert_string_equal(logged,
-	    "server weight changed service=web server=a weight=0 configured=10 uid=0");
+	assert_string_equal(
+	    logged, "server weight changed service=web server=a weight=0 configured=10 uid=0");
 	assert_int_equal(a->weight, 0);
 	assert_true(load_table_service(fixture.parts.load, WEB)->version > version);
 	root = ask(&fixture, "show servers web", "servers");
@@ -419,8 +419,8 @@ test_weight(void **arg)
 	assert_number(root, "weight_before", 0);
 	assert_is_null(root, "weight_admin");
 	json_decref(root);
-	assert_string_equal(logged,
-	    "server weight changed service=web server=a weight=10 configured=10 uid=0");
+	assert_string_equal(
+	    logged, "server weight changed service=web server=a weight=10 configured=10 uid=0");
 	json_decref(ask(&fixture, "server web/a weight 65535", "server"));
 	assert_int_equal(a->weight, 65535);
 }
@@ -432,7 +432,8 @@ test_weight_and_reload(void **arg)
 	const struct server *a = load_table_server(fixture.parts.load, WEB_A);
 	struct config *config = fixture_config(
 	    "site = \"tokyo\"; services: ( { name = \"web\"; address = \"203.0.113.10\";"
-	    " ports = [ 80 ]; servers: ( { name = \"a\"; address = \"10.1.0.11\"; weight = 77; },"
+	    " ports = [ 80 ]; servers: ( { name = \"a\"; address = \"10.1.0.11\"; weight = 77; "
+	    "},"
 	    " { name = \"c\"; address = \"10.1.0.13\"; weight = 5; } ); } );");
 
 	(void)arg;
@@ -454,14 +455,15 @@ test_weight_and_reload(void **arg)
 static void
 test_weight_bad(void **arg)
 {
-	static const char *const bad[] = {"65536", "-1", "+1", "1.0", "0x1", "1x", "resets", "R",
-	    "99999999999999999999", "000000"};
+	static const char *const bad[] = {"65536", "-1", "+1", "1.0", "0x1", "1x", "resets",
+	    "R", "99999999999999999999", "000000"};
 	char line[80];
 
 	(void)arg;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		snprintf(line, sizeof(line), "server web/a weight %s", bad[i]);
-		assert_error(&fixture, line, CONTROL_BAD, "a weight is a number from 0 to 65535, or reset");
+		assert_error(&fixture, line, CONTROL_BAD,
+		    "a weight is a number from 0 to 65535, or reset");
 	}
 	assert_error(&fixture, "server web/a weight", CONTROL_BAD, "a weight is a number");
 	assert_error(&fixture, "server web/a weight 1 2", CONTROL_BAD, "unexpected \"2\"");
@@ -484,8 +486,8 @@ test_monitor(void **arg)
 
 	(void)arg;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct request *request = request_new(&fixture.parts, cases[i].line,
-		    strlen(cases[i].line), 1000, false);
+		struct request *request = request_new(
+		    &fixture.parts, cases[i].line, strlen(cases[i].line), 1000, false);
 		size_t len;
 		char *answer;
 
@@ -524,7 +526,8 @@ test_find_any(void **arg)
 	assert_null(match.value[0]);
 	assert_int_equal(grammar_find_any(top, 1, &id, error, sizeof(error)), 1);
 	assert_int_equal(id, GRAMMAR_TOP);
-	assert_int_equal(grammar_arguments(id, topology + 1, 1, &match, error, sizeof(error)), -1);
+	assert_int_equal(
+	    grammar_arguments(id, topology + 1, 1, &match, error, sizeof(error)), -1);
 	assert_string_equal(error, "unexpected \"--dot\"");
 	assert_int_equal(grammar_find_any(t, 1, &id, error, sizeof(error)), -1);
 	assert_string_equal(error, "ambiguous \"t\": top, topology");
@@ -550,22 +553,22 @@ main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_config),
-		T(test_config_is_the_file),
-		T(test_no_errors),
-		T(test_error_sites),
-		T(test_error_servers),
-		T(test_error_drops),
-		T(test_error_certificate),
-		T(test_reload),
-		T(test_reload_faults),
-		T(test_keys),
-		T(test_weight),
-		T(test_weight_and_reload),
-		T(test_weight_bad),
-		T(test_monitor),
-		cmocka_unit_test(test_find_any),
-		cmocka_unit_test(test_flag_twice),
+	    T(test_config),
+	    T(test_config_is_the_file),
+	    T(test_no_errors),
+	    T(test_error_sites),
+	    T(test_error_servers),
+	    T(test_error_drops),
+	    T(test_error_certificate),
+	    T(test_reload),
+	    T(test_reload_faults),
+	    T(test_keys),
+	    T(test_weight),
+	    T(test_weight_and_reload),
+	    T(test_weight_bad),
+	    T(test_monitor),
+	    cmocka_unit_test(test_find_any),
+	    cmocka_unit_test(test_flag_twice),
 	};
 #undef T
 

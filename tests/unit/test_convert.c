@@ -53,8 +53,8 @@ make(struct frame *to, const struct make *m, const struct addr *source,
 		frame_fragment(to, m->offset, true, 99);
 	if (m->offset == 0) {
 		if (m->protocol == IPPROTO_TCP)
-			frame_tcp(to, source->port, destination->port, 1, 2,
-			    TCP_ACK, "\1\1\1\0", 4);
+			frame_tcp(
+			    to, source->port, destination->port, 1, 2, TCP_ACK, "\1\1\1\0", 4);
 		else if (m->protocol == IPPROTO_UDP)
 			frame_udp(to, source->port, destination->port);
 		else
@@ -78,8 +78,8 @@ parsed(struct frame *from, bool partial)
 }
 
 static void
-assert_view(const struct packet *p, const struct addr *source,
-    const struct addr *destination, bool ports)
+assert_view(const struct packet *p, const struct addr *source, const struct addr *destination,
+    bool ports)
 {
 	struct addr a = *source, b = *destination;
 
@@ -91,8 +91,7 @@ assert_view(const struct packet *p, const struct addr *source,
 
 /* Converts a packet and compares it with one made for the new addresses. */
 static void
-check(const struct make *m, const struct addr *source,
-    const struct addr *destination)
+check(const struct make *m, const struct addr *source, const struct addr *destination)
 {
 	struct addr c = client(m->version), s = service(m->version);
 	bool ports = m->protocol == IPPROTO_TCP || m->protocol == IPPROTO_UDP;
@@ -143,8 +142,7 @@ test_every_kind(void **state)
 {
 	(void)state;
 	for (int version = 4; version <= 6; version += 2) {
-		const uint8_t protocols[] = {
-		    IPPROTO_TCP, IPPROTO_UDP, icmp_of(version)};
+		const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, icmp_of(version)};
 
 		for (int i = 0; i < 3; i++)
 			for (int options = 0; options < 2; options++) {
@@ -171,9 +169,8 @@ test_odd_payloads(void **state)
 	random_init(&r, 4);
 	for (int version = 4; version <= 6; version += 2)
 		for (size_t payload = 0; payload < 40; payload++) {
-			struct make m = {.version = version,
-			    .protocol = IPPROTO_TCP,
-			    .payload = payload};
+			struct make m = {
+			    .version = version, .protocol = IPPROTO_TCP, .payload = payload};
 
 			a = random_addr(&r, version);
 			b = random_addr(&r, version);
@@ -190,8 +187,7 @@ test_later_fragments(void **state)
 {
 	(void)state;
 	for (int version = 4; version <= 6; version += 2) {
-		struct make m = {
-		    .version = version, .protocol = IPPROTO_TCP, .offset = 1480};
+		struct make m = {.version = version, .protocol = IPPROTO_TCP, .offset = 1480};
 
 		check_random(m);
 		m.protocol = IPPROTO_UDP;
@@ -219,12 +215,8 @@ test_first_fragment(void **state)
 			    .payload = 100,
 			    .protocol = udp ? IPPROTO_UDP : IPPROTO_TCP};
 			struct addr c = client(version), s = service(version);
-			struct addr a = frame_addr(version == 4 ? "10.0.0.9"
-								: "2001:db8::9",
-					9),
-				    b = frame_addr(version == 4 ? "10.9.8.7"
-								: "2001:db8::8",
-					8);
+			struct addr a = frame_addr(version == 4 ? "10.0.0.9" : "2001:db8::9", 9),
+				    b = frame_addr(version == 4 ? "10.9.8.7" : "2001:db8::8", 8);
 			size_t len;
 
 			make(&whole, &m, &c, &s);
@@ -233,14 +225,13 @@ test_first_fragment(void **state)
 			frame_fragment(&f, 0, true, 5);
 			len = 64;
 			frame_add(&f, whole.octets + whole.transport, len);
-			f.fragment_later =
-			    true; /* keep the checksum of the whole */
+			f.fragment_later = true; /* keep the checksum of the whole */
 			frame_finish(&f);
 			p = parsed(&f, false);
 			assert_int_equal(p.fragment, PACKET_FIRST_FRAGMENT);
 			packet_convert(&p, &a, &b);
-			assert_memory_equal(f.octets + f.transport,
-			    expected.octets + expected.transport, len);
+			assert_memory_equal(
+			    f.octets + f.transport, expected.octets + expected.transport, len);
 			p = parsed(&f, false);
 			assert_view(&p, &a, &b, true);
 		}
@@ -254,8 +245,7 @@ test_same_addresses_change_nothing(void **state)
 
 	(void)state;
 	for (int version = 4; version <= 6; version += 2) {
-		struct make m = {
-		    .version = version, .protocol = IPPROTO_UDP, .payload = 7};
+		struct make m = {.version = version, .protocol = IPPROTO_UDP, .payload = 7};
 
 		c = client(version);
 		s = service(version);
@@ -276,8 +266,7 @@ test_turn_round(void **state)
 
 	(void)state;
 	for (int version = 4; version <= 6; version += 2) {
-		struct make m = {
-		    .version = version, .protocol = IPPROTO_TCP, .payload = 7};
+		struct make m = {.version = version, .protocol = IPPROTO_TCP, .payload = 7};
 
 		c = client(version);
 		s = service(version);
@@ -298,8 +287,7 @@ test_udp_without_checksum(void **state)
 
 	(void)state;
 	for (int version = 4; version <= 6; version += 2) {
-		struct make m = {
-		    .version = version, .protocol = IPPROTO_UDP, .payload = 12};
+		struct make m = {.version = version, .protocol = IPPROTO_UDP, .payload = 12};
 		struct addr c = client(version), s = service(version);
 
 		make(&f, &m, &c, &s);
@@ -308,8 +296,7 @@ test_udp_without_checksum(void **state)
 		a = s;
 		b = c;
 		packet_convert(&p, &a, &b);
-		assert_int_equal(
-		    frame_get16(f.octets + frame_checksum_at(&f)), 0);
+		assert_int_equal(frame_get16(f.octets + frame_checksum_at(&f)), 0);
 		assert_view(&p, &a, &b, true);
 	}
 }
@@ -322,8 +309,7 @@ test_udp_computed_zero(void **state)
 
 	(void)state;
 	for (int version = 4; version <= 6; version += 2) {
-		struct make m = {
-		    .version = version, .protocol = IPPROTO_UDP, .payload = 3};
+		struct make m = {.version = version, .protocol = IPPROTO_UDP, .payload = 3};
 		struct addr c = client(version), s = service(version), a = c;
 		struct packet p;
 
@@ -332,11 +318,9 @@ test_udp_computed_zero(void **state)
 		for (unsigned port = 0; port <= 0xffff; port++) {
 			a.port = (uint16_t)port;
 			packet_convert(&p, &a, &s);
-			assert_int_equal(
-			    frame_get16(f.octets + frame_checksum_at(&f)),
+			assert_int_equal(frame_get16(f.octets + frame_checksum_at(&f)),
 			    frame_transport_checksum(&f));
-			zeros += frame_get16(f.octets + frame_checksum_at(&f)) ==
-			    0xffff;
+			zeros += frame_get16(f.octets + frame_checksum_at(&f)) == 0xffff;
 		}
 	}
 	assert_int_equal(zeros, 2);
@@ -368,29 +352,24 @@ test_tcp_computed_zero(void **state)
 static void
 test_wrong_checksums_stay_wrong(void **state)
 {
-	static const uint8_t protocols[] = {
-	    IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMPV6};
+	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMPV6};
 
 	(void)state;
 	for (int version = 4; version <= 6; version += 2)
 		for (int i = 0; i < (version == 4 ? 2 : 3); i++) {
-			struct make m = {.version = version,
-			    .protocol = protocols[i],
-			    .payload = 21};
-			struct addr c = client(version), s = service(version),
-				    a = s, b = c;
+			struct make m = {
+			    .version = version, .protocol = protocols[i], .payload = 21};
+			struct addr c = client(version), s = service(version), a = s, b = c;
 			struct packet p;
 
 			make(&f, &m, &c, &s);
 			f.octets[f.len - 4] ^= 0x10;
 			p = parsed(&f, false);
 			packet_convert(&p, &a, &b);
-			assert_int_not_equal(
-			    frame_get16(f.octets + frame_checksum_at(&f)),
+			assert_int_not_equal(frame_get16(f.octets + frame_checksum_at(&f)),
 			    frame_transport_checksum(&f));
 			f.octets[f.len - 4] ^= 0x10;
-			assert_int_equal(
-			    frame_get16(f.octets + frame_checksum_at(&f)),
+			assert_int_equal(frame_get16(f.octets + frame_checksum_at(&f)),
 			    frame_transport_checksum(&f));
 		}
 }
@@ -447,16 +426,14 @@ test_ttl(void **state)
 	(void)state;
 	for (int version = 4; version <= 6; version += 2)
 		for (unsigned ttl = 0; ttl < 256; ttl++) {
-			struct make m = {
-			    .version = version, .protocol = IPPROTO_TCP};
+			struct make m = {.version = version, .protocol = IPPROTO_TCP};
 			struct addr c = client(version), s = service(version);
 
 			make(&f, &m, &c, &s);
 			f.octets[version == 4 ? 8 : 7] = (uint8_t)ttl;
 			frame_finish(&f);
 			expected = f;
-			expected.octets[version == 4 ? 8 : 7] =
-			    (uint8_t)(ttl - (ttl > 1));
+			expected.octets[version == 4 ? 8 : 7] = (uint8_t)(ttl - (ttl > 1));
 			frame_finish(&expected);
 			p = parsed(&f, false);
 			assert_int_equal(packet_decrement_ttl(&p), ttl > 1);
@@ -465,8 +442,7 @@ test_ttl(void **state)
 }
 
 static void
-syn(struct frame *to, int version, uint8_t flags, const void *options,
-    size_t len, bool partial)
+syn(struct frame *to, int version, uint8_t flags, const void *options, size_t len, bool partial)
 {
 	struct addr c = client(version), s = service(version);
 
@@ -487,11 +463,10 @@ check_clamp(const void *before, const void *after, size_t len, uint16_t mss)
 	for (int version = 4; version <= 6; version += 2)
 		for (int partial = 0; partial < 2; partial++) {
 			syn(&f, version, TCP_SYN | TCP_ACK, before, len, partial);
-			syn(&expected, version, TCP_SYN | TCP_ACK, after, len,
-			    partial);
+			syn(&expected, version, TCP_SYN | TCP_ACK, after, len, partial);
 			p = parsed(&f, partial);
-			assert_int_equal(packet_clamp_mss(&p, mss),
-			    memcmp(before, after, len) != 0);
+			assert_int_equal(
+			    packet_clamp_mss(&p, mss), memcmp(before, after, len) != 0);
 			assert_memory_equal(f.octets, expected.octets, f.len);
 		}
 }
@@ -502,10 +477,8 @@ test_clamp_lowers(void **state)
 	(void)state;
 	check_clamp("\2\4\5\xb4", "\2\4\5\x78", 4, 1400);
 	check_clamp("\2\4\xff\xff", "\2\4\0\0", 4, 0);
-	check_clamp("\2\4\5\xb4\1\3\3\7\4\2\0\0", "\2\4\4\xb0\1\3\3\7\4\2\0\0",
-	    12, 1200);
-	check_clamp("\4\2\3\3\7\2\4\5\xb4\0\0\0", "\4\2\3\3\7\2\4\4\xb0\0\0\0",
-	    12, 1200);
+	check_clamp("\2\4\5\xb4\1\3\3\7\4\2\0\0", "\2\4\4\xb0\1\3\3\7\4\2\0\0", 12, 1200);
+	check_clamp("\4\2\3\3\7\2\4\5\xb4\0\0\0", "\4\2\3\3\7\2\4\4\xb0\0\0\0", 12, 1200);
 }
 
 /* The value at an odd offset: its octets belong to two words of the checksum. */
@@ -528,15 +501,13 @@ test_clamp_every_value(void **state)
 	for (unsigned value = 0; value < 65536; value += 13)
 		for (size_t at = 0; at < 2; at++) {
 			frame_put16(options + 3, value);
-			syn(&f, 4, TCP_SYN, options + (1 - at), 4 + 4 * at,
-			    false);
+			syn(&f, 4, TCP_SYN, options + (1 - at), 4 + 4 * at, false);
 			p = parsed(&f, false);
+			assert_int_equal(packet_clamp_mss(&p, 1360), value > 1360);
 			assert_int_equal(
-			    packet_clamp_mss(&p, 1360), value > 1360);
-			assert_int_equal(frame_get16(f.octets + 42 + at),
-			    value > 1360 ? 1360 : value);
-			assert_int_equal(frame_get16(f.octets + 36),
-			    frame_transport_checksum(&f));
+			    frame_get16(f.octets + 42 + at), value > 1360 ? 1360 : value);
+			assert_int_equal(
+			    frame_get16(f.octets + 36), frame_transport_checksum(&f));
 		}
 }
 
@@ -579,8 +550,7 @@ test_clamp_never_raises_or_adds(void **state)
 	check_clamp("\2\4\0\0", "\2\4\0\0", 4, 65535);
 	check_clamp("", "", 0, 100);
 	check_clamp("\4\2\0\0", "\4\2\0\0", 4, 100);
-	check_clamp("\0\2\4\5\xb4\0\0\0", "\0\2\4\5\xb4\0\0\0", 8,
-	    100); /* behind the end */
+	check_clamp("\0\2\4\5\xb4\0\0\0", "\0\2\4\5\xb4\0\0\0", 8, 100); /* behind the end */
 }
 
 static void
@@ -622,16 +592,14 @@ test_clamp_random_options(void **state)
 		syn(&f, 4, TCP_SYN, options, len, false);
 		p = parsed(&f, false);
 		packet_clamp_mss(&p, (uint16_t)random_below(&r, 1600));
-		assert_int_equal(
-		    frame_get16(f.octets + 36), frame_transport_checksum(&f));
+		assert_int_equal(frame_get16(f.octets + 36), frame_transport_checksum(&f));
 	}
 }
 
 static void
 test_clamp_only_syn(void **state)
 {
-	static const uint8_t flags[] = {
-	    0, TCP_ACK, TCP_FIN, TCP_RST, TCP_PSH | TCP_ACK};
+	static const uint8_t flags[] = {0, TCP_ACK, TCP_FIN, TCP_RST, TCP_PSH | TCP_ACK};
 	struct packet p;
 
 	(void)state;

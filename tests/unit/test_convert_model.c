@@ -34,10 +34,10 @@ struct plan {
 	uint16_t id;
 	uint8_t extra[40]; /* IPv4 options or IPv6 extension headers */
 	size_t extra_len;
-	uint8_t extra_kind;       /* IPv6: of the first one */
-	bool fragment_header;     /* IPv6 */
-	size_t from, to;          /* the part of the data that this fragment has */
-	uint8_t data[DATA_MAX];   /* transport header and payload */
+	uint8_t extra_kind;           /* IPv6: of the first one */
+	bool fragment_header;         /* IPv6 */
+	size_t from, to;              /* the part of the data that this fragment has */
+	uint8_t data[DATA_MAX];       /* transport header and payload */
 	size_t len, header, checksum; /* of data; of the header; where its checksum is */
 	bool partial, no_checksum;
 	uint16_t wrong; /* added to the right checksum, one's complement */
@@ -273,8 +273,7 @@ draw(struct random *r, struct plan *p)
 	draw_extra(r, p);
 	draw_transport(r, p);
 	draw_fragment(r, p);
-	if (p->fragment_header || p->protocol == IPPROTO_ICMP ||
-	    p->protocol == IPPROTO_ICMPV6)
+	if (p->fragment_header || p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6)
 		return;
 	p->partial = one_in(r, 4);
 	p->no_checksum = p->protocol == IPPROTO_UDP && !p->partial && one_in(r, 8);
@@ -320,8 +319,7 @@ assert_written(const struct plan *p, const struct packet *got, struct written *w
 static struct packet
 parsed(const struct plan *p, struct written *w)
 {
-	struct packet view = {
-	    .data = w->octets, .len = (uint32_t)w->len, .partial = p->partial};
+	struct packet view = {.data = w->octets, .len = (uint32_t)w->len, .partial = p->partial};
 
 	assert_int_equal(packet_parse(&view), DROP_none);
 	assert_int_equal(view.transport, w->transport);
@@ -366,8 +364,7 @@ test_there_and_back(void **state)
 		make(&p, &after, &converted);
 		work = original;
 		view = parsed(&p, &work);
-		ports = p.from == 0 &&
-		    (p.protocol == IPPROTO_TCP || p.protocol == IPPROTO_UDP);
+		ports = p.from == 0 && (p.protocol == IPPROTO_TCP || p.protocol == IPPROTO_UDP);
 		assert_ends(&view, &before, ports);
 		packet_convert(&view, &after.source, &after.destination);
 		assert_written(&p, &view, &converted);

@@ -16,8 +16,7 @@ check_name(const char *name)
 	assert_non_null(name);
 	assert_in_range(strlen(name), 2, 40);
 	for (const char *p = name; *p != '\0'; p++)
-		assert_true(
-		    islower((unsigned char)*p) || (*p == '_' && p != name));
+		assert_true(islower((unsigned char)*p) || (*p == '_' && p != name));
 }
 
 /* Part of a sentence: no capital, no full stop, one line. */
@@ -28,8 +27,7 @@ check_help(const char *help)
 	assert_in_range(strlen(help), 5, 100);
 	assert_int_not_equal(help[strlen(help) - 1], '.');
 	for (const char *p = help; *p != '\0'; p++)
-		assert_true(
-		    isprint((unsigned char)*p) && *p != '"' && *p != '\\');
+		assert_true(isprint((unsigned char)*p) && *p != '"' && *p != '\\');
 }
 
 static void
@@ -40,13 +38,12 @@ test_counter_names(void **state)
 		check_name(counter_name((enum counter)i));
 		check_help(counter_help((enum counter)i));
 		for (int j = 0; j < i; j++)
-			assert_string_not_equal(counter_name((enum counter)i),
-			    counter_name((enum counter)j));
+			assert_string_not_equal(
+			    counter_name((enum counter)i), counter_name((enum counter)j));
 	}
 	assert_string_equal(counter_name(COUNTER_packets_in), "packets_in");
 	assert_string_equal(counter_name(COUNTER_checks_failed), "checks_failed");
-	assert_string_equal(
-	    counter_help(COUNTER_packets_in), "packets read from the device");
+	assert_string_equal(counter_help(COUNTER_packets_in), "packets read from the device");
 }
 
 static void
@@ -57,15 +54,13 @@ test_drop_names(void **state)
 		check_name(drop_name((enum drop)i));
 		check_help(drop_help((enum drop)i));
 		for (int j = 0; j < i; j++)
-			assert_string_not_equal(
-			    drop_name((enum drop)i), drop_name((enum drop)j));
+			assert_string_not_equal(drop_name((enum drop)i), drop_name((enum drop)j));
 	}
 	/* a result of 0 is success everywhere */
 	assert_int_equal(DROP_none, 0);
 	assert_string_equal(drop_name(DROP_none), "none");
 	assert_string_equal(drop_name(DROP_table_full), "table_full");
-	assert_string_equal(
-	    drop_help(DROP_table_full), "the connection table is full");
+	assert_string_equal(drop_help(DROP_table_full), "the connection table is full");
 }
 
 static void

@@ -105,8 +105,7 @@ test_ready(void **state)
 	(void)state;
 	assert_int_equal(seen.status, 0);
 	assert_string_equal(seen.errors, "");
-	assert_string_equal(seen.report,
-	    "0=/dev/null 1=/dev/null 2=/dev/null cwd=/ leader=1");
+	assert_string_equal(seen.report, "0=/dev/null 1=/dev/null 2=/dev/null cwd=/ leader=1");
 }
 
 static void
@@ -126,8 +125,7 @@ test_failed(void **state)
 
 	(void)state;
 	assert_int_equal(seen.status, 3);
-	assert_string_equal(seen.errors,
-	    "wlad: cannot start: device wlad0 cannot be opened\n");
+	assert_string_equal(seen.errors, "wlad: cannot start: device wlad0 cannot be opened\n");
 	assert_string_equal(seen.report, "child");
 }
 
@@ -275,13 +273,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ready),
-		cmocka_unit_test(test_failed),
-		cmocka_unit_test(test_waits),
-		cmocka_unit_test(test_errors_until_ready),
-		cmocka_unit_test(test_dies),
-		cmocka_unit_test(test_long_sentence),
-		cmocka_unit_test(test_cannot_begin),
+	    cmocka_unit_test(test_ready),
+	    cmocka_unit_test(test_failed),
+	    cmocka_unit_test(test_waits),
+	    cmocka_unit_test(test_errors_until_ready),
+	    cmocka_unit_test(test_dies),
+	    cmocka_unit_test(test_long_sentence),
+	    cmocka_unit_test(test_cannot_begin),
 	};
 
 	return cmocka_run_group_tests_name("daemonize", tests, NULL, NULL);

@@ -65,8 +65,8 @@ pass(struct packet *p)
 	struct memory_packet out;
 	bool any;
 
-	assert_int_equal(memory_put_packet(site->io, p->data, p->len, p->gso, p->gso_size,
-	    p->partial), 0);
+	assert_int_equal(
+	    memory_put_packet(site->io, p->data, p->len, p->gso, p->gso_size, p->partial), 0);
 	assert_int_equal(datapath_run_device(site->datapath, NOW), 1);
 	any = memory_take_packet(site->io, &out);
 	if (!any)
@@ -180,8 +180,8 @@ test_too_big(void **state)
 
 		too_big(tcp(&e.client, &e.service, TCP_ACK, len), &e.client, &e.service,
 		    &e.self, &e.server);
-		too_big(tcp(&e.server, &e.self, TCP_ACK, len), &e.server, &e.self,
-		    &e.service, &e.client);
+		too_big(tcp(&e.server, &e.self, TCP_ACK, len), &e.server, &e.self, &e.service,
+		    &e.client);
 	}
 	assert_int_equal(dropped(DROP_write_failed), 0);
 	assert_int_equal(site->counters.counter[COUNTER_icmp_sent], 4);
@@ -195,8 +195,8 @@ test_fits(void **state)
 	memory_set_device_max(site->io, NARROW);
 	for (int family = 0; family < 2; family++) {
 		struct ends e = connect_client(family);
-		struct packet p = tcp(&e.client, &e.service, TCP_ACK,
-		    NARROW - FAMILY[family].header);
+		struct packet p =
+		    tcp(&e.client, &e.service, TCP_ACK, NARROW - FAMILY[family].header);
 
 		assert_true(pass(&p));
 		assert_int_equal(p.len, NARROW);
@@ -245,10 +245,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		TEST(test_too_big),
-		TEST(test_fits),
-		TEST(test_super_too_big),
-		TEST(test_many),
+	    TEST(test_too_big),
+	    TEST(test_fits),
+	    TEST(test_super_too_big),
+	    TEST(test_many),
 #undef TEST
 	};
 

@@ -38,8 +38,8 @@ sample(void)
 static void
 test_encode(void **state)
 {
-	static const uint8_t v6[ECHO_SIZE] = {128, 0, 0, 0, 0x12, 0x34, 0xab, 0xcd, 1, 2, 3, 4, 5,
-	    6, 7, 8};
+	static const uint8_t v6[ECHO_SIZE] = {
+	    128, 0, 0, 0, 0x12, 0x34, 0xab, 0xcd, 1, 2, 3, 4, 5, 6, 7, 8};
 	struct echo echo = sample();
 	uint8_t buf[ECHO_SIZE], v4[ECHO_SIZE];
 
@@ -231,8 +231,8 @@ test_unreachable(void **state)
 		assert_int_equal(echo_decode(v4, data, len, &echo), ECHO_NONE);
 	}
 	/* "fragmentation needed" is none; in ICMPv6, code 4 is "port unreachable" */
-	assert_int_equal(echo_decode(true, data, unreachable(true, data, 4, 8, 36), &echo),
-	    ECHO_NONE);
+	assert_int_equal(
+	    echo_decode(true, data, unreachable(true, data, 4, 8, 36), &echo), ECHO_NONE);
 	assert_int_equal(echo_decode(false, data, unreachable(false, data, 4, 128, 56), &echo),
 	    ECHO_UNREACHABLE);
 }
@@ -241,12 +241,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_encode),
-		cmocka_unit_test(test_reply),
-		cmocka_unit_test(test_reply_with_options),
-		cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_other_types),
-		cmocka_unit_test(test_unreachable),
+	    cmocka_unit_test(test_encode),
+	    cmocka_unit_test(test_reply),
+	    cmocka_unit_test(test_reply_with_options),
+	    cmocka_unit_test(test_damaged),
+	    cmocka_unit_test(test_other_types),
+	    cmocka_unit_test(test_unreachable),
 	};
 
 	return cmocka_run_group_tests_name("echo", tests, NULL, NULL);

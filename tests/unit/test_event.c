@@ -42,7 +42,7 @@ flat(const char *line)
 	char *out = xstrdup(json_string_value(json_object_get(root, "text"))), *longer;
 	const char *key;
 
-	json_object_foreach(json_object_get(root, "fields"), key, value) {
+	json_object_foreach (json_object_get(root, "fields"), key, value) {
 		longer = xasprintf("%s|%s=%s", out, key, json_string_value(value));
 		free(out);
 		out = longer;
@@ -59,8 +59,8 @@ test_object(void **arg)
 	(void)arg;
 	assert_int_equal(json_object_size(root), 5);
 	assert_int_equal(json_integer_value(json_object_get(root, "schema")), 1);
-	assert_string_equal(json_string_value(json_object_get(root, "time")),
-	    "2026-11-23T06:03:30.007Z");
+	assert_string_equal(
+	    json_string_value(json_object_get(root, "time")), "2026-11-23T06:03:30.007Z");
 	assert_string_equal(json_string_value(json_object_get(root, "level")), "warn");
 	assert_string_equal(json_string_value(json_object_get(root, "text")), "server up");
 	assert_int_equal(json_object_size(json_object_get(root, "fields")), 2);
@@ -71,48 +71,52 @@ static void
 test_lines(void **arg)
 {
 	static const char *const cases[][2] = {
-		{"", ""},
-		{"stopping", "stopping"},
-		{"server up service=web server=a", "server up|service=web|server=a"},
-		{"server down service=web server=a cause=\"connection refused\"",
-		    "server down|service=web|server=a|cause=connection refused"},
-		{"a=1", "|a=1"},
-		{"a=1 b=2", "|a=1|b=2"},
-		{"x a=", "x|a="},
-		{"x a= b=2", "x|a=|b=2"},
-		{"x a=\"\" b=2", "x|a=|b=2"},
-		{"x a=[2001:db8::1]:80 b=2", "x|a=[2001:db8::1]:80|b=2"},
-		/* an errno: behind the sentence, a word, a quoted value */
-		{"control socket pauses: Too many open files",
-		    "control socket pauses: Too many open files"},
-		{"device is gone device=wlad0: No such device",
-		    "device is gone|device=wlad0|error=No such device"},
-		{"x address=[::1]:80: Connection refused", "x|address=[::1]:80|error=Connection refused"},
-		{"x message=\"READY=1\": Connection refused", "x|message=READY=1|error=Connection refused"},
-		{"x group=wlad: Operation not permitted suppressed=3",
-		    "x|group=wlad|error=Operation not permitted|suppressed=3"},
-		{"x a=1: one error=2", "x|a=1|error=one error=2"},
-		{"x error=e a=1: one", "x|error=e|a=1: one"},
-		/* what looks like a field and is none */
-		{"set net.ipv4=1 now", "set net.ipv4=1 now"},
-		{"x remedy=\"sysctl -w net.ipv4.ip_forward=1\"", "x|remedy=sysctl -w net.ipv4.ip_forward=1"},
-		{"x remedy=\"sysctl -w a=1\" b=2", "x|remedy=sysctl -w a=1|b=2"},
-		{"A=1 ?=2 =3", "A=1 ?=2 =3"},
-		/* quotes in quotes, and one that is not closed */
-		{"x reason=\"certificate \"kobe\" expired\"", "x|reason=certificate \"kobe\" expired"},
-		{"x reason=\"a \"b\" c\" site=kobe", "x|reason=a \"b\" c|site=kobe"},
-		{"x reason=\"never ends", "x|reason=\"never ends"},
-		{"x a=\"", "x|a=\""},
-		{"x a=\"b\"c d=1", "x|a=\"b\"c|d=1"},
-		/* words behind a value stay with it */
-		{"reload refused: w.conf:3: port=80 is used", "reload refused: w.conf:3:|port=80 is used"},
-		{"x a=1 and more b=2", "x|a=1 and more|b=2"},
-		/* a key that comes again is part of the value */
-		{"x a=1 a=2 b=3", "x|a=1 a=2|b=3"},
-		{"x a=\"1\" a=2", "x|a=\"1\" a=2"},
-		/* no comma at the end of the sentence */
-		{"cannot derive the keys of a new epoch, key_index=00000001 epoch=2",
-		    "cannot derive the keys of a new epoch|key_index=00000001|epoch=2"},
+	    {"", ""},
+	    {"stopping", "stopping"},
+	    {"server up service=web server=a", "server up|service=web|server=a"},
+	    {"server down service=web server=a cause=\"connection refused\"",
+		"server down|service=web|server=a|cause=connection refused"},
+	    {"a=1", "|a=1"},
+	    {"a=1 b=2", "|a=1|b=2"},
+	    {"x a=", "x|a="},
+	    {"x a= b=2", "x|a=|b=2"},
+	    {"x a=\"\" b=2", "x|a=|b=2"},
+	    {"x a=[2001:db8::1]:80 b=2", "x|a=[2001:db8::1]:80|b=2"},
+	    /* an errno: behind the sentence, a word, a quoted value */
+	    {"control socket pauses: Too many open files",
+		"control socket pauses: Too many open files"},
+	    {"device is gone device=wlad0: No such device",
+		"device is gone|device=wlad0|error=No such device"},
+	    {"x address=[::1]:80: Connection refused",
+		"x|address=[::1]:80|error=Connection refused"},
+	    {"x message=\"READY=1\": Connection refused",
+		"x|message=READY=1|error=Connection refused"},
+	    {"x group=wlad: Operation not permitted suppressed=3",
+		"x|group=wlad|error=Operation not permitted|suppressed=3"},
+	    {"x a=1: one error=2", "x|a=1|error=one error=2"},
+	    {"x error=e a=1: one", "x|error=e|a=1: one"},
+	    /* what looks like a field and is none */
+	    {"set net.ipv4=1 now", "set net.ipv4=1 now"},
+	    {"x remedy=\"sysctl -w net.ipv4.ip_forward=1\"",
+		"x|remedy=sysctl -w net.ipv4.ip_forward=1"},
+	    {"x remedy=\"sysctl -w a=1\" b=2", "x|remedy=sysctl -w a=1|b=2"},
+	    {"A=1 ?=2 =3", "A=1 ?=2 =3"},
+	    /* quotes in quotes, and one that is not closed */
+	    {"x reason=\"certificate \"kobe\" expired\"", "x|reason=certificate \"kobe\" expired"},
+	    {"x reason=\"a \"b\" c\" site=kobe", "x|reason=a \"b\" c|site=kobe"},
+	    {"x reason=\"never ends", "x|reason=\"never ends"},
+	    {"x a=\"", "x|a=\""},
+	    {"x a=\"b\"c d=1", "x|a=\"b\"c|d=1"},
+	    /* words behind a value stay with it */
+	    {"reload refused: w.conf:3: port=80 is used",
+		"reload refused: w.conf:3:|port=80 is used"},
+	    {"x a=1 and more b=2", "x|a=1 and more|b=2"},
+	    /* a key that comes again is part of the value */
+	    {"x a=1 a=2 b=3", "x|a=1 a=2|b=3"},
+	    {"x a=\"1\" a=2", "x|a=\"1\" a=2"},
+	    /* no comma at the end of the sentence */
+	    {"cannot derive the keys of a new epoch, key_index=00000001 epoch=2",
+		"cannot derive the keys of a new epoch|key_index=00000001|epoch=2"},
 	};
 
 	(void)arg;
@@ -183,11 +187,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_object),
-		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_many_fields),
-		cmocka_unit_test(test_long_parts),
-		cmocka_unit_test(test_any_line),
+	    cmocka_unit_test(test_object),
+	    cmocka_unit_test(test_lines),
+	    cmocka_unit_test(test_many_fields),
+	    cmocka_unit_test(test_long_parts),
+	    cmocka_unit_test(test_any_line),
 	};
 
 	return cmocka_run_group_tests_name("event", tests, NULL, NULL);

@@ -21,15 +21,21 @@ struct pair {
 static struct rig_order
 osaka_order(const struct pair *p)
 {
-	return (struct rig_order){.site = "osaka", .authority = "main", .port = p->osaka_port,
-	    .transfer_port = p->osaka_port + 1, .peers = {{"tokyo", p->tokyo_port, ""}}};
+	return (struct rig_order){.site = "osaka",
+	    .authority = "main",
+	    .port = p->osaka_port,
+	    .transfer_port = p->osaka_port + 1,
+	    .peers = {{"tokyo", p->tokyo_port, ""}}};
 }
 
 static struct rig_order
 tokyo_order(const struct pair *p)
 {
-	return (struct rig_order){.site = "tokyo", .authority = "main", .port = p->tokyo_port,
-	    .transfer_port = p->tokyo_port + 1, .peers = {{"osaka", p->osaka_port, ""}}};
+	return (struct rig_order){.site = "tokyo",
+	    .authority = "main",
+	    .port = p->tokyo_port,
+	    .transfer_port = p->tokyo_port + 1,
+	    .peers = {{"osaka", p->osaka_port, ""}}};
 }
 
 static void
@@ -80,7 +86,8 @@ both_up(void *arg)
 
 /* A packet sealed by one opens at the other, and for the right site. */
 static void
-check_keys(const struct rig *from, const char *to_name, const struct rig *to, const char *from_name)
+check_keys(
+    const struct rig *from, const char *to_name, const struct rig *to, const char *from_name)
 {
 	uint16_t to_site = (uint16_t)load_table_find_site(from->table, to_name);
 	struct transfer_tx *tx = keyring_tx(from->keyring, to_site);
@@ -94,15 +101,16 @@ check_keys(const struct rig *from, const char *to_name, const struct rig *to, co
 	size_t len;
 
 	assert_non_null(tx);
-	len = transfer_seal(tx, TRANSFER_DATA, &info, (const uint8_t *)"client packet", 13, NULL, 0,
-	    datagram, sizeof(datagram));
+	len = transfer_seal(tx, TRANSFER_DATA, &info, (const uint8_t *)"client packet", 13,
+	    NULL, 0, datagram, sizeof(datagram));
 	assert_int_equal(len, TRANSFER_OVERHEAD + 13);
 	assert_int_equal(transfer_header_decode(datagram, len, &header), DROP_none);
 	rx = keyring_find(to->keyring, header.key_index, &site, &address);
 	assert_non_null(rx);
 	assert_int_equal(site, load_table_find_site(to->table, from_name));
 	assert_true(addr_equal(&address, &rig_site(to, from_name)->transfer));
-	assert_int_equal(transfer_open(rx, &header, datagram, len, clock_now(), &opened), DROP_none);
+	assert_int_equal(
+	    transfer_open(rx, &header, datagram, len, clock_now(), &opened), DROP_none);
 	assert_int_equal(opened.info.service, 7);
 	assert_int_equal(opened.inner_len, 13);
 	assert_memory_equal(opened.inner, "client packet", 13);
@@ -189,8 +197,8 @@ load_is_reported(void **state)
 	for (int i = 0; i < 4; i++)
 		load_table_server_opened(p.tokyo->table, server);
 	for (int i = 0; i < 3; i++)
-		load_table_received_opened(p.tokyo->table,
-		    load_table_find_site(p.tokyo->table, "osaka"), web);
+		load_table_received_opened(
+		    p.tokyo->table, load_table_find_site(p.tokyo->table, "osaka"), web);
 	start = clock_now();
 	assert_true(rig_until(load_arrived, &p, SOON));
 	s = &rig_site(p.osaka, "tokyo")->services[0];
@@ -564,7 +572,9 @@ three_sites(void **state)
 	for (int i = 0; i < 3; i++) {
 		static const char *const names[] = {"alpha", "beta", "gamma"};
 		int a = (i + 1) % 3, b = (i + 2) % 3;
-		struct rig_order order = {.site = names[i], .authority = "main", .port = port[i],
+		struct rig_order order = {.site = names[i],
+		    .authority = "main",
+		    .port = port[i],
 		    .transfer_port = port[i] + 1,
 		    .peers = {{names[a], port[a], ""}, {names[b], port[b], ""}}};
 
@@ -725,25 +735,25 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(sessions_come_up, rig_forget_log),
-		cmocka_unit_test_setup(hello_tells_services, rig_forget_log),
-		cmocka_unit_test_setup(load_is_reported, rig_forget_log),
-		cmocka_unit_test_setup(change_is_reported_at_once, rig_forget_log),
-		cmocka_unit_test_setup(changes_are_limited, rig_forget_log),
-		cmocka_unit_test_setup(stop_says_bye, rig_forget_log),
-		cmocka_unit_test_setup(stop_without_sessions, rig_forget_log),
-		cmocka_unit_test_setup(freed_from_done, rig_forget_log),
-		cmocka_unit_test_setup(dialer_reconnects, rig_forget_log),
-		cmocka_unit_test_setup(dialer_is_patient, rig_forget_log),
-		cmocka_unit_test_setup(new_session_replaces, rig_forget_log),
-		cmocka_unit_test_setup(no_transfer_no_keys, rig_forget_log),
-		cmocka_unit_test_setup(other_transfer_address_is_warned_of, rig_forget_log),
-		cmocka_unit_test_setup(three_sites, rig_forget_log),
-		cmocka_unit_test_setup(files_are_checked, rig_forget_log),
-		cmocka_unit_test_setup(key_must_match, rig_forget_log),
-		cmocka_unit_test_setup(expiry_is_told, rig_forget_log),
-		cmocka_unit_test_setup(open_key_is_warned_of, rig_forget_log),
-		cmocka_unit_test_setup(taken_port_is_told, rig_forget_log),
+	    cmocka_unit_test_setup(sessions_come_up, rig_forget_log),
+	    cmocka_unit_test_setup(hello_tells_services, rig_forget_log),
+	    cmocka_unit_test_setup(load_is_reported, rig_forget_log),
+	    cmocka_unit_test_setup(change_is_reported_at_once, rig_forget_log),
+	    cmocka_unit_test_setup(changes_are_limited, rig_forget_log),
+	    cmocka_unit_test_setup(stop_says_bye, rig_forget_log),
+	    cmocka_unit_test_setup(stop_without_sessions, rig_forget_log),
+	    cmocka_unit_test_setup(freed_from_done, rig_forget_log),
+	    cmocka_unit_test_setup(dialer_reconnects, rig_forget_log),
+	    cmocka_unit_test_setup(dialer_is_patient, rig_forget_log),
+	    cmocka_unit_test_setup(new_session_replaces, rig_forget_log),
+	    cmocka_unit_test_setup(no_transfer_no_keys, rig_forget_log),
+	    cmocka_unit_test_setup(other_transfer_address_is_warned_of, rig_forget_log),
+	    cmocka_unit_test_setup(three_sites, rig_forget_log),
+	    cmocka_unit_test_setup(files_are_checked, rig_forget_log),
+	    cmocka_unit_test_setup(key_must_match, rig_forget_log),
+	    cmocka_unit_test_setup(expiry_is_told, rig_forget_log),
+	    cmocka_unit_test_setup(open_key_is_warned_of, rig_forget_log),
+	    cmocka_unit_test_setup(taken_port_is_told, rig_forget_log),
 	};
 
 	return cmocka_run_group_tests_name("exchange", tests, setup, rig_teardown);

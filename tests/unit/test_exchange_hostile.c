@@ -25,7 +25,9 @@ static char fingerprint[65];
 static int
 start_mike(void **state)
 {
-	struct rig_order order = {.site = "mike", .authority = "main", .port = mike_port,
+	struct rig_order order = {.site = "mike",
+	    .authority = "main",
+	    .port = mike_port,
 	    .transfer_port = (uint16_t)(mike_port + 1),
 	    .peers = {{"alpha", 1, ""}, {"beta", 10, fingerprint}}};
 
@@ -38,8 +40,11 @@ start_mike(void **state)
 static int
 start_mike_dialling(void **state)
 {
-	struct rig_order order = {.site = "mike", .authority = "main", .port = mike_port,
-	    .transfer_port = (uint16_t)(mike_port + 1), .peers = {{"zulu", zulu_port, ""}}};
+	struct rig_order order = {.site = "mike",
+	    .authority = "main",
+	    .port = mike_port,
+	    .transfer_port = (uint16_t)(mike_port + 1),
+	    .peers = {{"zulu", zulu_port, ""}}};
 
 	rig_forget_log(state);
 	mike = rig_new(&order);
@@ -63,8 +68,8 @@ counted(enum counter counter)
 static struct raw *
 dial_as(const char *authority, const char *certificate)
 {
-	struct raw_order order = {.port = mike_port, .authority = authority,
-	    .certificate = certificate, .alpn = WLAD};
+	struct raw_order order = {
+	    .port = mike_port, .authority = authority, .certificate = certificate, .alpn = WLAD};
 	struct raw *r = raw_new(&order);
 
 	raw_handshake(r);
@@ -102,8 +107,7 @@ static void
 wrong_name(void **state)
 {
 	(void)state;
-	expect_refused(dial_as("main", "gamma"), "alpha",
-	    "its certificate is not that of site");
+	expect_refused(dial_as("main", "gamma"), "alpha", "its certificate is not that of site");
 }
 
 /* A certificate for "*" or of another case is not good for every site. */
@@ -111,8 +115,7 @@ static void
 similar_name(void **state)
 {
 	(void)state;
-	expect_refused(dial_as("main", "ALPHA"), "alpha",
-	    "its certificate is not that of site");
+	expect_refused(dial_as("main", "ALPHA"), "alpha", "its certificate is not that of site");
 }
 
 static void
@@ -229,12 +232,15 @@ no_certificate(void **state)
 static void
 tls_1_2(void **state)
 {
-	struct raw_order order = {.port = mike_port, .authority = "main", .certificate = "alpha",
-	    .alpn = WLAD, .tls12 = true};
+	struct raw_order order = {.port = mike_port,
+	    .authority = "main",
+	    .certificate = "alpha",
+	    .alpn = WLAD,
+	    .tls12 = true};
 
 	(void)state;
-	expect_alert(&order, SSL_AD_REASON_OFFSET + SSL_AD_PROTOCOL_VERSION,
-	    "unsupported protocol");
+	expect_alert(
+	    &order, SSL_AD_REASON_OFFSET + SSL_AD_PROTOCOL_VERSION, "unsupported protocol");
 }
 
 static void
@@ -250,7 +256,9 @@ no_alpn(void **state)
 static void
 other_alpn(void **state)
 {
-	struct raw_order order = {.port = mike_port, .authority = "main", .certificate = "alpha",
+	struct raw_order order = {.port = mike_port,
+	    .authority = "main",
+	    .certificate = "alpha",
 	    .alpn = "\x02h2\x08http/1.1"};
 
 	(void)state;
@@ -326,8 +334,8 @@ malformed_hello(void **state)
 	static const uint8_t message[] = {MESSAGE_HELLO, 0, 0, 0, 0, 5, 0, 1, 0, 1, 1};
 
 	(void)state;
-	expect_refused_for(dial_as("main", "alpha"), message, sizeof(message),
-	    "sent a malformed HELLO");
+	expect_refused_for(
+	    dial_as("main", "alpha"), message, sizeof(message), "sent a malformed HELLO");
 }
 
 static void
@@ -359,8 +367,8 @@ unknown_type_first(void **state)
 	static const uint8_t message[] = {99, 0, 0, 0, 0, 0};
 
 	(void)state;
-	expect_refused_for(dial_as("main", "alpha"), message, sizeof(message),
-	    "did not say HELLO first");
+	expect_refused_for(
+	    dial_as("main", "alpha"), message, sizeof(message), "did not say HELLO first");
 }
 
 static void
@@ -529,8 +537,8 @@ unknown_counted(void *arg)
 static void
 unknown_types_are_skipped(void **state)
 {
-	static const uint8_t messages[] = {MESSAGE_CLOSED, 0, 0, 0, 0, 2, 1, 2, MESSAGE_PROBE, 0, 0,
-	    0, 0, 0, MESSAGE_SITES, 0, 0, 0, 0, 1, 9, 200, 0, 0, 0, 0, 0};
+	static const uint8_t messages[] = {MESSAGE_CLOSED, 0, 0, 0, 0, 2, 1, 2, MESSAGE_PROBE,
+	    0, 0, 0, 0, 0, MESSAGE_SITES, 0, 0, 0, 0, 1, 9, 200, 0, 0, 0, 0, 0};
 	struct raw *r = establish("alpha", 1);
 
 	(void)state;
@@ -543,11 +551,16 @@ unknown_types_are_skipped(void **state)
 static struct load_report
 report_of(uint32_t sequence, struct load_report_service *s, uint32_t active)
 {
-	*s = (struct load_report_service){.number = 9, .servers_up = 3, .servers_not_high = 2,
-	    .transferable = 77, .permitted = true, .load = 640, .active = active,
+	*s = (struct load_report_service){.number = 9,
+	    .servers_up = 3,
+	    .servers_not_high = 2,
+	    .transferable = 77,
+	    .permitted = true,
+	    .load = 640,
+	    .active = active,
 	    .held_from_you = 6};
-	return (struct load_report){.sequence = sequence, .sent_ms = 1000 + sequence,
-	    .services = s, .services_count = 1};
+	return (struct load_report){
+	    .sequence = sequence, .sent_ms = 1000 + sequence, .services = s, .services_count = 1};
 }
 
 static void
@@ -640,7 +653,9 @@ static void
 lies_about_time_are_ignored(void **state)
 {
 	struct raw *r = establish("alpha", 1);
-	struct load_report report = {.sequence = 1, .sent_ms = UINT64_MAX, .echo_ms = UINT64_MAX,
+	struct load_report report = {.sequence = 1,
+	    .sent_ms = UINT64_MAX,
+	    .echo_ms = UINT64_MAX,
 	    .echo_held_ms = UINT32_MAX};
 	struct codec_buffer b = {0};
 	uint64_t n = 3;
@@ -1071,7 +1086,8 @@ open_and_stepped(void *arg)
 static void
 peer_that_does_not_read(void **state)
 {
-	static const struct session_handlers handlers = {nothing_opened, nothing_message, note_ended};
+	static const struct session_handlers handlers = {
+	    nothing_opened, nothing_message, note_ended};
 	struct counters counters = {{0}, {0}};
 	char error[512];
 	struct tls *tls = tls_new(rig_path("main", "mike.crt"), rig_path("main", "mike.key"),
@@ -1157,53 +1173,53 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		LISTENS(wrong_authority),
-		LISTENS(wrong_name),
-		LISTENS(similar_name),
-		LISTENS(not_a_peer),
-		LISTENS(own_name),
-		LISTENS(expired),
-		LISTENS(authority_as_site),
-		LISTENS(wrong_fingerprint),
-		LISTENS(right_fingerprint),
-		LISTENS(fingerprint_of_another),
-		LISTENS(wrong_dialer),
-		LISTENS(no_certificate),
-		LISTENS(tls_1_2),
-		LISTENS(no_alpn),
-		LISTENS(other_alpn),
-		LISTENS(no_tls),
-		LISTENS(closed_at_once),
-		LISTENS(garbage),
-		LISTENS(oversized_message),
-		LISTENS(malformed_hello),
-		LISTENS(not_hello_first),
-		LISTENS(bye_first),
-		LISTENS(unknown_type_first),
-		LISTENS(other_version),
-		LISTENS(other_cipher),
-		LISTENS(hello_twice),
-		LISTENS(key_ready),
-		LISTENS(key_ready_for_another),
-		LISTENS(key_ready_twice),
-		LISTENS(malformed_key_ready),
-		LISTENS(malformed_load),
-		LISTENS(unknown_types_are_skipped),
-		LISTENS(load_arrives_and_old_load_does_not),
-		LISTENS(echo_gives_round_trip),
-		LISTENS(lies_about_time_are_ignored),
-		LISTENS(burst_of_messages),
-		LISTENS(small_message_behind_the_largest),
-		LISTENS(bye_ends),
-		LISTENS(replaced_without_a_gap),
-		LISTENS(handshakes_are_limited),
-		LISTENS(silence_is_ended),
-		DIALS(dialled_wrong_authority),
-		DIALS(dialled_wrong_name),
-		DIALS(dialled_says_other_name),
-		DIALS(restart_is_answered_by_a_dial),
-		DIALS(stopped_peer_is_left_alone),
-		cmocka_unit_test_setup(peer_that_does_not_read, rig_forget_log),
+	    LISTENS(wrong_authority),
+	    LISTENS(wrong_name),
+	    LISTENS(similar_name),
+	    LISTENS(not_a_peer),
+	    LISTENS(own_name),
+	    LISTENS(expired),
+	    LISTENS(authority_as_site),
+	    LISTENS(wrong_fingerprint),
+	    LISTENS(right_fingerprint),
+	    LISTENS(fingerprint_of_another),
+	    LISTENS(wrong_dialer),
+	    LISTENS(no_certificate),
+	    LISTENS(tls_1_2),
+	    LISTENS(no_alpn),
+	    LISTENS(other_alpn),
+	    LISTENS(no_tls),
+	    LISTENS(closed_at_once),
+	    LISTENS(garbage),
+	    LISTENS(oversized_message),
+	    LISTENS(malformed_hello),
+	    LISTENS(not_hello_first),
+	    LISTENS(bye_first),
+	    LISTENS(unknown_type_first),
+	    LISTENS(other_version),
+	    LISTENS(other_cipher),
+	    LISTENS(hello_twice),
+	    LISTENS(key_ready),
+	    LISTENS(key_ready_for_another),
+	    LISTENS(key_ready_twice),
+	    LISTENS(malformed_key_ready),
+	    LISTENS(malformed_load),
+	    LISTENS(unknown_types_are_skipped),
+	    LISTENS(load_arrives_and_old_load_does_not),
+	    LISTENS(echo_gives_round_trip),
+	    LISTENS(lies_about_time_are_ignored),
+	    LISTENS(burst_of_messages),
+	    LISTENS(small_message_behind_the_largest),
+	    LISTENS(bye_ends),
+	    LISTENS(replaced_without_a_gap),
+	    LISTENS(handshakes_are_limited),
+	    LISTENS(silence_is_ended),
+	    DIALS(dialled_wrong_authority),
+	    DIALS(dialled_wrong_name),
+	    DIALS(dialled_says_other_name),
+	    DIALS(restart_is_answered_by_a_dial),
+	    DIALS(stopped_peer_is_left_alone),
+	    cmocka_unit_test_setup(peer_that_does_not_read, rig_forget_log),
 	};
 
 	return cmocka_run_group_tests_name("exchange_hostile", tests, setup, rig_teardown);

@@ -75,8 +75,7 @@ test_receive(void **state)
 
 	(void)state;
 	assert_int_equal(family_receive(rig.fd, &rig.buffer, &p), 0);
-	assert_int_equal(write(rig.far, octets, sizeof(octets)),
-	    sizeof(octets));
+	assert_int_equal(write(rig.far, octets, sizeof(octets)), sizeof(octets));
 	memset(&p, 0xa5, sizeof(p));
 	assert_int_equal(family_receive(rig.fd, &rig.buffer, &p), 1);
 	assert_int_equal(p.len, 3);
@@ -171,8 +170,7 @@ test_send_super(void **state)
 	while ((len = take()) != 0) {
 		assert_int_equal(len, count == 10 ? 41 : 1040);
 		assert_true(frame_is_right(rig.got, len));
-		assert_memory_equal(rig.got + 40,
-		    frame.octets + 40 + count * 1000, len - 40);
+		assert_memory_equal(rig.got + 40, frame.octets + 40 + count * 1000, len - 40);
 		count++;
 	}
 	assert_int_equal(count, 11);
@@ -199,12 +197,12 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		TEST(test_receive),
-		TEST(test_receive_short),
-		TEST(test_send_plain),
-		TEST(test_send_partial),
-		TEST(test_send_super),
-		TEST(test_send_refused),
+	    TEST(test_receive),
+	    TEST(test_receive_short),
+	    TEST(test_send_plain),
+	    TEST(test_send_partial),
+	    TEST(test_send_super),
+	    TEST(test_send_refused),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -140,9 +140,18 @@ assert_empty(struct rig *r)
 	assert_true(fragment_next_expiry(r->store) == UINT64_MAX);
 }
 
-#define FIRST(v)  {.version = v, .offset = 0, .len = 800, .more = true, .id = 7}
-#define SECOND(v) {.version = v, .offset = 800, .len = 800, .more = true, .id = 7}
-#define LAST(v)   {.version = v, .offset = 1600, .len = 100, .more = false, .id = 7}
+#define FIRST(v) \
+	{ \
+		.version = v, .offset = 0, .len = 800, .more = true, .id = 7 \
+	}
+#define SECOND(v) \
+	{ \
+		.version = v, .offset = 800, .len = 800, .more = true, .id = 7 \
+	}
+#define LAST(v) \
+	{ \
+		.version = v, .offset = 1600, .len = 100, .more = false, .id = 7 \
+	}
 
 static void
 test_in_order(void **state)
@@ -186,7 +195,8 @@ test_released_octets(void **state)
 
 	for (int v = 4; v <= 6; v += 2) {
 		for (int i = 0; i < 8; i++, at += 8 + lens[i - 1]) {
-			struct make m = {.version = v, .offset = at, .len = lens[i], .more = true, .id = 9};
+			struct make m = {
+			    .version = v, .offset = at, .len = lens[i], .more = true, .id = 9};
 
 			p = build(&m);
 			memcpy(kept[i], p.data, p.len);
@@ -264,12 +274,18 @@ test_every_overlap(void **state)
 					enum outcome outcome;
 
 					id++;
-					assert_int_equal(enter(r, (struct make){4, 0, 8 * a, 8 * (b - a), true, id, 0}), WAITS);
-					outcome = enter(r, (struct make){4, 0, 8 * c, 8 * (d - c), true, id, 0});
+					assert_int_equal(enter(r,
+							     (struct make){4, 0, 8 * a,
+								 8 * (b - a), true, id, 0}),
+					    WAITS);
+					outcome = enter(r,
+					    (struct make){4, 0, 8 * c, 8 * (d - c), true, id, 0});
 					assert_int_equal(outcome, overlap ? REFUSED : WAITS);
 					/* the first tells what has become of them */
-					outcome = enter(r, (struct make){4, 0, 0, 8, true, id, 0});
-					assert_int_equal(outcome, overlap && !same ? REFUSED : GOES_ON);
+					outcome =
+					    enter(r, (struct make){4, 0, 0, 8, true, id, 0});
+					assert_int_equal(
+					    outcome, overlap && !same ? REFUSED : GOES_ON);
 				}
 	assert_int_equal(fragment_bytes(r->store), 0);
 }
@@ -281,14 +297,18 @@ test_contradicting_ends(void **state)
 
 	/* behind the last, before what came, a second last */
 	assert_int_equal(enter(r, (struct make){4, 0, 800, 8, false, 1, 0}), WAITS);
-	assert_int_equal(enter_bad(r, (struct make){4, 0, 808, 8, true, 1, 0}), DROP_fragment_overlap);
+	assert_int_equal(
+	    enter_bad(r, (struct make){4, 0, 808, 8, true, 1, 0}), DROP_fragment_overlap);
 	assert_int_equal(enter(r, (struct make){4, 0, 800, 8, true, 2, 0}), WAITS);
-	assert_int_equal(enter_bad(r, (struct make){4, 0, 400, 8, false, 2, 0}), DROP_fragment_overlap);
+	assert_int_equal(
+	    enter_bad(r, (struct make){4, 0, 400, 8, false, 2, 0}), DROP_fragment_overlap);
 	assert_int_equal(enter(r, (struct make){4, 0, 800, 8, false, 3, 0}), WAITS);
-	assert_int_equal(enter_bad(r, (struct make){4, 0, 400, 8, false, 3, 0}), DROP_fragment_overlap);
+	assert_int_equal(
+	    enter_bad(r, (struct make){4, 0, 400, 8, false, 3, 0}), DROP_fragment_overlap);
 	/* all that comes of them now is dropped, and what waited is gone */
 	for (uint32_t id = 1; id <= 3; id++)
-		assert_int_equal(enter_bad(r, (struct make){4, 0, 0, 400, true, id, 0}), DROP_fragment);
+		assert_int_equal(
+		    enter_bad(r, (struct make){4, 0, 0, 400, true, id, 0}), DROP_fragment);
 	assert_int_equal(r->counters.drop[DROP_fragment_overlap], 3);
 	assert_int_equal(fragment_bytes(r->store), 0);
 }
@@ -346,7 +366,8 @@ test_waiting_limit(void **state)
 
 	for (uint32_t i = 1; i <= FRAGMENT_WAITING; i++)
 		assert_int_equal(enter(r, (struct make){6, 0, 8 * i, 8, true, 1, 0}), WAITS);
-	assert_int_equal(enter_bad(r, (struct make){6, 0, 8000, 8, true, 1, 0}), DROP_fragment_limit);
+	assert_int_equal(
+	    enter_bad(r, (struct make){6, 0, 8000, 8, true, 1, 0}), DROP_fragment_limit);
 	assert_int_equal(r->counters.drop[DROP_fragment_limit], FRAGMENT_WAITING);
 	assert_int_equal(fragment_bytes(r->store), 0);
 }
@@ -358,7 +379,8 @@ test_pieces_limit(void **state)
 
 	for (uint32_t i = 0; i < FRAGMENT_PIECES; i++)
 		assert_int_equal(enter(r, (struct make){6, 0, 8 * i, 8, true, 1, 0}), GOES_ON);
-	assert_int_equal(enter_bad(r, (struct make){6, 0, 8000, 8, true, 1, 0}), DROP_fragment_limit);
+	assert_int_equal(
+	    enter_bad(r, (struct make){6, 0, 8000, 8, true, 1, 0}), DROP_fragment_limit);
 	assert_int_equal(enter_bad(r, (struct make){6, 0, 9000, 8, true, 1, 0}), DROP_fragment);
 }
 
@@ -371,7 +393,8 @@ test_bytes_limit(void **state)
 
 	while (r->counters.drop[DROP_fragment_limit] == 0) {
 		assert_int_equal(enter(r, (struct make){4, 0, 8, 32000, true, count, 0}), WAITS);
-		assert_int_equal(enter(r, (struct make){4, 0, 32008, 32000, true, count, 0}), WAITS);
+		assert_int_equal(
+		    enter(r, (struct make){4, 0, 32008, 32000, true, count, 0}), WAITS);
 		assert_true(fragment_bytes(r->store) <= FRAGMENT_BYTES);
 		count++;
 	}
@@ -411,7 +434,8 @@ test_datagram_that_fills_much(void **state)
 	struct rig *r = *state;
 
 	for (uint32_t i = 0; i < 63; i++)
-		assert_int_equal(enter(r, (struct make){6, 0, 8 + i * 1032, 1032, true, 1, 0}), WAITS);
+		assert_int_equal(
+		    enter(r, (struct make){6, 0, 8 + i * 1032, 1032, true, 1, 0}), WAITS);
 	assert_int_equal(r->counters.drop[DROP_fragment_limit], 0);
 	assert_int_equal(enter_first(r, (struct make){6, 0, 0, 8, true, 1, 0}), 63);
 }
@@ -542,7 +566,8 @@ test_model(void **state)
 		uint32_t end = start + 1 + random_below(&random, UNITS - start);
 		bool more = random_below(&random, 3) > 0 || start == 0;
 		struct model *m = &models[name];
-		struct make make = {name % 2 ? 4 : 6, 0, 8 * start, 8 * (end - start), more, name, 0};
+		struct make make = {
+		    name % 2 ? 4 : 6, 0, 8 * start, 8 * (end - start), more, name, 0};
 		enum outcome got;
 
 		if (random_below(&random, 2) > 0)

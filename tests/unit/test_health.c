@@ -113,8 +113,8 @@ setup(void **state)
 	r.service.ports = &r.port;
 	r.service.ports_count = 1;
 	r.service.high_load = 0.75;
-	r.service.check = (struct config_check){.type = CONFIG_CHECK_TCP,
-	    .interval = 0.05, .timeout = 0.05, .rise = 2, .fall = 3};
+	r.service.check = (struct config_check){
+	    .type = CONFIG_CHECK_TCP, .interval = 0.05, .timeout = 0.05, .rise = 2, .fall = 3};
 	r.service.servers = r.servers;
 	assert_int_equal(ip_parse("203.0.113.10", &r.service.v4), 0);
 	r.config.services = &r.service;
@@ -160,8 +160,7 @@ apply(struct rig *r)
 	r->port = r->port == 0 ? 80 : r->port;
 	load_table_apply(r->table, &r->config, clock_now());
 	if (r->health == NULL)
-		r->health = health_new(r->loop, r->table, &r->counters,
-		    &r->random);
+		r->health = health_new(r->loop, r->table, &r->counters, &r->random);
 	else
 		health_refresh(r->health);
 }
@@ -260,16 +259,14 @@ test_down_and_up_again(void **state)
 	assert_int_equal(server(r, 0)->state, SERVER_DOWN);
 	assert_string_equal(server(r, 0)->why, "connection refused");
 	/* three refused ones, not fewer */
-	assert_int_equal(r->counters.counter[COUNTER_checks_failed] - failed,
-	    3);
+	assert_int_equal(r->counters.counter[COUNTER_checks_failed] - failed, 3);
 
 	fd = open_socket("127.0.0.1", &port, 100);
 	passed = r->counters.counter[COUNTER_checks_passed];
 	run_changes(r, 1);
 	assert_int_equal(server(r, 0)->state, SERVER_UP);
 	assert_null(server(r, 0)->why);
-	assert_int_equal(r->counters.counter[COUNTER_checks_passed] - passed,
-	    2);
+	assert_int_equal(r->counters.counter[COUNTER_checks_passed] - passed, 2);
 	assert_string_equal(r->log,
 	    "server down service=web server=a address=127.0.0.1 cause=\"connection refused\"\n"
 	    "server up service=web server=a\n");
@@ -281,15 +278,12 @@ static int
 open_full_listener(uint16_t *port, int filler[4])
 {
 	int fd = open_socket("127.0.0.1", port, 0);
-	struct sockaddr_in to = {.sin_family = AF_INET,
-	    .sin_port = htons(*port)};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(*port)};
 
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	for (int i = 0; i < 4; i++) {
-		filler[i] = socket(AF_INET,
-		    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (connect(filler[i], (struct sockaddr *)&to, sizeof(to)) ==
-		    -1)
+		filler[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (connect(filler[i], (struct sockaddr *)&to, sizeof(to)) == -1)
 			assert_int_equal(errno, EINPROGRESS);
 	}
 	return fd;
@@ -419,7 +413,8 @@ test_reload(void **state)
 	    r->counters.counter[COUNTER_checks_failed];
 	loop_run(r->loop);
 	assert_int_equal(r->counters.counter[COUNTER_checks_passed] +
-	    r->counters.counter[COUNTER_checks_failed], checks);
+		r->counters.counter[COUNTER_checks_failed],
+	    checks);
 	close(fd);
 	close(dead_fd);
 }
@@ -600,8 +595,8 @@ on_client(void *arg, int fd, bool readable, bool writable, uint64_t now)
 	(void)writable;
 	(void)now;
 	assert_int_not_equal(client, -1);
-	assert_int_equal(write(client, answer->text, strlen(answer->text)),
-	    (ssize_t)strlen(answer->text));
+	assert_int_equal(
+	    write(client, answer->text, strlen(answer->text)), (ssize_t)strlen(answer->text));
 	close(client);
 }
 
@@ -664,12 +659,9 @@ test_cause_texts(void **state)
 {
 	(void)state;
 	for (int i = 0; i < HEALTH_CAUSE_COUNT; i++)
-		assert_true(strlen(health_cause_text((enum health_cause)i)) >
-		    5);
-	assert_string_equal(health_cause_text(HEALTH_refused),
-	    "connection refused");
-	assert_string_equal(health_cause_text((enum health_cause)99),
-	    "connection failed");
+		assert_true(strlen(health_cause_text((enum health_cause)i)) > 5);
+	assert_string_equal(health_cause_text(HEALTH_refused), "connection refused");
+	assert_string_equal(health_cause_text((enum health_cause)99), "connection failed");
 }
 
 int
@@ -677,22 +669,22 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		TEST(test_up),
-		TEST(test_service_port_and_v6),
-		TEST(test_down_and_up_again),
-		TEST(test_timeout),
-		TEST(test_cause_follows),
-		TEST(test_unreachable),
-		TEST(test_interval),
-		TEST(test_no_check),
-		TEST(test_reload),
-		TEST(test_no_socket),
-		TEST(test_in_flight_max),
-		TEST(test_two_addresses),
-		TEST(test_two_addresses_count_once),
-		TEST(test_http_status_in_log),
-		TEST(test_sockets),
-		TEST(test_cause_texts),
+	    TEST(test_up),
+	    TEST(test_service_port_and_v6),
+	    TEST(test_down_and_up_again),
+	    TEST(test_timeout),
+	    TEST(test_cause_follows),
+	    TEST(test_unreachable),
+	    TEST(test_interval),
+	    TEST(test_no_check),
+	    TEST(test_reload),
+	    TEST(test_no_socket),
+	    TEST(test_in_flight_max),
+	    TEST(test_two_addresses),
+	    TEST(test_two_addresses_count_once),
+	    TEST(test_http_status_in_log),
+	    TEST(test_sockets),
+	    TEST(test_cause_texts),
 	};
 
 	return cmocka_run_group_tests_name("health", tests, NULL, NULL);

@@ -36,8 +36,8 @@ test_against_looking_at_all(void **arg)
 		uint32_t item = random_below(&random, ITEMS), best = HEAP_NONE;
 
 		in[item] = random_below(&random, 3) > 0;
-		key[item] = (struct heap_key){random_below(&random, 50), step,
-		    1 + random_below(&random, 5)};
+		key[item] = (struct heap_key){
+		    random_below(&random, 50), step, 1 + random_below(&random, 5)};
 		if (in[item])
 			heap_set(&heap, item, &key[item]);
 		else

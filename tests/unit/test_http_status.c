@@ -34,8 +34,8 @@ assert_code(const char *text, int code)
 
 	for (size_t piece = 1; piece <= len; piece++)
 		if (feed(text, len, piece) != code)
-			fail_msg("\"%s\" in pieces of %zu: %d", text, piece,
-			    feed(text, len, piece));
+			fail_msg(
+			    "\"%s\" in pieces of %zu: %d", text, piece, feed(text, len, piece));
 }
 
 static void
@@ -71,8 +71,9 @@ test_bad(void **state)
 	    "HTTP/2.0 200 OK\r\n", "HTTP/1. 200 OK\r\n", "HTTP/1.1  200 OK\r\n",
 	    "HTTP/1.1\t200 OK\r\n", "HTTP/1.1 20 OK\r\n", "HTTP/1.1 2000 OK\r\n",
 	    "HTTP/1.1 -20 OK\r\n", "HTTP/1.1 099 OK\r\n", "HTTP/1.1 000 OK\r\n",
-	    "HTTP/1.1 2x0 OK\r\n", "HTTP/1.1 200OK\r\n", "HTTP/1.1\r\n", "\r\nHTTP/1.1 200 OK\r\n",
-	    "<html>", " HTTP/1.1 200 OK", "\x15\x03\x03", "ICY 200 OK\r\n", "HTTP/11 200 OK"};
+	    "HTTP/1.1 2x0 OK\r\n", "HTTP/1.1 200OK\r\n", "HTTP/1.1\r\n",
+	    "\r\nHTTP/1.1 200 OK\r\n", "<html>", " HTTP/1.1 200 OK", "\x15\x03\x03",
+	    "ICY 200 OK\r\n", "HTTP/11 200 OK"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -87,7 +88,8 @@ test_interim(void **state)
 	(void)state;
 	assert_code("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n", 200);
 	assert_code("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-	    "HTTP/1.1 102\n\nHTTP/1.1 500 No\r\n", 500);
+		    "HTTP/1.1 102\n\nHTTP/1.1 500 No\r\n",
+	    500);
 	assert_code("HTTP/1.1 100 Continue\r\nHTTP/1.1 200 OK\r\n", 0); /* a field of it */
 	assert_code("HTTP/1.1 100\r\n\r\n", 0);
 	assert_code("HTTP/1.1 100\r\n\r\nnonsense", -1);
@@ -103,8 +105,8 @@ test_bound(void **state)
 
 	(void)state;
 	memset(block, 'x', sizeof(block));
-	assert_int_equal(http_status_feed(&h, "HTTP/1.1 100 Continue\r\nA:", octets),
-	    HTTP_STATUS_MORE);
+	assert_int_equal(
+	    http_status_feed(&h, "HTTP/1.1 100 Continue\r\nA:", octets), HTTP_STATUS_MORE);
 	while (http_status_feed(&h, block, sizeof(block)) == HTTP_STATUS_MORE) {
 		octets += sizeof(block);
 		assert_in_range(octets, 0, HTTP_STATUS_OCTETS);
@@ -134,12 +136,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_codes),
-		cmocka_unit_test(test_more),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_interim),
-		cmocka_unit_test(test_bound),
-		cmocka_unit_test(test_bound_exactly),
+	    cmocka_unit_test(test_codes),
+	    cmocka_unit_test(test_more),
+	    cmocka_unit_test(test_bad),
+	    cmocka_unit_test(test_interim),
+	    cmocka_unit_test(test_bound),
+	    cmocka_unit_test(test_bound_exactly),
 	};
 
 	return cmocka_run_group_tests_name("http_status", tests, NULL, NULL);

@@ -17,27 +17,29 @@ static const struct row {
 	unsigned rise, fall;
 	const char *results, *states;
 } rows[] = {
-	/* the first result decides, whatever rise and fall are */
-	{2, 3, "+", "U"},
-	{2, 3, "-", "D"},
-	{100, 100, "+", "U"},
-	{100, 100, "-", "D"},
-	/* fall failures in a row */
-	{2, 3, "+---", "UuuD"},
-	{2, 3, "+--+---", "UuuuuuD"},
-	{2, 3, "+--+--+--+---", "UuuuuuuuuuuuD"},
-	{1, 1, "+-", "UD"},
-	/* rise passes in a row */
-	{2, 3, "-++", "DdU"},
-	{2, 3, "-+-+-++", "DdddddU"},
-	{1, 1, "-+-+", "DUDU"},
-	/* agreeing results neither change nor count */
-	{2, 3, "+++++---", "UuuuuuuD"},
-	{2, 3, "------++", "DddddddU"},
-	/* a change starts the count anew */
-	{2, 3, "+---++---", "UuuDdUuuD"},
-	{3, 1, "+-++-+++-", "UDddddd" "UD"},
-	{1, 3, "-+---+", "DUuuDU"},
+    /* the first result decides, whatever rise and fall are */
+    {2, 3, "+", "U"},
+    {2, 3, "-", "D"},
+    {100, 100, "+", "U"},
+    {100, 100, "-", "D"},
+    /* fall failures in a row */
+    {2, 3, "+---", "UuuD"},
+    {2, 3, "+--+---", "UuuuuuD"},
+    {2, 3, "+--+--+--+---", "UuuuuuuuuuuuD"},
+    {1, 1, "+-", "UD"},
+    /* rise passes in a row */
+    {2, 3, "-++", "DdU"},
+    {2, 3, "-+-+-++", "DdddddU"},
+    {1, 1, "-+-+", "DUDU"},
+    /* agreeing results neither change nor count */
+    {2, 3, "+++++---", "UuuuuuuD"},
+    {2, 3, "------++", "DddddddU"},
+    /* a change starts the count anew */
+    {2, 3, "+---++---", "UuuDdUuuD"},
+    {3, 1, "+-++-+++-",
+	"UDddddd"
+	"UD"},
+    {1, 3, "-+---+", "DUuuDU"},
 };
 
 static void
@@ -51,16 +53,15 @@ test_rows(void **state)
 
 		assert_int_equal(strlen(row->results), strlen(row->states));
 		for (size_t n = 0; row->results[n] != '\0'; n++) {
-			bool changed = hysteresis_result(&h,
-			    row->results[n] == '+', row->rise, row->fall);
+			bool changed =
+			    hysteresis_result(&h, row->results[n] == '+', row->rise, row->fall);
 
 			assert_true(h.known);
-			got[n] = h.up ? (changed ? 'U' : 'u') :
-			    (changed ? 'D' : 'd');
+			got[n] = h.up ? (changed ? 'U' : 'u') : (changed ? 'D' : 'd');
 		}
 		if (strcmp(got, row->states) != 0)
-			fail_msg("row %zu: %s gives %s, not %s", i,
-			    row->results, got, row->states);
+			fail_msg(
+			    "row %zu: %s gives %s, not %s", i, row->results, got, row->states);
 	}
 }
 
@@ -82,8 +83,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_limits_change),
+	    cmocka_unit_test(test_rows),
+	    cmocka_unit_test(test_limits_change),
 	};
 
 	return cmocka_run_group_tests_name("hysteresis", tests, NULL, NULL);

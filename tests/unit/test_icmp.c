@@ -126,8 +126,9 @@ send_message(struct rig *r, uint8_t *message, size_t len)
 {
 	if (r->v4)
 		put_checksum(message, len);
-	assert_int_equal(sendto(r->host, message, len, 0, (struct sockaddr *)&r->asker,
-	    r->asker_len), (ssize_t)len);
+	assert_int_equal(
+	    sendto(r->host, message, len, 0, (struct sockaddr *)&r->asker, r->asker_len),
+	    (ssize_t)len);
 }
 
 static void
@@ -280,8 +281,12 @@ on_done(void *arg, const struct probe_result *result, uint64_t now)
 static struct probe *
 start(struct rig *r, const char *ip)
 {
-	struct probe_request request = {.loop = r->loop, .icmp = r->icmp, .to = {.port = 80},
-	    .check = &r->check, .done = on_done, .arg = r};
+	struct probe_request request = {.loop = r->loop,
+	    .icmp = r->icmp,
+	    .to = {.port = 80},
+	    .check = &r->check,
+	    .done = on_done,
+	    .arg = r};
 
 	assert_int_equal(ip_parse(ip, &request.to.ip), 0);
 	return probe_start(&request);
@@ -531,17 +536,17 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		TEST(test_answered),
-		TEST(test_unanswered),
-		TEST(test_false_answers),
-		TEST(test_wrong_sender),
-		TEST(test_answered_twice),
-		TEST(test_told_unreachable),
-		TEST(test_no_route),
-		TEST(test_cancel),
-		TEST(test_many),
-		TEST(test_all_slots_taken),
-		TEST(test_no_rights),
+	    TEST(test_answered),
+	    TEST(test_unanswered),
+	    TEST(test_false_answers),
+	    TEST(test_wrong_sender),
+	    TEST(test_answered_twice),
+	    TEST(test_told_unreachable),
+	    TEST(test_no_route),
+	    TEST(test_cancel),
+	    TEST(test_many),
+	    TEST(test_all_slots_taken),
+	    TEST(test_no_rights),
 	};
 
 	return cmocka_run_group_tests_name("icmp", tests, enter_namespace, NULL);

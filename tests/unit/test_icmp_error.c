@@ -213,7 +213,8 @@ test_quotes_of_nothing_of_ours(void **state)
 		make_inner(IPPROTO_UDP, SERVICE, CLIENT, 20);
 		inner.octets[0] = (uint8_t)((inner.octets[0] & 15) | 0x50);
 		assert_refused(version, DROP_icmp);
-		inner.octets[0] = (uint8_t)((inner.octets[0] & 15) | (version == 4 ? 0x60 : 0x40));
+		inner.octets[0] =
+		    (uint8_t)((inner.octets[0] & 15) | (version == 4 ? 0x60 : 0x40));
 		assert_refused(version, DROP_icmp);
 	}
 	for (uint8_t words = 0; words < 5; words++) {
@@ -269,8 +270,8 @@ test_extension_headers(void **state)
 	for (int headers = 0; headers <= PACKET_MAX_HEADERS + 1; headers++) {
 		make_extended(headers, 16);
 		make_error(&f, 1, 1, 0, ROUTER, SERVICE, SIZE_MAX);
-		assert_int_equal(quote_of(&f, &q),
-		    headers > PACKET_MAX_HEADERS ? DROP_icmp : DROP_none);
+		assert_int_equal(
+		    quote_of(&f, &q), headers > PACKET_MAX_HEADERS ? DROP_icmp : DROP_none);
 		if (headers > PACKET_MAX_HEADERS)
 			continue;
 		assert_int_equal(q.transport, 40 + 16 * headers);
@@ -305,7 +306,8 @@ test_length_of_the_quote(void **state)
 				continue;
 			}
 			assert_int_equal(quote_of(&f, &q), DROP_none);
-			assert_int_equal(q.len, told == 0 || octets > inner.len ? inner.len : octets);
+			assert_int_equal(
+			    q.len, told == 0 || octets > inner.len ? inner.len : octets);
 		}
 }
 
@@ -338,9 +340,11 @@ test_convert(void **state)
 				struct addr sender = ROUTER, server = SERVER, self = SELF;
 
 				make_inner(protocols[i], server, self, payload);
-				make_error(&expected, unreachable(version), 1, 0, sender, server, SIZE_MAX);
+				make_error(&expected, unreachable(version), 1, 0, sender,
+				    server, SIZE_MAX);
 				make_inner(protocols[i], SERVICE, CLIENT, payload);
-				make_error(&f, unreachable(version), 1, 0, sender, SERVICE, SIZE_MAX);
+				make_error(
+				    &f, unreachable(version), 1, 0, sender, SERVICE, SIZE_MAX);
 				p = parsed(&f);
 				assert_int_equal(icmp_read_quote(&p, &q), DROP_none);
 				icmp_convert(&p, &q, &sender.ip, &server, &self);

@@ -79,8 +79,7 @@ test_numbers(void **arg)
 	json_put_real(&json, NULL, INFINITY, 2);
 	json_put_real(&json, NULL, -INFINITY, 2);
 	json_end_array(&json);
-	assert_json(&json,
-	    "[0,18446744073709551615,0,1.5,0.1235,0,1000,1,null,null,null]");
+	assert_json(&json, "[0,18446744073709551615,0,1.5,0.1235,0,1000,1,null,null,null]");
 }
 
 static void
@@ -112,8 +111,7 @@ test_escapes(void **arg)
 	json_begin_object(&json, NULL);
 	json_put_string(&json, "k\"", "a\"b\\c/\n\r\t\b\x01\x1f\x7f");
 	json_end_object(&json);
-	assert_json(&json,
-	    "{\"k\\\"\":\"a\\\"b\\\\c/\\n\\r\\t\\u0008\\u0001\\u001f\\u007f\"}");
+	assert_json(&json, "{\"k\\\"\":\"a\\\"b\\\\c/\\n\\r\\t\\u0008\\u0001\\u001f\\u007f\"}");
 }
 
 /* Whatever octets come, the text is valid; what was UTF-8 is unchanged. */
@@ -123,21 +121,27 @@ test_utf8(void **arg)
 	static const struct {
 		const char *in, *out;
 	} cases[] = {
-		{"", ""},
-		{"\xc3\xa9", "\xc3\xa9"},                         /* U+00E9 */
-		{"\xe2\x82\xac", "\xe2\x82\xac"},                 /* U+20AC */
-		{"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},         /* U+1F600 */
-		{"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"},         /* U+10FFFF */
-		{"\xff", "\xef\xbf\xbd"},
-		{"\x80" "a", "\xef\xbf\xbd" "a"},
-		{"\xc3", "\xef\xbf\xbd"},                         /* cut off */
-		{"\xc3" "a", "\xef\xbf\xbd" "a"},
-		{"\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd"},
-		{"\xf0\x9f\x98", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
-		{"\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd"},         /* overlong */
-		{"\xe0\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
-		{"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* surrogate */
-		{"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+	    {"", ""},
+	    {"\xc3\xa9", "\xc3\xa9"},                 /* U+00E9 */
+	    {"\xe2\x82\xac", "\xe2\x82\xac"},         /* U+20AC */
+	    {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"}, /* U+1F600 */
+	    {"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"}, /* U+10FFFF */
+	    {"\xff", "\xef\xbf\xbd"},
+	    {"\x80"
+	     "a",
+		"\xef\xbf\xbd"
+		"a"},
+	    {"\xc3", "\xef\xbf\xbd"}, /* cut off */
+	    {"\xc3"
+	     "a",
+		"\xef\xbf\xbd"
+		"a"},
+	    {"\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd"},
+	    {"\xf0\x9f\x98", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+	    {"\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd"}, /* overlong */
+	    {"\xe0\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+	    {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* surrogate */
+	    {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
 	};
 
 	(void)arg;
@@ -208,14 +212,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty_containers),
-		cmocka_unit_test(test_commas),
-		cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_largest_real),
-		cmocka_unit_test(test_escapes),
-		cmocka_unit_test(test_utf8),
-		cmocka_unit_test(test_every_pair),
-		cmocka_unit_test(test_grows),
+	    cmocka_unit_test(test_empty_containers),
+	    cmocka_unit_test(test_commas),
+	    cmocka_unit_test(test_numbers),
+	    cmocka_unit_test(test_largest_real),
+	    cmocka_unit_test(test_escapes),
+	    cmocka_unit_test(test_utf8),
+	    cmocka_unit_test(test_every_pair),
+	    cmocka_unit_test(test_grows),
 	};
 
 	return cmocka_run_group_tests_name("json", tests, NULL, NULL);

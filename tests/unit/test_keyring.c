@@ -51,8 +51,7 @@ static struct transfer_tx *
 new_tx(uint8_t number)
 {
 	uint8_t direction[KEYS_SECRET_LEN] = {number};
-	struct transfer_tx *tx =
-	    transfer_tx_new(KEYS_AES_128_GCM, direction, number);
+	struct transfer_tx *tx = transfer_tx_new(KEYS_AES_128_GCM, direction, number);
 
 	assert_non_null(tx);
 	return tx;
@@ -85,19 +84,16 @@ test_enter_and_find(void **state)
 {
 	struct keyring *ring = ((struct fixture *)*state)->ring;
 	struct transfer_rx *rx[2] = {new_rx(1), new_rx(2)};
-	const struct addr where[2] = {
-	    address("192.0.2.1:7210"), address("[2001:db8::2]:7211")};
+	const struct addr where[2] = {address("192.0.2.1:7210"), address("[2001:db8::2]:7211")};
 	uint32_t index[2] = {keyring_reserve(ring), keyring_reserve(ring)};
 
 	assert_int_equal(keyring_enter(ring, index[0], rx[0], 7, &where[0]), 0);
-	assert_int_equal(
-	    keyring_enter(ring, index[1], rx[1], 65535, &where[1]), 0);
+	assert_int_equal(keyring_enter(ring, index[1], rx[1], 65535, &where[1]), 0);
 	for (int i = 0; i < 2; i++) {
 		struct addr from;
 		uint16_t site;
 
-		assert_ptr_equal(
-		    keyring_find(ring, index[i], &site, &from), rx[i]);
+		assert_ptr_equal(keyring_find(ring, index[i], &site, &from), rx[i]);
 		assert_int_equal(site, i == 0 ? 7 : 65535);
 		assert_true(addr_equal(&from, &where[i]));
 	}
@@ -134,8 +130,7 @@ test_enter_refused(void **state)
 	uint16_t site;
 
 	assert_int_equal(keyring_enter(ring, 0, new_rx(2), 1, &from), -1);
-	assert_int_equal(
-	    keyring_enter(ring, index ^ 0x80000000, new_rx(2), 1, &from), -1);
+	assert_int_equal(keyring_enter(ring, index ^ 0x80000000, new_rx(2), 1, &from), -1);
 	assert_int_equal(keyring_enter(ring, index, NULL, 1, &from), -1);
 	expect_none(ring, index);
 
@@ -270,11 +265,10 @@ pass_packet(struct transfer_tx *tx, struct transfer_rx *rx, uint64_t now)
 	struct transfer_header header;
 	struct transfer_opened opened;
 
-	if (transfer_seal(tx, TRANSFER_DATA, &info, NULL, 0, NULL, 0, packet,
-		sizeof(packet)) == 0 ||
+	if (transfer_seal(tx, TRANSFER_DATA, &info, NULL, 0, NULL, 0, packet, sizeof(packet)) ==
+		0 ||
 	    transfer_header_decode(packet, sizeof(packet), &header) != DROP_none ||
-	    transfer_open(rx, &header, packet, sizeof(packet), now, &opened) !=
-		DROP_none)
+	    transfer_open(rx, &header, packet, sizeof(packet), now, &opened) != DROP_none)
 		return -1;
 	return header.epoch;
 }
@@ -291,8 +285,7 @@ test_timers(void **state)
 	keyring_expire(ring, 1);
 	keyring_set_tx(ring, 1, used);
 	keyring_set_tx(ring, 5, idle);
-	assert_int_equal(
-	    keyring_enter(ring, keyring_reserve(ring), rx, 1, &from), 0);
+	assert_int_equal(keyring_enter(ring, keyring_reserve(ring), rx, 1, &from), 0);
 
 	assert_int_equal(pass_packet(used, rx, 1), 0);
 	keyring_next_epoch(ring);
@@ -368,15 +361,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(
-		test_enter_and_find, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(
-		test_unknown_indexes, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_enter_and_find, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_unknown_indexes, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_enter_refused, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_remove, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_all_slots, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(
-		test_indexes_are_random, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_indexes_are_random, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_tx, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_timers, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_next, set_up, tear_down),

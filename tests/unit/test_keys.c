@@ -54,12 +54,11 @@ static void
 test_expand_label(void **state)
 {
 	(void)state;
-	expect_label("dialer",
-	    "278f285d36263bf68226f59c7c446dcfcf5dd0da448cee8c7bd8056a892a41bf");
-	expect_label("listener",
-	    "db390ace598203762578fb948b3452a19af12651519b1e64de9667591e31a03b");
-	expect_label("epoch",
-	    "6e1d592cd88a2faa6afd4ef26ff1093fa53926abc2d359b0ce1511ca2e816caa");
+	expect_label(
+	    "dialer", "278f285d36263bf68226f59c7c446dcfcf5dd0da448cee8c7bd8056a892a41bf");
+	expect_label(
+	    "listener", "db390ace598203762578fb948b3452a19af12651519b1e64de9667591e31a03b");
+	expect_label("epoch", "6e1d592cd88a2faa6afd4ef26ff1093fa53926abc2d359b0ce1511ca2e816caa");
 	expect_label("key", "59255dda97e89b84653dafedb40addcc");
 	expect_label("iv", "0263ae005675765673e74004");
 	expect_label("x", "75");
@@ -80,9 +79,7 @@ test_expand_label_limits(void **state)
 	(void)state;
 	memset(label, 'a', sizeof(label));
 	label[249] = '\0';
-	from_hex(
-	    "fd77b2ef0222d0c37513eb79484a0620a2340b1c7e60f2a64f6203ebd86cf9bb",
-	    expected);
+	from_hex("fd77b2ef0222d0c37513eb79484a0620a2340b1c7e60f2a64f6203ebd86cf9bb", expected);
 	assert_int_equal(keys_expand_label(secret, label, out, 32), 0);
 	assert_memory_equal(out, expected, 32);
 
@@ -92,9 +89,7 @@ test_expand_label_limits(void **state)
 	assert_int_equal(keys_expand_label(secret, "", out, 32), -1);
 	assert_int_equal(keys_expand_label(secret, "key", out, 0), -1);
 
-	from_hex(
-	    "15683ce1f33c1745cd391b6462df94bab5cbdc4dc3fdc33ae1ad66aee9205ab8",
-	    expected);
+	from_hex("15683ce1f33c1745cd391b6462df94bab5cbdc4dc3fdc33ae1ad66aee9205ab8", expected);
 	assert_int_equal(keys_expand_label(secret, "m", out, 8160), 0);
 	assert_memory_equal(out + 8160 - 32, expected, 32);
 	assert_int_equal(keys_expand_label(secret, "m", out, 8161), -1);
@@ -120,8 +115,7 @@ test_expand_label_depends_on_secret(void **state)
 static struct keys_context
 example_context(void)
 {
-	struct keys_context c = {
-	    .site = {"osaka", "tokyo.example"}, .cipher = KEYS_AES_128_GCM};
+	struct keys_context c = {.site = {"osaka", "tokyo.example"}, .cipher = KEYS_AES_128_GCM};
 
 	memset(c.certificate[0], 0xa1, KEYS_DIGEST_LEN);
 	memset(c.certificate[1], 0xa2, KEYS_DIGEST_LEN);
@@ -163,8 +157,7 @@ test_context_order(void **state)
 	(void)state;
 	for (int side = 0; side < 2; side++) {
 		swapped.site[side] = c.site[1 - side];
-		memcpy(swapped.certificate[side], c.certificate[1 - side],
-		    KEYS_DIGEST_LEN);
+		memcpy(swapped.certificate[side], c.certificate[1 - side], KEYS_DIGEST_LEN);
 		memcpy(swapped.random[side], c.random[1 - side], KEYS_RANDOM_LEN);
 	}
 	len = keys_context_encode(&c, first);
@@ -183,8 +176,7 @@ test_context_names(void **state)
 	memset(name, 'n', sizeof(name));
 	name[63] = '\0';
 	c.site[0] = c.site[1] = name;
-	assert_int_equal(
-	    keys_context_encode(&c, out), 2 + 2 * (1 + 63 + 32 + 16));
+	assert_int_equal(keys_context_encode(&c, out), 2 + 2 * (1 + 63 + 32 + 16));
 
 	name[63] = 'n';
 	name[64] = '\0';
@@ -200,8 +192,8 @@ test_context_names(void **state)
 static void
 expect_nonce(uint16_t epoch, uint64_t counter, const char *hex)
 {
-	static const uint8_t iv[KEYS_IV_LEN] = {0x10, 0x11, 0x12, 0x13, 0x14,
-	    0x15, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b};
+	static const uint8_t iv[KEYS_IV_LEN] = {
+	    0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b};
 	uint8_t nonce[KEYS_IV_LEN], expected[KEYS_IV_LEN];
 
 	from_hex(hex, expected);

@@ -12,16 +12,17 @@
 #include "fixture.h"
 #include "load/endpoints.h"
 
-#define WEB(servers)                                                                               \
-	"site = \"x\"; services: ( { name = \"web\"; address = [ \"203.0.113.1\", \"2001:db8::1\" ];" \
-	" protocol = \"tcp\"; ports = [ 80, 443 ]; high_load = 0.75; servers: ( " servers           \
-	" ); } );"                                                                                  \
-	FIXTURE_PEER_KEYS                                                                           \
-	"peers: ( { site = \"y\"; load = \"192.0.2.2:7210\"; transfer = \"192.0.2.2:7210\"; } );"
+#define WEB(servers) \
+	"site = \"x\"; services: ( { name = \"web\"; address = [ \"203.0.113.1\", " \
+	"\"2001:db8::1\" ];" \
+	" protocol = \"tcp\"; ports = [ 80, 443 ]; high_load = 0.75; servers: ( " servers \
+	" ); } );" FIXTURE_PEER_KEYS "peers: ( { site = \"y\"; load = \"192.0.2.2:7210\"; " \
+	"transfer = \"192.0.2.2:7210\"; } );"
 
 #define A "{ name = \"a\"; address = \"10.0.0.1\"; max_connections = 20; }"
 #define B "{ name = \"b\"; address = \"10.0.0.2\"; max_connections = 20; }"
-#define SPARE "{ name = \"spare\"; address = \"10.0.0.9\"; max_connections = 5; backup = true; }"
+#define SPARE \
+	"{ name = \"spare\"; address = \"10.0.0.9\"; max_connections = 5; backup = true; }"
 #define B2 "{ name = \"b\"; address = \"10.0.0.22\"; max_connections = 40; }"
 
 static unsigned changes[3];

@@ -152,8 +152,7 @@ test_errno_is_said_and_kept(void **state)
 	(void)state;
 	errno = ENOENT;
 	log_warn("cannot open file=%s", "x");
-	assert_string_equal(
-	    heard.last, "cannot open file=x: No such file or directory");
+	assert_string_equal(heard.last, "cannot open file=x: No such file or directory");
 	assert_int_equal(errno, ENOENT);
 	log_error("cannot open");
 	assert_string_equal(heard.last, "cannot open: No such file or directory");
@@ -273,8 +272,7 @@ test_long_lines(void **state)
 		text[len] = '\0';
 		errno = EACCES;
 		log_error("long=%s", text);
-		assert_in_range(
-		    strlen(heard.last), len < 1000 ? len : 1000, 1200);
+		assert_in_range(strlen(heard.last), len < 1000 ? len : 1000, 1200);
 		text[len] = 'x';
 	}
 }
@@ -309,8 +307,7 @@ run_child(void (*call)(void), char *output, size_t size)
 		_exit(0);
 	}
 	close(fds[1]);
-	while (len < size - 1 &&
-	    (n = read(fds[0], output + len, size - 1 - len)) > 0)
+	while (len < size - 1 && (n = read(fds[0], output + len, size - 1 - len)) > 0)
 		len += (size_t)n;
 	output[len] = '\0';
 	close(fds[0]);
@@ -355,9 +352,8 @@ test_stderr(void **state)
 
 	(void)state;
 	assert_int_equal(run_child(call_info, output, sizeof(output)), 0);
-	assert_int_equal(
-	    sscanf(output, "%4u-%2u-%2uT%2u:%2u:%2u.%3uZ info%n", &year, &month,
-		&day, &hour, &minute, &second, &ms, &end),
+	assert_int_equal(sscanf(output, "%4u-%2u-%2uT%2u:%2u:%2u.%3uZ info%n", &year, &month,
+			     &day, &hour, &minute, &second, &ms, &end),
 	    7);
 	assert_true(end > 0);
 	assert_string_equal(output + end, " started site=tokyo\n");
@@ -371,12 +367,10 @@ test_fatal(void **state)
 
 	(void)state;
 	assert_int_equal(run_child(call_fatal, output, sizeof(output)), 1);
-	assert_non_null(strstr(
-	    output, " error cannot open device=wlad0: Permission denied\n"));
+	assert_non_null(strstr(output, " error cannot open device=wlad0: Permission denied\n"));
 	assert_int_equal(run_child(call_fatalx, output, sizeof(output)), 1);
 	assert_non_null(strstr(output, " error no site in the configuration\n"));
-	assert_int_equal(
-	    run_child(call_out_of_memory, output, sizeof(output)), 1);
+	assert_int_equal(run_child(call_out_of_memory, output, sizeof(output)), 1);
 	assert_non_null(strstr(output, " error out of memory\n"));
 }
 
@@ -386,16 +380,12 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_levels_by_name, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_each_level, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_level_is_a_threshold, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_hidden_lines_do_not_count, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_errno_is_said_and_kept, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_level_is_a_threshold, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_hidden_lines_do_not_count, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_errno_is_said_and_kept, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_rate, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_many_kinds, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_control_characters, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_control_characters, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_long_lines, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_no_hook, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_stderr, setup, teardown),

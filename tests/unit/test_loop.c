@@ -97,7 +97,7 @@ static void
 test_now_once_a_wake_up(void **state)
 {
 	struct record a = {.loop = *state}, b = {.loop = *state},
-	    c = {.loop = *state, .stop_at = 1};
+		      c = {.loop = *state, .stop_at = 1};
 	struct loop_timer *ta = loop_timer_new(*state, burn_and_note, &a);
 	struct loop_timer *tb = loop_timer_new(*state, burn_and_note, &b);
 	struct loop_timer *tc = loop_timer_new(*state, on_time, &c);
@@ -206,7 +206,7 @@ test_timer_replace_and_cancel(void **state)
 	loop_timer_set(b.timer, 0);
 	loop_timer_cancel(b.timer);
 	loop_timer_cancel(b.timer); /* nothing to cancel: fine */
-	loop_run(*state); /* nothing left to wait for: returns */
+	loop_run(*state);           /* nothing left to wait for: returns */
 	assert_int_equal(a.calls, 1);
 	assert_int_equal(b.calls, 0);
 	assert_true(a.now >= start + CLOCK_MILLISECOND * 2);
@@ -369,10 +369,8 @@ test_signal(void **state)
 {
 	struct record r = {.loop = *state, .stop_at = 1};
 	struct record other = {.loop = *state};
-	struct loop_signal *signal = loop_signal_add(*state, SIGUSR1, on_time,
-	    &r);
-	struct loop_signal *second = loop_signal_add(*state, SIGUSR2, on_time,
-	    &other);
+	struct loop_signal *signal = loop_signal_add(*state, SIGUSR1, on_time, &r);
+	struct loop_signal *second = loop_signal_add(*state, SIGUSR2, on_time, &other);
 
 	assert_int_equal(raise(SIGUSR1), 0);
 	loop_run(*state);
@@ -426,20 +424,20 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		TEST(test_now_outside),
-		TEST(test_now_once_a_wake_up),
-		TEST(test_now_each_wake_up),
-		TEST(test_timer_never_early),
-		TEST(test_timer_replace_and_cancel),
-		TEST(test_timer_longest),
-		TEST(test_free_in_callback),
-		TEST(test_free_other_that_is_due),
-		TEST(test_fd_readable),
-		TEST(test_fd_writable_not_readable),
-		TEST(test_fd_not_asked_for),
-		TEST(test_signal),
-		TEST(test_stop),
-		TEST(test_stop_before_run),
+	    TEST(test_now_outside),
+	    TEST(test_now_once_a_wake_up),
+	    TEST(test_now_each_wake_up),
+	    TEST(test_timer_never_early),
+	    TEST(test_timer_replace_and_cancel),
+	    TEST(test_timer_longest),
+	    TEST(test_free_in_callback),
+	    TEST(test_free_other_that_is_due),
+	    TEST(test_fd_readable),
+	    TEST(test_fd_writable_not_readable),
+	    TEST(test_fd_not_asked_for),
+	    TEST(test_signal),
+	    TEST(test_stop),
+	    TEST(test_stop_before_run),
 	};
 
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

@@ -105,10 +105,10 @@ test_disruption(void **arg)
 		weights[gone] = 10;
 		changed[gone] = false;
 		maglev_build(&after, identity, weights, 100);
-		assert_memory_equal(before.rows, after.rows,
-		    MAGLEV_ROWS * sizeof(*before.rows));
+		assert_memory_equal(before.rows, after.rows, MAGLEV_ROWS * sizeof(*before.rows));
 	}
-	print_message("one of 100 servers leaves: at most %.2f %% of the other rows move\n", worst);
+	print_message(
+	    "one of 100 servers leaves: at most %.2f %% of the other rows move\n", worst);
 	maglev_fini(&before);
 	maglev_fini(&after);
 }

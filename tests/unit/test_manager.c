@@ -61,8 +61,12 @@ setup(void **state)
 	r.end = loop_timer_new(r.loop, on_end, &r);
 	r.table = load_table_new();
 	r.port = 80;
-	r.service = (struct config_service){.name = (char *)"web", .protocol = IPPROTO_TCP,
-	    .ports = &r.port, .ports_count = 1, .high_load = 0.75, .servers = r.servers,
+	r.service = (struct config_service){.name = (char *)"web",
+	    .protocol = IPPROTO_TCP,
+	    .ports = &r.port,
+	    .ports_count = 1,
+	    .high_load = 0.75,
+	    .servers = r.servers,
 	    .servers_count = 3};
 	r.service.check.type = CONFIG_CHECK_TCP;
 	for (int i = 0; i < 3; i++) {
@@ -132,8 +136,8 @@ count(struct rig *r, const char *message, char other[200])
 static void
 up(struct rig *r, uint32_t server, bool is_up)
 {
-	load_table_server_set_state(r->table, server, is_up ? SERVER_UP : SERVER_DOWN, NULL,
-	    clock_now());
+	load_table_server_set_state(
+	    r->table, server, is_up ? SERVER_UP : SERVER_DOWN, NULL, clock_now());
 	manager_changed(r->manager);
 }
 
@@ -152,8 +156,8 @@ test_status_text(void **state)
 	r->config.peers_count = 1;
 	r->service.servers_count = 2; /* one leaves */
 	load_table_apply(r->table, &r->config, clock_now());
-	assert_string_equal(manager_status(r->table, text, sizeof(text)),
-	    "1 of 2 servers up, 0 of 1 sites up");
+	assert_string_equal(
+	    manager_status(r->table, text, sizeof(text)), "1 of 2 servers up, 0 of 1 sites up");
 
 	r->config.services_count = 0;
 	r->config.peers_count = 0;
@@ -230,11 +234,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		TEST(test_status_text),
-		TEST(test_first_status),
-		TEST(test_many_changes),
-		TEST(test_watchdog),
-		TEST(test_no_watchdog),
+	    TEST(test_status_text),
+	    TEST(test_first_status),
+	    TEST(test_many_changes),
+	    TEST(test_watchdog),
+	    TEST(test_no_watchdog),
 	};
 
 	return cmocka_run_group_tests_name("manager", tests, NULL, NULL);

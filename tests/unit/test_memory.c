@@ -27,10 +27,8 @@ test_packet_in(void **state)
 
 	(void)state;
 	assert_int_equal(io->ops->device_receive(io, &p), 0);
-	assert_int_equal(memory_put_packet(io, "abcdef", 6, PACKET_GSO_TCP6,
-	    1400, true), 0);
-	assert_int_equal(memory_put_packet(io, "gh", 2, PACKET_GSO_NONE, 0,
-	    false), 0);
+	assert_int_equal(memory_put_packet(io, "abcdef", 6, PACKET_GSO_TCP6, 1400, true), 0);
+	assert_int_equal(memory_put_packet(io, "gh", 2, PACKET_GSO_NONE, 0, false), 0);
 	memset(&p, 0xa5, sizeof(p));
 	assert_int_equal(io->ops->device_receive(io, &p), 1);
 	assert_int_equal(p.len, 6);
@@ -55,8 +53,12 @@ test_packet_out(void **state)
 {
 	struct io *io = memory_new(2);
 	uint8_t octets[] = {1, 2, 3, 4};
-	struct packet p = {.data = octets, .len = 4, .gso = PACKET_GSO_UDP,
-	    .gso_size = 2, .partial = true, .gso_ecn = true};
+	struct packet p = {.data = octets,
+	    .len = 4,
+	    .gso = PACKET_GSO_UDP,
+	    .gso_size = 2,
+	    .partial = true,
+	    .gso_ecn = true};
 	struct memory_packet out;
 
 	(void)state;
@@ -73,7 +75,7 @@ test_packet_out(void **state)
 	assert_true(out.partial);
 	assert_true(out.gso_ecn);
 	assert_int_equal(io->ops->device_send(io, &p), 0); /* room again */
-	assert_int_equal(out.data[0], 1); /* valid until the next take */
+	assert_int_equal(out.data[0], 1);                  /* valid until the next take */
 	assert_true(memory_take_packet(io, &out));
 	assert_int_equal(out.data[0], 9);
 	assert_true(memory_take_packet(io, &out));
@@ -98,8 +100,7 @@ test_datagrams_in(void **state)
 		assert_int_equal(memory_put_datagram(io, &octet, 1, &from), 0);
 	}
 	assert_int_equal(memory_put_datagram(io, &octet, 1, &from), -1);
-	assert_int_equal(io->ops->transfer_receive(io, batch, IO_BATCH + 1),
-	    IO_BATCH);
+	assert_int_equal(io->ops->transfer_receive(io, batch, IO_BATCH + 1), IO_BATCH);
 	for (int i = 0; i < IO_BATCH; i++) {
 		octet = 0xee;
 		assert_int_equal(memory_put_datagram(io, &octet, 1, &from), 0);
@@ -123,8 +124,7 @@ test_datagrams_out(void **state)
 	struct memory_packet out;
 
 	(void)state;
-	assert_int_equal(io->ops->transfer_send(io, &to,
-	    (const uint8_t *)"aaabbbc", 7, 3), 7);
+	assert_int_equal(io->ops->transfer_send(io, &to, (const uint8_t *)"aaabbbc", 7, 3), 7);
 	assert_true(memory_take_datagram(io, &out));
 	assert_int_equal(out.len, 3);
 	assert_memory_equal(out.data, "aaa", 3);
@@ -136,11 +136,10 @@ test_datagrams_out(void **state)
 	assert_memory_equal(out.data, "c", 1);
 	assert_false(memory_take_datagram(io, &out));
 	/* Four fit: the fifth is refused, then all are. */
-	assert_int_equal(io->ops->transfer_send(io, &to,
-	    (const uint8_t *)"aabbccddee", 10, 2), 8);
+	assert_int_equal(
+	    io->ops->transfer_send(io, &to, (const uint8_t *)"aabbccddee", 10, 2), 8);
 	errno = 0;
-	assert_int_equal(io->ops->transfer_send(io, &to,
-	    (const uint8_t *)"ee", 2, 2), -1);
+	assert_int_equal(io->ops->transfer_send(io, &to, (const uint8_t *)"ee", 2, 2), -1);
 	assert_int_equal(errno, EAGAIN);
 	io_close(io);
 }
@@ -154,15 +153,12 @@ test_datagram_max(void **state)
 
 	(void)state;
 	memory_set_datagram_max(io, 3);
-	assert_int_equal(io->ops->transfer_send(io, &to,
-	    (const uint8_t *)"aaabbb", 6, 3), 6);
+	assert_int_equal(io->ops->transfer_send(io, &to, (const uint8_t *)"aaabbb", 6, 3), 6);
 	errno = 0;
-	assert_int_equal(io->ops->transfer_send(io, &to,
-	    (const uint8_t *)"aaaab", 5, 4), -1);
+	assert_int_equal(io->ops->transfer_send(io, &to, (const uint8_t *)"aaaab", 5, 4), -1);
 	assert_int_equal(errno, EMSGSIZE);
 	memory_set_datagram_max(io, 0);
-	assert_int_equal(io->ops->transfer_send(io, &to,
-	    (const uint8_t *)"aaaab", 5, 4), 5);
+	assert_int_equal(io->ops->transfer_send(io, &to, (const uint8_t *)"aaaab", 5, 4), 5);
 	for (int i = 0; i < 4; i++)
 		assert_true(memory_take_datagram(io, &out));
 	assert_false(memory_take_datagram(io, &out));
@@ -186,8 +182,7 @@ test_order_over_many_turns(void **state)
 			uint8_t octets[64] = {0};
 
 			memcpy(octets, &in, sizeof(in));
-			if (memory_put_packet(io, octets, len, 0, 0, false) ==
-			    0)
+			if (memory_put_packet(io, octets, len, 0, 0, false) == 0)
 				in++;
 			else
 				refused++;
@@ -221,13 +216,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_packet_in),
-		cmocka_unit_test(test_packet_out),
-		cmocka_unit_test(test_datagrams_in),
-		cmocka_unit_test(test_datagrams_out),
-		cmocka_unit_test(test_datagram_max),
-		cmocka_unit_test(test_order_over_many_turns),
-		cmocka_unit_test(test_no_descriptors),
+	    cmocka_unit_test(test_packet_in),
+	    cmocka_unit_test(test_packet_out),
+	    cmocka_unit_test(test_datagrams_in),
+	    cmocka_unit_test(test_datagrams_out),
+	    cmocka_unit_test(test_datagram_max),
+	    cmocka_unit_test(test_order_over_many_turns),
+	    cmocka_unit_test(test_no_descriptors),
 	};
 
 	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

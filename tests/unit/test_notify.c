@@ -46,7 +46,8 @@ bind_name(struct rig *r)
 	r->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	assert_int_not_equal(r->fd, -1);
 	assert_int_equal(bind(r->fd, (struct sockaddr *)&un,
-	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)), 0);
+			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)),
+	    0);
 	setenv("NOTIFY_SOCKET", r->name, 1);
 }
 
@@ -286,14 +287,14 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		TEST(test_path),
-		TEST(test_abstract),
-		TEST(test_environment_is_cleared),
-		TEST(test_nobody),
-		TEST(test_bad_names),
-		TEST(test_status_is_one_line),
-		TEST(test_full_queue),
-		TEST(test_watchdog_interval),
+	    TEST(test_path),
+	    TEST(test_abstract),
+	    TEST(test_environment_is_cleared),
+	    TEST(test_nobody),
+	    TEST(test_bad_names),
+	    TEST(test_status_is_one_line),
+	    TEST(test_full_queue),
+	    TEST(test_watchdog_interval),
 	};
 
 	return cmocka_run_group_tests_name("notify", tests, NULL, NULL);

@@ -91,8 +91,8 @@ test_tcp(void **state)
 	(void)state;
 	for (int version = 4; version <= 6; version += 2) {
 		start(version, IPPROTO_TCP);
-		frame_tcp(&f, 40000, 443, 0x89abcdef, 0x01020304,
-		    TCP_SYN | TCP_ACK, options, sizeof(options));
+		frame_tcp(&f, 40000, 443, 0x89abcdef, 0x01020304, TCP_SYN | TCP_ACK, options,
+		    sizeof(options));
 		frame_payload(&f, 11);
 		frame_finish(&f);
 		assert_int_equal(parse_frame(&p), DROP_none);
@@ -121,8 +121,7 @@ test_tcp_flags(void **state)
 	frame_tcp(&f, 40000, 443, 1, 2, 0xff, NULL, 0);
 	frame_finish(&f);
 	assert_int_equal(parse_frame(&p), DROP_none);
-	assert_int_equal(
-	    p.tcp_flags, TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_ACK);
+	assert_int_equal(p.tcp_flags, TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_ACK);
 }
 
 static void
@@ -176,8 +175,7 @@ test_every_truncation_is_too_short(void **state)
 	(void)state;
 	for (int version = 4; version <= 6; version += 2)
 		for (int i = 0; i < 3; i++) {
-			uint8_t protocol =
-			    protocols[i] != 0 ? protocols[i] : icmp_of(version);
+			uint8_t protocol = protocols[i] != 0 ? protocols[i] : icmp_of(version);
 
 			start(version, protocol);
 			if (version == 4)
@@ -185,8 +183,7 @@ test_every_truncation_is_too_short(void **state)
 			else
 				frame_extension(&f, IPPROTO_HOPOPTS, 16);
 			if (protocol == IPPROTO_TCP)
-				frame_tcp(
-				    &f, 40000, 443, 1, 2, TCP_ACK, options, 4);
+				frame_tcp(&f, 40000, 443, 1, 2, TCP_ACK, options, 4);
 			else
 				frame_udp(&f, 40000, 443);
 			frame_payload(&f, 9);
@@ -224,20 +221,13 @@ test_every_shorter_ip_length(void **state)
 	for (int version = 4; version <= 6; version += 2)
 		for (int i = 0; i < 3; i++)
 			for (size_t len = 0; len < lengths[i]; len++)
-				for (size_t padding = 0; padding <= 16;
-				     padding += 16) {
-					start(version,
-					    i == 2 ? icmp_of(version)
-						   : protocols[i]);
-					frame_tcp(&f, 40000, 443, 1, 2, TCP_ACK,
-					    "\1\1\1\0", 4);
+				for (size_t padding = 0; padding <= 16; padding += 16) {
+					start(version, i == 2 ? icmp_of(version) : protocols[i]);
+					frame_tcp(&f, 40000, 443, 1, 2, TCP_ACK, "\1\1\1\0", 4);
 					frame_payload(&f, 40);
-					shorten(version, f.transport + len,
-					    padding);
-					assert_int_equal(
-					    parse_frame(&p), DROP_too_short);
-					assert_int_equal(
-					    p.len, f.transport + len);
+					shorten(version, f.transport + len, padding);
+					assert_int_equal(parse_frame(&p), DROP_too_short);
+					assert_int_equal(p.len, f.transport + len);
 				}
 }
 
@@ -245,8 +235,8 @@ test_every_shorter_ip_length(void **state)
 static void
 test_every_shorter_ipv6_length(void **state)
 {
-	static const uint8_t kinds[] = {IPPROTO_HOPOPTS, IPPROTO_ROUTING,
-	    IPPROTO_DSTOPTS, IPPROTO_FRAGMENT};
+	static const uint8_t kinds[] = {
+	    IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_DSTOPTS, IPPROTO_FRAGMENT};
 	struct packet p;
 
 	(void)state;
@@ -403,14 +393,12 @@ test_tcp_data_offset(void **state)
 			frame_finish(&f);
 			f.octets[f.transport + 12] = (uint8_t)(offset << 4 | 0xf);
 			if (offset < 5)
-				assert_int_equal(
-				    parse_frame(&p), DROP_bad_header);
+				assert_int_equal(parse_frame(&p), DROP_bad_header);
 			else if (offset > 8)
 				assert_int_equal(parse_frame(&p), DROP_too_short);
 			else {
 				assert_int_equal(parse_frame(&p), DROP_none);
-				assert_int_equal(
-				    p.payload, p.transport + offset * 4);
+				assert_int_equal(p.payload, p.transport + offset * 4);
 			}
 		}
 }
@@ -429,8 +417,7 @@ test_udp_length(void **state)
 			frame_finish(&f);
 			frame_put16(f.octets + f.transport + 4, len);
 			if (len < 8)
-				assert_int_equal(
-				    parse_frame(&p), DROP_bad_header);
+				assert_int_equal(parse_frame(&p), DROP_bad_header);
 			else if (len > 20)
 				assert_int_equal(parse_frame(&p), DROP_too_short);
 			else
@@ -452,10 +439,8 @@ test_unknown_protocols(void **state)
 			    protocol == icmp_of(version))
 				continue;
 			if (version == 6 &&
-			    (protocol == IPPROTO_HOPOPTS ||
-				protocol == IPPROTO_ROUTING ||
-				protocol == IPPROTO_FRAGMENT ||
-				protocol == IPPROTO_DSTOPTS))
+			    (protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING ||
+				protocol == IPPROTO_FRAGMENT || protocol == IPPROTO_DSTOPTS))
 				continue; /* these are walked */
 			start(version, (uint8_t)protocol);
 			frame_payload(&f, 40);
@@ -503,8 +488,7 @@ test_ipv6_number_of_headers(void **state)
 		frame_udp(&f, 40000, 443);
 		frame_finish(&f);
 		assert_int_equal(parse_frame(&p),
-		    count <= PACKET_MAX_HEADERS ? DROP_none
-						: DROP_too_many_headers);
+		    count <= PACKET_MAX_HEADERS ? DROP_none : DROP_too_many_headers);
 	}
 }
 
@@ -555,8 +539,7 @@ test_ipv6_routing_headers(void **state)
 			frame_tcp(&f, 40000, 443, 1, 2, TCP_ACK, NULL, 0);
 			frame_finish(&f);
 			assert_int_equal(parse_frame(&p),
-			    type == 0 || left > 0 ? DROP_routing_header
-						  : DROP_none);
+			    type == 0 || left > 0 ? DROP_routing_header : DROP_none);
 		}
 }
 
@@ -595,10 +578,8 @@ test_ipv6_jumbo(void **state)
 static void
 test_ipv6_mapped_addresses(void **state)
 {
-	static const char *const mapped[][2] = {
-	    {"::ffff:192.0.2.1", "2001:db8::1"},
-	    {"2001:db8::1", "::ffff:192.0.2.1"},
-	    {"::ffff:192.0.2.1", "::ffff:192.0.2.2"}};
+	static const char *const mapped[][2] = {{"::ffff:192.0.2.1", "2001:db8::1"},
+	    {"2001:db8::1", "::ffff:192.0.2.1"}, {"::ffff:192.0.2.1", "::ffff:192.0.2.2"}};
 	struct addr a, b, plain = frame_addr("2001:db8::2", 0);
 	struct packet p;
 
@@ -629,12 +610,10 @@ test_first_fragment(void **state)
 		frame_udp(&f, 40000, 443);
 		frame_payload(&f, 16);
 		frame_finish(&f);
-		frame_put16(f.octets + f.transport + 4,
-		    3000); /* of the whole datagram */
+		frame_put16(f.octets + f.transport + 4, 3000); /* of the whole datagram */
 		assert_int_equal(parse_frame(&p), DROP_none);
 		assert_int_equal(p.fragment, PACKET_FIRST_FRAGMENT);
-		assert_int_equal(
-		    p.fragment_id, version == 4 ? 0xbeef : 0xdeadbeef);
+		assert_int_equal(p.fragment_id, version == 4 ? 0xbeef : 0xdeadbeef);
 		assert_int_equal(p.fragment_offset, 0);
 		assert_int_equal(p.fragment_len, version == 4 ? 24 : 32);
 		assert_true(p.fragment_more);
@@ -659,8 +638,7 @@ test_first_fragment_holds_the_whole_header(void **state)
 			f.len = f.transport + len;
 			f.fragment_later = true; /* do not finish the transport */
 			frame_finish(&f);
-			assert_int_equal(parse_frame(&p),
-			    len < 24 ? DROP_too_short : DROP_none);
+			assert_int_equal(parse_frame(&p), len < 24 ? DROP_too_short : DROP_none);
 		}
 }
 
@@ -706,8 +684,7 @@ test_later_fragment_inside_the_tcp_header(void **state)
 				frame_payload(&f, 8);
 				frame_finish(&f);
 				assert_int_equal(parse_frame(&p),
-				    i == 0 && offset < 20 ? DROP_bad_header
-							  : DROP_none);
+				    i == 0 && offset < 20 ? DROP_bad_header : DROP_none);
 			}
 }
 
@@ -718,15 +695,13 @@ test_fragment_lengths(void **state)
 
 	(void)state;
 	for (int version = 4; version <= 6; version += 2) {
-		for (size_t len = 0; len <= 24;
-		     len++) { /* not the last: multiples of 8 */
+		for (size_t len = 0; len <= 24; len++) { /* not the last: multiples of 8 */
 			start(version, IPPROTO_UDP);
 			frame_fragment(&f, 64, true, 1);
 			frame_payload(&f, len);
 			frame_finish(&f);
 			assert_int_equal(parse_frame(&p),
-			    len == 0 || len % 8 != 0 ? DROP_bad_header
-						     : DROP_none);
+			    len == 0 || len % 8 != 0 ? DROP_bad_header : DROP_none);
 		}
 		start(version, IPPROTO_UDP);
 		frame_fragment(&f, 64, false, 1);
@@ -758,8 +733,7 @@ test_fragment_beyond_the_largest_datagram(void **state)
 				frame_payload(&f, len);
 				frame_finish(&f);
 				assert_int_equal(parse_frame(&p),
-				    65504 + len <= fits ? DROP_none
-							: DROP_bad_header);
+				    65504 + len <= fits ? DROP_none : DROP_bad_header);
 			}
 }
 
@@ -796,27 +770,21 @@ test_partial(void **state)
 		start(version, IPPROTO_TCP);
 		frame_tcp(&f, 40000, 443, 1, 2, TCP_ACK, NULL, 0);
 		frame_finish_partial(&f);
-		assert_int_equal(
-		    parse_offload(PACKET_GSO_NONE, 0, true), DROP_none);
+		assert_int_equal(parse_offload(PACKET_GSO_NONE, 0, true), DROP_none);
 
 		start(version, IPPROTO_UDP);
 		frame_udp(&f, 40000, 443);
 		frame_payload(&f, 4);
 		frame_finish_partial(&f);
-		assert_int_equal(
-		    parse_offload(PACKET_GSO_NONE, 0, true), DROP_none);
-		frame_put16(f.octets + f.transport + 4,
-		    10); /* ends before the packet does */
-		assert_int_equal(
-		    parse_offload(PACKET_GSO_NONE, 0, true), DROP_bad_offload);
-		assert_int_equal(
-		    parse_offload(PACKET_GSO_NONE, 0, false), DROP_none);
+		assert_int_equal(parse_offload(PACKET_GSO_NONE, 0, true), DROP_none);
+		frame_put16(f.octets + f.transport + 4, 10); /* ends before the packet does */
+		assert_int_equal(parse_offload(PACKET_GSO_NONE, 0, true), DROP_bad_offload);
+		assert_int_equal(parse_offload(PACKET_GSO_NONE, 0, false), DROP_none);
 
 		start(version, icmp_of(version));
 		frame_icmp(&f, version == 4 ? 8 : 128, 0, 0);
 		frame_finish(&f);
-		assert_int_equal(
-		    parse_offload(PACKET_GSO_NONE, 0, true), DROP_bad_offload);
+		assert_int_equal(parse_offload(PACKET_GSO_NONE, 0, true), DROP_bad_offload);
 	}
 }
 
@@ -831,12 +799,11 @@ test_partial_fragments(void **state)
 			frame_udp(&f, 40000, 443);
 			frame_payload(&f, 8);
 			frame_finish(&f);
+			assert_int_equal(parse_offload(PACKET_GSO_NONE, 0, false), DROP_none);
 			assert_int_equal(
-			    parse_offload(PACKET_GSO_NONE, 0, false), DROP_none);
-			assert_int_equal(parse_offload(PACKET_GSO_NONE, 0, true),
-			    DROP_bad_offload);
-			assert_int_equal(parse_offload(PACKET_GSO_UDP, 8, false),
-			    DROP_bad_offload);
+			    parse_offload(PACKET_GSO_NONE, 0, true), DROP_bad_offload);
+			assert_int_equal(
+			    parse_offload(PACKET_GSO_UDP, 8, false), DROP_bad_offload);
 		}
 }
 
@@ -857,8 +824,7 @@ super(int version, uint8_t protocol, uint8_t flags, size_t payload)
 static void
 test_super_packet_kinds(void **state)
 {
-	static const uint8_t protocols[] = {
-	    IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP};
+	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP};
 	enum packet_gso right;
 
 	(void)state;
@@ -867,15 +833,11 @@ test_super_packet_kinds(void **state)
 			right = version == 4 ? PACKET_GSO_TCP4 : PACKET_GSO_TCP6;
 			if (i > 0)
 				right = i == 1 ? PACKET_GSO_UDP : PACKET_GSO_NONE;
-			super(version, i == 2 ? icmp_of(version) : protocols[i],
-			    TCP_ACK, 5000);
-			for (int gso = PACKET_GSO_TCP4;
-			     gso <= PACKET_GSO_UDP + 1; gso++) {
+			super(version, i == 2 ? icmp_of(version) : protocols[i], TCP_ACK, 5000);
+			for (int gso = PACKET_GSO_TCP4; gso <= PACKET_GSO_UDP + 1; gso++) {
 				assert_int_equal(parse_offload(gso, 1400, i < 2),
-				    gso == (int)right ? DROP_none
-						      : DROP_bad_offload);
-				assert_int_equal(parse_offload(gso, 0, i < 2),
-				    DROP_bad_offload);
+				    gso == (int)right ? DROP_none : DROP_bad_offload);
+				assert_int_equal(parse_offload(gso, 0, i < 2), DROP_bad_offload);
 			}
 		}
 }
@@ -888,8 +850,7 @@ test_super_packet_sizes(void **state)
 	(void)state;
 	for (int version = 4; version <= 6; version += 2) {
 		/* the largest the length field can say */
-		super(version, IPPROTO_TCP, TCP_ACK,
-		    65535 - 20 - (version == 4 ? 20 : 0));
+		super(version, IPPROTO_TCP, TCP_ACK, 65535 - 20 - (version == 4 ? 20 : 0));
 		p = frame_packet(&f);
 		p.gso = version == 4 ? PACKET_GSO_TCP4 : PACKET_GSO_TCP6;
 		p.gso_size = 1448;
@@ -898,11 +859,9 @@ test_super_packet_sizes(void **state)
 		assert_int_equal(p.len, version == 4 ? 65535 : PACKET_MAX);
 		/* of one segment, and of none */
 		super(version, IPPROTO_UDP, 0, 10);
-		assert_int_equal(
-		    parse_offload(PACKET_GSO_UDP, 1400, true), DROP_none);
+		assert_int_equal(parse_offload(PACKET_GSO_UDP, 1400, true), DROP_none);
 		super(version, IPPROTO_UDP, 0, 0);
-		assert_int_equal(
-		    parse_offload(PACKET_GSO_UDP, 1400, true), DROP_none);
+		assert_int_equal(parse_offload(PACKET_GSO_UDP, 1400, true), DROP_none);
 		/* whose length field wrapped */
 		super(version, IPPROTO_UDP, 0, 1000);
 		frame_put16(f.octets + (version == 4 ? 2 : 4), 0);
@@ -919,12 +878,9 @@ test_super_packet_udp_length(void **state)
 	(void)state;
 	for (int version = 4; version <= 6; version += 2) {
 		super(version, IPPROTO_UDP, 0, 5000);
-		frame_put16(f.octets + f.transport + 4,
-		    1408); /* of a segment, not of all */
-		assert_int_equal(parse_offload(PACKET_GSO_UDP, 1400, true),
-		    DROP_bad_offload);
-		assert_int_equal(parse_offload(PACKET_GSO_UDP, 1400, false),
-		    DROP_bad_offload);
+		frame_put16(f.octets + f.transport + 4, 1408); /* of a segment, not of all */
+		assert_int_equal(parse_offload(PACKET_GSO_UDP, 1400, true), DROP_bad_offload);
+		assert_int_equal(parse_offload(PACKET_GSO_UDP, 1400, false), DROP_bad_offload);
 	}
 }
 
@@ -933,11 +889,9 @@ test_super_packet_with_syn(void **state)
 {
 	(void)state;
 	super(4, IPPROTO_TCP, TCP_SYN, 5000);
-	assert_int_equal(
-	    parse_offload(PACKET_GSO_TCP4, 1400, true), DROP_bad_offload);
+	assert_int_equal(parse_offload(PACKET_GSO_TCP4, 1400, true), DROP_bad_offload);
 	super(6, IPPROTO_TCP, TCP_SYN | TCP_ACK, 5000);
-	assert_int_equal(
-	    parse_offload(PACKET_GSO_TCP6, 1400, true), DROP_bad_offload);
+	assert_int_equal(parse_offload(PACKET_GSO_TCP6, 1400, true), DROP_bad_offload);
 }
 
 int

@@ -15,9 +15,8 @@ static const struct siphash_key key = {{1, 2}};
 static struct ip
 number(uint32_t i)
 {
-	uint8_t octets[16] = {0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0,
-	    (uint8_t)(i >> 24), (uint8_t)(i >> 16), (uint8_t)(i >> 8),
-	    (uint8_t)i};
+	uint8_t octets[16] = {0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, (uint8_t)(i >> 24),
+	    (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i};
 
 	return ip_from_v6(octets);
 }

@@ -25,24 +25,20 @@ test_account(void **state)
 	char error[200] = "";
 
 	(void)state;
-	assert_int_equal(account_find("nobody", &account, error,
-	    sizeof(error)), 0);
+	assert_int_equal(account_find("nobody", &account, error, sizeof(error)), 0);
 	pw = getpwnam("nobody");
 	assert_non_null(pw);
 	assert_int_equal(account.uid, pw->pw_uid);
 	assert_int_equal(account.gid, pw->pw_gid);
 	assert_string_equal(account.name, "nobody");
 
-	assert_int_equal(account_find("no-such-user", &account, error,
-	    sizeof(error)), -1);
+	assert_int_equal(account_find("no-such-user", &account, error, sizeof(error)), -1);
 	assert_string_equal(error, "there is no user no-such-user");
-	assert_int_equal(account_find("root", &account, error, sizeof(error)),
-	    -1);
+	assert_int_equal(account_find("root", &account, error, sizeof(error)), -1);
 	assert_non_null(strstr(error, "user root has every right"));
 
 	assert_int_equal(account_find("", &account, error, sizeof(error)), 0);
-	assert_string_equal(account.name, getpwnam("wlad") != NULL ? "wlad" :
-	    "nobody");
+	assert_string_equal(account.name, getpwnam("wlad") != NULL ? "wlad" : "nobody");
 }
 
 /* A line of /proc/self/status, without its name. */
@@ -67,8 +63,7 @@ status_line(const char *name, char *value, size_t size)
 static int
 look_after_drop(uid_t uid)
 {
-	static const char *const sets[] = {"CapInh", "CapPrm", "CapEff",
-	    "CapBnd", "CapAmb"};
+	static const char *const sets[] = {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"};
 	char value[64];
 
 	if (getuid() != uid || geteuid() != uid || getgid() == 0)
@@ -81,8 +76,7 @@ look_after_drop(uid_t uid)
 	status_line("NoNewPrivs", value, sizeof(value));
 	if (strcmp(value, "1") != 0)
 		return 3;
-	if (setuid(0) != -1 || seteuid(0) != -1 || setgid(0) != -1 ||
-	    setgroups(0, NULL) != -1)
+	if (setuid(0) != -1 || seteuid(0) != -1 || setgid(0) != -1 || setgroups(0, NULL) != -1)
 		return 4;
 	return access("/proc/sys/net/ipv4/ip_forward", W_OK) == -1 ? 0 : 5;
 }
@@ -119,8 +113,7 @@ test_drop(void **state)
 		print_message("needs root\n");
 		skip();
 	}
-	assert_int_equal(account_find("nobody", &account, error,
-	    sizeof(error)), 0);
+	assert_int_equal(account_find("nobody", &account, error, sizeof(error)), 0);
 	assert_int_equal(drop_in_child("nobody", account.uid), 0);
 	assert_int_equal(account_find("", &account, error, sizeof(error)), 0);
 	assert_int_equal(drop_in_child("", account.uid), 0);
@@ -143,8 +136,7 @@ test_not_root(void **state)
 		if (uid == 0 && (setgid(65534) == -1 || setuid(65534) == -1))
 			_exit(1);
 		uid = geteuid();
-		if (privileges_drop("no-such-user", error, sizeof(error)) ==
-		    -1)
+		if (privileges_drop("no-such-user", error, sizeof(error)) == -1)
 			_exit(2);
 		_exit(geteuid() == uid ? 0 : 3);
 	}
@@ -157,9 +149,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_account),
-		cmocka_unit_test(test_drop),
-		cmocka_unit_test(test_not_root),
+	    cmocka_unit_test(test_account),
+	    cmocka_unit_test(test_drop),
+	    cmocka_unit_test(test_not_root),
 	};
 
 	return cmocka_run_group_tests_name("privileges", tests, NULL, NULL);

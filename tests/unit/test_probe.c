@@ -26,12 +26,12 @@ struct rig {
 	struct loop_timer *next_piece;
 
 	/* what the server does */
-	const char *answer;  /* NULL: never anything */
-	size_t piece;        /* octets at a time; 0: all at once */
+	const char *answer; /* NULL: never anything */
+	size_t piece;       /* octets at a time; 0: all at once */
 	size_t sent;
-	bool close_at_once;  /* without reading the request */
-	bool reset;          /* instead of closing */
-	bool stays;          /* open after the answer */
+	bool close_at_once; /* without reading the request */
+	bool reset;         /* instead of closing */
+	bool stays;         /* open after the answer */
 	char request[2000];
 
 	struct probe_result result;
@@ -179,8 +179,8 @@ teardown(void **state)
 static struct probe *
 start(struct rig *r)
 {
-	struct probe_request request = {.loop = r->loop, .to = r->to, .check = &r->check,
-	    .done = on_done, .arg = r};
+	struct probe_request request = {
+	    .loop = r->loop, .to = r->to, .check = &r->check, .done = on_done, .arg = r};
 
 	r->calls = 0;
 	return probe_start(&request);
@@ -481,24 +481,24 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		TEST(test_tcp),
-		TEST(test_refused),
-		TEST(test_fails_at_once),
-		TEST(test_cancel),
-		TEST(test_timeout_connecting),
-		TEST(test_http),
-		TEST(test_http_host),
-		TEST(test_http_longest_request),
-		TEST(test_http_v6),
-		TEST(test_http_not_accepted),
-		TEST(test_http_in_pieces),
-		TEST(test_http_stays_open),
-		TEST(test_http_silent),
-		TEST(test_http_closed),
-		TEST(test_http_reset),
-		TEST(test_http_not_http),
-		TEST(test_http_endless),
-		TEST(test_cause_of_errno),
+	    TEST(test_tcp),
+	    TEST(test_refused),
+	    TEST(test_fails_at_once),
+	    TEST(test_cancel),
+	    TEST(test_timeout_connecting),
+	    TEST(test_http),
+	    TEST(test_http_host),
+	    TEST(test_http_longest_request),
+	    TEST(test_http_v6),
+	    TEST(test_http_not_accepted),
+	    TEST(test_http_in_pieces),
+	    TEST(test_http_stays_open),
+	    TEST(test_http_silent),
+	    TEST(test_http_closed),
+	    TEST(test_http_reset),
+	    TEST(test_http_not_http),
+	    TEST(test_http_endless),
+	    TEST(test_cause_of_errno),
 	};
 
 	return cmocka_run_group_tests_name("probe", tests, NULL, NULL);

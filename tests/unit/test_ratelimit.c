@@ -40,8 +40,7 @@ test_rate(void **state)
 
 	(void)state;
 	for (int i = 0; i <= 100000; i++)
-		taken += ratelimit_take(
-		    &limit, START + (uint64_t)i * CLOCK_MILLISECOND);
+		taken += ratelimit_take(&limit, START + (uint64_t)i * CLOCK_MILLISECOND);
 	assert_in_range(taken, 995, 1002);
 }
 
@@ -93,8 +92,7 @@ test_high_rate(void **state)
 	(void)state;
 	assert_int_equal(take_all(&limit, START), 1000);
 	assert_int_equal(take_all(&limit, START + CLOCK_MILLISECOND), 1000);
-	assert_in_range(
-	    take_all(&limit, START + CLOCK_MILLISECOND + 100), 428, 430);
+	assert_in_range(take_all(&limit, START + CLOCK_MILLISECOND + 100), 428, 430);
 }
 
 int

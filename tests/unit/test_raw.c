@@ -330,9 +330,9 @@ super_packet(int family, uint8_t protocol, size_t len, uint16_t size)
 	p = frame_packet(&frame);
 	p.partial = true;
 	p.gso_size = size;
-	p.gso = protocol == IPPROTO_UDP ? PACKET_GSO_UDP :
-	    family == 0			? PACKET_GSO_TCP4 :
-					  PACKET_GSO_TCP6;
+	p.gso = protocol == IPPROTO_UDP ? PACKET_GSO_UDP
+	    : family == 0               ? PACKET_GSO_TCP4
+					: PACKET_GSO_TCP6;
 	return p;
 }
 
@@ -361,9 +361,8 @@ test_super(void **state)
 		uint8_t protocol;
 		uint16_t len, size;
 	} cases[] = {
-	    {IPPROTO_TCP, 40000, 1000},
-	    {IPPROTO_UDP, 40001, 1300},
-	    {IPPROTO_TCP, 60000, 200}, /* more segments than go at once */
+	    {IPPROTO_TCP, 40000, 1000}, {IPPROTO_UDP, 40001, 1300},
+	    {IPPROTO_TCP, 60000, 200},      /* more segments than go at once */
 	    {IPPROTO_TCP, 64 * 1000, 1000}, /* exactly as many */
 	};
 	struct packet p;
@@ -372,8 +371,7 @@ test_super(void **state)
 	need_root();
 	for (int family = 0; family < 2; family++) {
 		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-			p = super_packet(family, cases[i].protocol, cases[i].len,
-			    cases[i].size);
+			p = super_packet(family, cases[i].protocol, cases[i].len, cases[i].size);
 			send_view(&p);
 			flush_all();
 			take_segments(cases[i].len, cases[i].size);
@@ -623,19 +621,19 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		TEST(test_single),
-		TEST(test_partial),
-		TEST(test_batch),
-		TEST(test_large),
-		TEST(test_super),
-		TEST(test_order),
-		TEST(test_too_big),
-		TEST(test_super_too_big),
-		TEST(test_fragmented),
-		TEST(test_fragments),
-		TEST(test_no_route),
-		TEST(test_error_of_others),
-		TEST(test_rights),
+	    TEST(test_single),
+	    TEST(test_partial),
+	    TEST(test_batch),
+	    TEST(test_large),
+	    TEST(test_super),
+	    TEST(test_order),
+	    TEST(test_too_big),
+	    TEST(test_super_too_big),
+	    TEST(test_fragmented),
+	    TEST(test_fragments),
+	    TEST(test_no_route),
+	    TEST(test_error_of_others),
+	    TEST(test_rights),
 #undef TEST
 	};
 

@@ -45,9 +45,8 @@ step(struct replay *r, struct model *m, uint64_t counter)
 	bool expected = model_acceptable(m, counter);
 
 	if (replay_acceptable(r, m->base + counter) != expected)
-		fail_msg("counter %llu after %llu: expected %d",
-		    (unsigned long long)counter, (unsigned long long)m->newest,
-		    expected);
+		fail_msg("counter %llu after %llu: expected %d", (unsigned long long)counter,
+		    (unsigned long long)m->newest, expected);
 	if (!expected)
 		return;
 	replay_mark(r, m->base + counter);
@@ -163,8 +162,7 @@ test_window_edge(void **state)
 {
 	(void)state;
 	/* every position of the newest within a word */
-	for (uint64_t newest = 3 * REPLAY_WINDOW;
-	     newest < 3 * REPLAY_WINDOW + 130; newest++) {
+	for (uint64_t newest = 3 * REPLAY_WINDOW; newest < 3 * REPLAY_WINDOW + 130; newest++) {
 		struct replay r;
 
 		replay_init(&r);
@@ -221,12 +219,10 @@ jump(uint64_t by)
 static void
 test_jumps(void **state)
 {
-	static const uint64_t jumps[] = {1, 2, 58, 59, 63, 64, 65, 128,
-	    REPLAY_WINDOW - 64, REPLAY_WINDOW - 1, REPLAY_WINDOW,
-	    REPLAY_WINDOW + 1, REPLAY_WINDOW + 63, REPLAY_WINDOW + 64,
-	    REPLAY_WINDOW + 65, REPLAY_WORDS * 64 - 1, REPLAY_WORDS * 64,
-	    REPLAY_WORDS * 64 + 1, 10 * REPLAY_WINDOW,
-	    LARGEST - 3 * REPLAY_WINDOW};
+	static const uint64_t jumps[] = {1, 2, 58, 59, 63, 64, 65, 128, REPLAY_WINDOW - 64,
+	    REPLAY_WINDOW - 1, REPLAY_WINDOW, REPLAY_WINDOW + 1, REPLAY_WINDOW + 63,
+	    REPLAY_WINDOW + 64, REPLAY_WINDOW + 65, REPLAY_WORDS * 64 - 1, REPLAY_WORDS * 64,
+	    REPLAY_WORDS * 64 + 1, 10 * REPLAY_WINDOW, LARGEST - 3 * REPLAY_WINDOW};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++)

@@ -21,8 +21,7 @@ too_big(const struct packet *to, uint8_t *at, size_t size)
 static size_t
 time_exceeded(const struct packet *to, uint8_t *at, size_t size)
 {
-	struct addr router =
-	    frame_addr(to->version == 4 ? "192.0.2.99" : "2001:db8:a::99", 0);
+	struct addr router = frame_addr(to->version == 4 ? "192.0.2.99" : "2001:db8:a::99", 0);
 
 	return reply_time_exceeded(to, &router.ip, at, size);
 }
@@ -145,13 +144,12 @@ test_reset_to_ack(void **state)
 	(void)state;
 	for (int version = 4; version <= 6; version += 2)
 		for (int more = 0; more < 4; more++) {
-			static const uint8_t flags[] = {TCP_ACK,
-			    TCP_ACK | TCP_FIN, TCP_ACK | TCP_SYN,
-			    TCP_ACK | TCP_PSH};
+			static const uint8_t flags[] = {
+			    TCP_ACK, TCP_ACK | TCP_FIN, TCP_ACK | TCP_SYN, TCP_ACK | TCP_PSH};
 
 			p = make_tcp(version, flags[more], 100, 0xfffffff0, 50);
-			assert_reset(reply_reset(&p, buf, sizeof(buf)), version,
-			    0xfffffff0, 0, TCP_RST);
+			assert_reset(
+			    reply_reset(&p, buf, sizeof(buf)), version, 0xfffffff0, 0, TCP_RST);
 		}
 }
 
@@ -164,17 +162,17 @@ test_reset_to_no_ack(void **state)
 	(void)state;
 	for (int version = 4; version <= 6; version += 2) {
 		p = make_tcp(version, TCP_SYN, 1000, 55, 0);
-		assert_reset(reply_reset(&p, buf, sizeof(buf)), version, 0,
-		    1001, TCP_RST | TCP_ACK);
+		assert_reset(
+		    reply_reset(&p, buf, sizeof(buf)), version, 0, 1001, TCP_RST | TCP_ACK);
 		p = make_tcp(version, TCP_SYN, 0xffffffff, 0, 10); /* fast open */
-		assert_reset(reply_reset(&p, buf, sizeof(buf)), version, 0, 10,
-		    TCP_RST | TCP_ACK);
+		assert_reset(
+		    reply_reset(&p, buf, sizeof(buf)), version, 0, 10, TCP_RST | TCP_ACK);
 		p = make_tcp(version, TCP_FIN, 1000, 0, 7);
-		assert_reset(reply_reset(&p, buf, sizeof(buf)), version, 0,
-		    1008, TCP_RST | TCP_ACK);
+		assert_reset(
+		    reply_reset(&p, buf, sizeof(buf)), version, 0, 1008, TCP_RST | TCP_ACK);
 		p = make_tcp(version, 0, 1000, 0, 7);
-		assert_reset(reply_reset(&p, buf, sizeof(buf)), version, 0,
-		    1007, TCP_RST | TCP_ACK);
+		assert_reset(
+		    reply_reset(&p, buf, sizeof(buf)), version, 0, 1007, TCP_RST | TCP_ACK);
 	}
 }
 
@@ -189,8 +187,7 @@ test_reset_to_super_packet(void **state)
 	p.gso_size = 1400;
 	p.partial = true;
 	assert_int_equal(packet_parse(&p), DROP_none);
-	assert_reset(
-	    reply_reset(&p, buf, sizeof(buf)), 4, 0, 61000, TCP_RST | TCP_ACK);
+	assert_reset(reply_reset(&p, buf, sizeof(buf)), 4, 0, 61000, TCP_RST | TCP_ACK);
 }
 
 static void
@@ -224,12 +221,10 @@ test_reset_to_fragments(void **state)
 
 			frame_ip(&f, &c, &s, IPPROTO_TCP);
 			frame_fragment(&f, 0, true, 1);
-			frame_tcp(&f, c.port, s.port, 1, 2, flags[ack],
-			    "\1\1\1\0", 4);
+			frame_tcp(&f, c.port, s.port, 1, 2, flags[ack], "\1\1\1\0", 4);
 			frame_finish(&f);
 			p = parsed();
-			assert_int_equal(
-			    reply_reset(&p, buf, sizeof(buf)) > 0, ack);
+			assert_int_equal(reply_reset(&p, buf, sizeof(buf)) > 0, ack);
 		}
 }
 
@@ -243,10 +238,8 @@ test_build_reset(void **state)
 	for (int version = 4; version <= 6; version += 2) {
 		c = client(version);
 		s = service(version);
-		len = reply_build_reset(
-		    &s, &c, 0xfffffffe, 0x80000001, buf, sizeof(buf));
-		assert_reset(
-		    len, version, 0xfffffffe, 0x80000001, TCP_RST | TCP_ACK);
+		len = reply_build_reset(&s, &c, 0xfffffffe, 0x80000001, buf, sizeof(buf));
+		assert_reset(len, version, 0xfffffffe, 0x80000001, TCP_RST | TCP_ACK);
 	}
 	c = client(4);
 	s = service(6);
@@ -269,11 +262,9 @@ test_reset_needs_room(void **state)
 		p = make_tcp(version, TCP_ACK, 1, 2, 0);
 		for (size_t size = 0; size < needed + 2; size++) {
 			memset(buf, 0xee, sizeof(buf));
-			assert_int_equal(reply_reset(&p, buf, size),
-			    size < needed ? 0 : needed);
+			assert_int_equal(reply_reset(&p, buf, size), size < needed ? 0 : needed);
 			assert_int_equal(buf[size < needed ? 0 : needed], 0xee);
-			assert_int_equal(
-			    reply_build_reset(&s, &c, 1, 2, buf, size),
+			assert_int_equal(reply_build_reset(&s, &c, 1, 2, buf, size),
 			    size < needed ? 0 : needed);
 		}
 	}
@@ -286,8 +277,7 @@ assert_error(const struct error *error, size_t len, size_t quoted)
 	int version = f.octets[0] >> 4;
 	size_t header = version == 4 ? 20 : 40;
 	size_t offset = version == 4 ? 12 : 8, size = version == 4 ? 4 : 16;
-	struct addr router =
-	    frame_addr(version == 4 ? "192.0.2.99" : "2001:db8:a::99", 0);
+	struct addr router = frame_addr(version == 4 ? "192.0.2.99" : "2001:db8:a::99", 0);
 	const uint8_t *sender = f.octets + offset + size; /* whom it was for */
 
 	if (error->build == time_exceeded)
@@ -299,8 +289,7 @@ assert_error(const struct error *error, size_t len, size_t quoted)
 	assert_memory_equal(buf + offset, sender, size);
 	assert_memory_equal(buf + offset + size, f.octets + offset, size);
 	assert_int_equal(buf[header], version == 4 ? error->type4 : error->type6);
-	assert_int_equal(
-	    buf[header + 1], version == 4 ? error->code4 : error->code6);
+	assert_int_equal(buf[header + 1], version == 4 ? error->code4 : error->code6);
 	assert_int_equal(frame_get32(buf + header + 4), error->rest);
 	assert_memory_equal(buf + header + 8, f.octets, quoted);
 }
@@ -316,20 +305,16 @@ test_errors(void **state)
 			size_t most = version == 4 ? 576 - 28 : 1280 - 48;
 
 			for (size_t payload = 0; payload < 1400; payload += 7) {
-				struct addr c = client(version),
-					    s = service(version);
+				struct addr c = client(version), s = service(version);
 
 				p = make_udp(&c, &s, payload);
-				assert_error(&errors[i],
-				    errors[i].build(&p, buf, sizeof(buf)),
+				assert_error(&errors[i], errors[i].build(&p, buf, sizeof(buf)),
 				    f.len < most ? f.len : most);
 			}
 			p = make_tcp(version, TCP_SYN, 1, 2, 0);
-			assert_error(&errors[i],
-			    errors[i].build(&p, buf, sizeof(buf)), f.len);
+			assert_error(&errors[i], errors[i].build(&p, buf, sizeof(buf)), f.len);
 			p = make_icmp(version, version == 4 ? 8 : 128, 0, 1);
-			assert_error(&errors[i],
-			    errors[i].build(&p, buf, sizeof(buf)), f.len);
+			assert_error(&errors[i], errors[i].build(&p, buf, sizeof(buf)), f.len);
 		}
 }
 
@@ -349,8 +334,7 @@ test_error_about_first_fragment(void **state)
 			frame_payload(&f, 32);
 			frame_finish(&f);
 			p = parsed();
-			assert_error(&errors[i],
-			    errors[i].build(&p, buf, sizeof(buf)), f.len);
+			assert_error(&errors[i], errors[i].build(&p, buf, sizeof(buf)), f.len);
 		}
 }
 
@@ -380,8 +364,7 @@ test_error_about_long_headers(void **state)
 	frame_udp(&f, 1, 2);
 	frame_finish(&f);
 	p = parsed();
-	assert_error(&errors[0], reply_port_unreachable(&p, buf, sizeof(buf)),
-	    1280 - 48);
+	assert_error(&errors[0], reply_port_unreachable(&p, buf, sizeof(buf)), 1280 - 48);
 	assert_int_equal(reply_port_unreachable(&p, buf, sizeof(buf) - 1), 0);
 }
 
@@ -401,14 +384,11 @@ test_error_in_little_room(void **state)
 			for (size_t size = 0; size < 300; size++) {
 				memset(buf, 0xee, sizeof(buf));
 				if (size < needed) {
-					assert_int_equal(
-					    errors[i].build(&p, buf, size), 0);
+					assert_int_equal(errors[i].build(&p, buf, size), 0);
 					continue;
 				}
-				assert_error(&errors[i],
-				    errors[i].build(&p, buf, size),
-				    size < header + 8 + f.len ? size - header - 8
-							      : f.len);
+				assert_error(&errors[i], errors[i].build(&p, buf, size),
+				    size < header + 8 + f.len ? size - header - 8 : f.len);
 				assert_int_equal(buf[size], 0xee);
 			}
 		}
@@ -423,16 +403,13 @@ test_no_error_about_errors(void **state)
 	(void)state;
 	for (size_t i = 0; i < ERRORS; i++)
 		for (unsigned type = 0; type < 256; type++) {
-			bool error4 = (type >= 3 && type <= 5) || type == 11 ||
-			    type == 12;
+			bool error4 = (type >= 3 && type <= 5) || type == 11 || type == 12;
 			bool error6 = type < 128 || type == 137;
 
 			p = make_icmp(4, (uint8_t)type, 0, 28);
-			assert_int_equal(
-			    errors[i].build(&p, buf, sizeof(buf)) == 0, error4);
+			assert_int_equal(errors[i].build(&p, buf, sizeof(buf)) == 0, error4);
 			p = make_icmp(6, (uint8_t)type, 0, 48);
-			assert_int_equal(
-			    errors[i].build(&p, buf, sizeof(buf)) == 0, error6);
+			assert_int_equal(errors[i].build(&p, buf, sizeof(buf)) == 0, error6);
 		}
 }
 
@@ -451,8 +428,7 @@ test_no_error_about_later_fragments(void **state)
 			frame_payload(&f, 32);
 			frame_finish(&f);
 			p = parsed();
-			assert_int_equal(
-			    errors[i].build(&p, buf, sizeof(buf)), 0);
+			assert_int_equal(errors[i].build(&p, buf, sizeof(buf)), 0);
 		}
 }
 
@@ -472,26 +448,22 @@ test_no_error_about_resets(void **state)
 static void
 test_no_answer_to_martians(void **state)
 {
-	static const char *const martians[] = {"0.0.0.0", "127.0.0.1",
-	    "224.0.0.1", "255.255.255.255", "::", "::1", "ff02::1"};
+	static const char *const martians[] = {
+	    "0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "::", "::1", "ff02::1"};
 	struct packet p;
 
 	(void)state;
 	for (size_t i = 0; i < ERRORS; i++)
-		for (size_t j = 0; j < sizeof(martians) / sizeof(martians[0]);
-		     j++) {
+		for (size_t j = 0; j < sizeof(martians) / sizeof(martians[0]); j++) {
 			struct addr martian = frame_addr(martians[j], 1);
 			struct addr other = client(ip_is_v4(&martian.ip) ? 4 : 6);
 
 			p = make_udp(&martian, &other, 10);
-			assert_int_equal(
-			    errors[i].build(&p, buf, sizeof(buf)), 0);
+			assert_int_equal(errors[i].build(&p, buf, sizeof(buf)), 0);
 			p = make_udp(&other, &martian, 10);
-			assert_int_equal(
-			    errors[i].build(&p, buf, sizeof(buf)), 0);
+			assert_int_equal(errors[i].build(&p, buf, sizeof(buf)), 0);
 			p = make_udp(&other, &other, 10);
-			assert_int_not_equal(
-			    errors[i].build(&p, buf, sizeof(buf)), 0);
+			assert_int_not_equal(errors[i].build(&p, buf, sizeof(buf)), 0);
 
 			frame_ip(&f, &martian, &other, IPPROTO_TCP);
 			frame_tcp(&f, 1, 2, 3, 4, TCP_SYN, NULL, 0);
@@ -504,8 +476,7 @@ test_no_answer_to_martians(void **state)
 static void
 test_time_exceeded_sender_of_other_family(void **state)
 {
-	struct addr c = client(4), s = service(4), c6 = client(6),
-		    s6 = service(6);
+	struct addr c = client(4), s = service(4), c6 = client(6), s6 = service(6);
 	struct packet p;
 
 	(void)state;
@@ -529,8 +500,7 @@ test_too_big_mtu(void **state)
 			len = reply_too_big(&p, mtus[i], buf, sizeof(buf));
 			assert_true(frame_is_right(buf, len));
 			assert_int_equal(
-			    frame_get32(buf + (version == 4 ? 20 : 40) + 4),
-			    mtus[i]);
+			    frame_get32(buf + (version == 4 ? 20 : 40) + 4), mtus[i]);
 		}
 }
 
@@ -543,11 +513,9 @@ test_is_echo_request(void **state)
 	for (unsigned type = 0; type < 256; type++)
 		for (uint8_t code = 0; code < 2; code++) {
 			p = make_icmp(4, (uint8_t)type, code, 10);
-			assert_int_equal(
-			    packet_is_echo_request(&p), type == 8 && code == 0);
+			assert_int_equal(packet_is_echo_request(&p), type == 8 && code == 0);
 			p = make_icmp(6, (uint8_t)type, code, 10);
-			assert_int_equal(packet_is_echo_request(&p),
-			    type == 128 && code == 0);
+			assert_int_equal(packet_is_echo_request(&p), type == 128 && code == 0);
 		}
 	p = make_tcp(4, TCP_SYN, 8 << 24, 0, 0);
 	assert_false(packet_is_echo_request(&p));
@@ -583,12 +551,10 @@ test_echo_reply(void **state)
 		for (size_t payload = 0; payload < 100; payload++) {
 			struct addr c = client(version), s = service(version);
 
-			p = make_icmp(
-			    version, version == 4 ? 8 : 128, 0, payload);
+			p = make_icmp(version, version == 4 ? 8 : 128, 0, payload);
 			frame_ip(&expected, &s, &c, icmp_of(version));
 			expected.octets[version == 4 ? 8 : 7] = 64;
-			frame_icmp(
-			    &expected, version == 4 ? 0 : 129, 0, 0x12340005);
+			frame_icmp(&expected, version == 4 ? 0 : 129, 0, 0x12340005);
 			frame_payload(&expected, payload);
 			frame_finish(&expected);
 			packet_make_echo_reply(&p);
@@ -661,8 +627,7 @@ test_echo_reply_every_sum(void **state)
 			p = parsed();
 			packet_make_echo_reply(&p);
 			assert_int_equal(
-			    frame_sum(0, f.octets + 20, f.len - 20) == 0xffff,
-			    !damage);
+			    frame_sum(0, f.octets + 20, f.len - 20) == 0xffff, !damage);
 			assert_int_equal(frame_sum(0, f.octets, 20), 0xffff);
 		}
 }

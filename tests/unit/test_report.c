@@ -23,9 +23,9 @@ two_services(void)
 	    "  { name = \"b\"; address = \"10.0.0.2\"; max_connections = 10; } ); },"
 	    "{ name = \"dns\"; address = \"203.0.113.2\"; protocol = \"udp\"; ports = [ 53 ];"
 	    "  transfer = \"prohibit\"; servers: ("
-	    "  { name = \"c\"; address = \"10.0.0.3\"; max_connections = 10; } ); } );"
-	    FIXTURE_PEER_KEYS
-	    "peers: ( { site = \"y\"; load = \"192.0.2.2:7210\"; transfer = \"192.0.2.2:7210\"; } );");
+	    "  { name = \"c\"; address = \"10.0.0.3\"; max_connections = 10; } ); } "
+	    ");" FIXTURE_PEER_KEYS "peers: ( { site = \"y\"; load = \"192.0.2.2:7210\"; "
+	    "transfer = \"192.0.2.2:7210\"; } );");
 }
 
 static struct hello_service
@@ -153,8 +153,8 @@ load_is_entered(void **state)
 {
 	struct load_table *table = two_services();
 	struct load_report_service services[] = {{.number = 65535, .load = 1, .active = 11},
-	    {.number = 7, .load = 2, .permitted = true, .held_from_you = 9}, {.number = 1, .load = 3},
-	    {.number = 40, .load = 4}};
+	    {.number = 7, .load = 2, .permitted = true, .held_from_you = 9},
+	    {.number = 1, .load = 3}, {.number = 40, .load = 4}};
 	struct load_report report = {.sequence = 5, .services = services, .services_count = 3};
 	const struct site *site = load_table_site(table, 0);
 
@@ -191,7 +191,8 @@ too_many_services(void **state)
 	(void)state;
 	at += sprintf(at, "site = \"x\"; services: (");
 	for (int i = 0; i < MANY; i++)
-		at += sprintf(at, "%s{ name = \"s%d\"; address = \"203.0.%d.%d\"; protocol = \"tcp\"; "
+		at += sprintf(at,
+		    "%s{ name = \"s%d\"; address = \"203.0.%d.%d\"; protocol = \"tcp\"; "
 		    "ports = [ 80 ]; servers: ( { name = \"a\"; address = \"10.0.0.1\"; } ); }",
 		    i == 0 ? "" : ",", i, 100 + i / 250, 1 + i % 250);
 	sprintf(at, ");");
@@ -213,12 +214,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nothing_up),
-		cmocka_unit_test(what_is_said),
-		cmocka_unit_test(overfull),
-		cmocka_unit_test(hello_is_entered),
-		cmocka_unit_test(load_is_entered),
-		cmocka_unit_test(too_many_services),
+	    cmocka_unit_test(nothing_up),
+	    cmocka_unit_test(what_is_said),
+	    cmocka_unit_test(overfull),
+	    cmocka_unit_test(hello_is_entered),
+	    cmocka_unit_test(load_is_entered),
+	    cmocka_unit_test(too_many_services),
 	};
 
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);

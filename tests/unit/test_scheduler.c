@@ -16,10 +16,12 @@
 #include "fixture.h"
 
 static const char three_servers[] =
-    "site = \"x\"; services: ( { name = \"web\"; address = [ \"203.0.113.1\", \"2001:db8::1\" ];"
+    "site = \"x\"; services: ( { name = \"web\"; address = [ \"203.0.113.1\", \"2001:db8::1\" "
+    "];"
     " protocol = \"tcp\"; ports = [ 80 ]; servers: ("
     " { name = \"a\"; address = \"10.0.0.1\"; weight = 5; max_connections = 100; },"
-    " { name = \"b\"; address = [ \"10.0.0.2\", \"2001:db8:1::2\" ]; weight = 1; max_connections = 100; },"
+    " { name = \"b\"; address = [ \"10.0.0.2\", \"2001:db8:1::2\" ]; weight = 1; "
+    "max_connections = 100; },"
     " { name = \"c\"; address = \"10.0.0.3\"; weight = 1; max_connections = 100; } ); } );";
 
 struct state {
@@ -83,14 +85,15 @@ pick(struct state *s)
 static struct state *
 begin_many(unsigned count, unsigned range, unsigned max)
 {
-	char *text = xstrdup("site = \"x\"; services: ( { name = \"web\"; address = \"203.0.113.1\";"
-	                     " ports = [ 80 ]; servers: ( "),
+	char *text = xstrdup(
+		 "site = \"x\"; services: ( { name = \"web\"; address = \"203.0.113.1\";"
+		 " ports = [ 80 ]; servers: ( "),
 	     *more;
 	struct state *s;
 
 	for (unsigned i = 0; i < count; i++) {
 		more = xasprintf("%s%s{ name = \"n%u\"; address = \"10.0.%u.%u\"; weight = %u;"
-		                 " max_connections = %u; }",
+				 " max_connections = %u; }",
 		    text, i > 0 ? ", " : "", i, i / 250, 1 + i % 250, 1 + i * 7 % range, max);
 		free(text);
 		text = more;
@@ -178,8 +181,7 @@ assert_distributed(const unsigned *count, const double *share, size_t kinds, uns
 {
 	double sum = 0, freedom = (double)kinds - 1;
 	/* Wilson and Hilferty's approximation of the quantile */
-	double limit = freedom *
-	    pow(1 - 2 / (9 * freedom) + 4.753 * sqrt(2 / (9 * freedom)), 3);
+	double limit = freedom * pow(1 - 2 / (9 * freedom) + 4.753 * sqrt(2 / (9 * freedom)), 3);
 
 	for (size_t i = 0; i < kinds; i++) {
 		double expected = share[i] * picks, off = count[i] - expected;
@@ -497,7 +499,8 @@ test_changes_of_strangers(void **arg)
 {
 	struct state *s = *arg;
 	struct config *config = fixture_config(
-	    "site = \"x\"; services: ( { name = \"web\"; address = \"203.0.113.1\"; ports = [ 80 ];"
+	    "site = \"x\"; services: ( { name = \"web\"; address = \"203.0.113.1\"; ports = [ "
+	    "80 ];"
 	    " scheduler = \"lc\"; servers: ( { name = \"n\"; address = \"10.0.0.9\"; },"
 	    " { name = \"c\"; address = \"10.0.0.3\"; max_connections = 7; } ); } );");
 

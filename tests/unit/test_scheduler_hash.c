@@ -37,14 +37,15 @@ on_counted(void *arg, uint32_t server)
 static char *
 config_of(const char *service, unsigned first, unsigned last)
 {
-	char *text = xasprintf("site = \"x\"; services: ( { name = \"%s\"; address = \"203.0.113.1\";"
-	                       " ports = [ 80 ]; servers: ( ",
-		     service),
+	char *text = xasprintf(
+		 "site = \"x\"; services: ( { name = \"%s\"; address = \"203.0.113.1\";"
+		 " ports = [ 80 ]; servers: ( ",
+		 service),
 	     *more;
 
 	for (unsigned i = first; i < last; i++) {
 		more = xasprintf("%s%s{ name = \"n%u\"; address = \"10.0.0.%u\"; weight = %u;"
-		                 " max_connections = 50000; }",
+				 " max_connections = 50000; }",
 		    text, i > first ? ", " : "", i, i + 1, 1 + i % 4);
 		free(text);
 		text = more;
@@ -86,8 +87,8 @@ end(struct state *s)
 static uint32_t
 pick(struct state *s, uint32_t client)
 {
-	uint8_t octets[4] = {100, (uint8_t)(client >> 16), (uint8_t)(client >> 8),
-	    (uint8_t)client};
+	uint8_t octets[4] = {
+	    100, (uint8_t)(client >> 16), (uint8_t)(client >> 8), (uint8_t)client};
 	struct ip ip = ip_from_v4(octets);
 	struct random unused = {{1, 2, 3, 4}};
 

@@ -74,8 +74,7 @@ watched_free(void *data, const char *file, int line)
 		return;
 	block = (union block *)data - 1;
 	for (int i = 0; i < memory.secrets_count; i++)
-		if (contains(data, block->size, memory.secrets[i],
-			memory.secret_len[i]))
+		if (contains(data, block->size, memory.secrets[i], memory.secret_len[i]))
 			memory.leaks++;
 	memory.live--;
 	free(block);
@@ -118,8 +117,7 @@ example_direction(uint8_t direction[KEYS_SECRET_LEN])
 
 	for (size_t i = 0; i < sizeof(secret); i++)
 		secret[i] = (uint8_t)i;
-	assert_int_equal(
-	    keys_expand_label(secret, "dialer", direction, KEYS_SECRET_LEN), 0);
+	assert_int_equal(keys_expand_label(secret, "dialer", direction, KEYS_SECRET_LEN), 0);
 }
 
 static int
@@ -161,8 +159,8 @@ seal_one(struct transfer_tx *tx)
 	uint8_t body[64];
 
 	fill(body, sizeof(body), 1);
-	s.len = transfer_seal(tx, TRANSFER_DATA, &plain_info, NULL, 0, body,
-	    sizeof(body), s.data, sizeof(s.data));
+	s.len = transfer_seal(tx, TRANSFER_DATA, &plain_info, NULL, 0, body, sizeof(body),
+	    s.data, sizeof(s.data));
 	assert_int_equal(s.len, sizeof(s.data));
 	return s;
 }
@@ -179,9 +177,7 @@ receive(struct transfer_rx *rx, const uint8_t *data, size_t len, uint64_t now)
 	assert_true(len <= sizeof(copy));
 	memcpy(copy, data, len);
 	drop = transfer_header_decode(copy, len, &header);
-	return drop != DROP_none
-	    ? drop
-	    : transfer_open(rx, &header, copy, len, now, &opened);
+	return drop != DROP_none ? drop : transfer_open(rx, &header, copy, len, now, &opened);
 }
 
 static enum drop
@@ -204,14 +200,12 @@ static void
 expect_packet(struct transfer_tx *tx, const char *hex)
 {
 	static const char text[] = "client packet";
-	const struct transfer_info info = {
-	    0x0506, 0x0708, TRANSFER_FLAG_DEMAND, 2};
+	const struct transfer_info info = {0x0506, 0x0708, TRANSFER_FLAG_DEMAND, 2};
 	uint8_t out[TRANSFER_OVERHEAD + 13];
 	char got[2 * sizeof(out) + 1];
 
-	assert_int_equal(
-	    transfer_seal(tx, TRANSFER_DATA, &info, (const uint8_t *)text, 6,
-		(const uint8_t *)text + 6, 7, out, sizeof(out)),
+	assert_int_equal(transfer_seal(tx, TRANSFER_DATA, &info, (const uint8_t *)text, 6,
+			     (const uint8_t *)text + 6, 7, out, sizeof(out)),
 	    sizeof(out));
 	for (size_t i = 0; i < sizeof(out); i++)
 		snprintf(got + 2 * i, 3, "%02x", out[i]);
@@ -239,8 +233,8 @@ static void
 round_trip(struct pair *p, size_t head_len, size_t body_len)
 {
 	static uint8_t head[9000], body[9000], out[ROOM + 1];
-	const struct transfer_info info = {(uint16_t)head_len,
-	    (uint16_t)body_len, head_len & TRANSFER_FLAGS_KNOWN, body_len & 15};
+	const struct transfer_info info = {(uint16_t)head_len, (uint16_t)body_len,
+	    head_len & TRANSFER_FLAGS_KNOWN, body_len & 15};
 	size_t len = TRANSFER_OVERHEAD + head_len + body_len;
 	struct transfer_header header;
 	struct transfer_opened opened;
@@ -248,24 +242,20 @@ round_trip(struct pair *p, size_t head_len, size_t body_len)
 	fill(head, head_len, 3);
 	fill(body, body_len, 200);
 	out[len] = 0xee;
-	assert_int_equal(
-	    transfer_seal(p->tx, TRANSFER_DATA, &info,
-		head_len == 0 ? NULL : head, head_len,
-		body_len == 0 ? NULL : body, body_len, out, sizeof(out)),
+	assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &info, head_len == 0 ? NULL : head,
+			     head_len, body_len == 0 ? NULL : body, body_len, out, sizeof(out)),
 	    len);
 	assert_int_equal(out[len], 0xee);
 	assert_int_equal(transfer_header_decode(out, len, &header), DROP_none);
 	assert_int_equal(header.key_index, KEY_INDEX);
-	assert_int_equal(
-	    transfer_open(p->rx, &header, out, len, 1, &opened), DROP_none);
+	assert_int_equal(transfer_open(p->rx, &header, out, len, 1, &opened), DROP_none);
 
 	assert_int_equal(opened.type, TRANSFER_DATA);
 	assert_int_equal(opened.info.service, info.service);
 	assert_int_equal(opened.info.relay_port, info.relay_port);
 	assert_int_equal(opened.info.flags, info.flags);
 	assert_int_equal(opened.info.hops, info.hops);
-	assert_ptr_equal(
-	    opened.inner, out + TRANSFER_HEADER_LEN + TRANSFER_INFO_LEN);
+	assert_ptr_equal(opened.inner, out + TRANSFER_HEADER_LEN + TRANSFER_INFO_LEN);
 	assert_int_equal(opened.inner_len, head_len + body_len);
 	assert_memory_equal(opened.inner, head, head_len);
 	assert_memory_equal(opened.inner + head_len, body, body_len);
@@ -309,17 +299,16 @@ test_largest_datagram(void **state)
 	struct transfer_opened opened;
 
 	fill(body, sizeof(body), 9);
-	assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, NULL,
-			     0, body, most + 1, out, sizeof(out)),
+	assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, NULL, 0, body,
+			     most + 1, out, sizeof(out)),
 	    0);
-	assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, NULL,
-			     0, body, most, out, sizeof(out)),
+	assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, NULL, 0, body, most,
+			     out, sizeof(out)),
 	    65535);
 	assert_int_equal(transfer_header_decode(out, 65535, &header), DROP_none);
-	assert_int_equal(transfer_open(p->rx, &header, out, 65536, 1, &opened),
-	    DROP_transfer_tag);
 	assert_int_equal(
-	    transfer_open(p->rx, &header, out, 65535, 1, &opened), DROP_none);
+	    transfer_open(p->rx, &header, out, 65536, 1, &opened), DROP_transfer_tag);
+	assert_int_equal(transfer_open(p->rx, &header, out, 65535, 1, &opened), DROP_none);
 	assert_int_equal(opened.inner_len, most);
 	assert_memory_equal(opened.inner, body, most);
 }
@@ -334,17 +323,14 @@ test_types(void **state)
 		uint8_t out[TRANSFER_OVERHEAD];
 		struct transfer_header header;
 		struct transfer_opened opened;
-		size_t len = transfer_seal(p->tx, (enum transfer_type)type,
-		    &plain_info, NULL, 0, NULL, 0, out, sizeof(out));
+		size_t len = transfer_seal(p->tx, (enum transfer_type)type, &plain_info, NULL,
+		    0, NULL, 0, out, sizeof(out));
 
 		assert_int_equal(len, good ? sizeof(out) : 0);
 		if (!good)
 			continue;
-		assert_int_equal(
-		    transfer_header_decode(out, len, &header), DROP_none);
-		assert_int_equal(
-		    transfer_open(p->rx, &header, out, len, 1, &opened),
-		    DROP_none);
+		assert_int_equal(transfer_header_decode(out, len, &header), DROP_none);
+		assert_int_equal(transfer_open(p->rx, &header, out, len, 1, &opened), DROP_none);
 		assert_int_equal(opened.type, type);
 		assert_int_equal(opened.inner_len, 0);
 	}
@@ -353,14 +339,14 @@ test_types(void **state)
 static void
 test_info_refused(void **state)
 {
-	static const struct transfer_info bad[] = {{.hops = 16}, {.hops = 255},
-	    {.flags = 0x10}, {.flags = 0x80}, {.flags = 0xff}};
+	static const struct transfer_info bad[] = {
+	    {.hops = 16}, {.hops = 255}, {.flags = 0x10}, {.flags = 0x80}, {.flags = 0xff}};
 	struct pair *p = *state;
 	uint8_t out[TRANSFER_OVERHEAD];
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &bad[i],
-				     NULL, 0, NULL, 0, out, sizeof(out)),
+		assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &bad[i], NULL, 0, NULL, 0,
+				     out, sizeof(out)),
 		    0);
 	assert_true(transfer_tx_counter(p->tx) == 0);
 }
@@ -373,25 +359,25 @@ test_no_room(void **state)
 
 	memset(out, 0xee, sizeof(out));
 	for (size_t size = 0; size < sizeof(out); size++)
-		assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA,
-				     &plain_info, head, 40, body, 60, out, size),
+		assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, head, 40,
+				     body, 60, out, size),
 		    0);
 	for (size_t i = 0; i < sizeof(out); i++)
 		assert_int_equal(out[i], 0xee);
 	assert_true(transfer_tx_counter(p->tx) == 0);
 
 	/* lengths whose sum wraps */
-	assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, head,
-			     SIZE_MAX, body, 60, out, sizeof(out)),
+	assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, head, SIZE_MAX, body,
+			     60, out, sizeof(out)),
 	    0);
-	assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, head,
-			     40, body, SIZE_MAX - 40, out, sizeof(out)),
+	assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, head, 40, body,
+			     SIZE_MAX - 40, out, sizeof(out)),
 	    0);
-	assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, head,
-			     SIZE_MAX / 2, body, SIZE_MAX / 2 + 2, out, SIZE_MAX),
+	assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, head, SIZE_MAX / 2,
+			     body, SIZE_MAX / 2 + 2, out, SIZE_MAX),
 	    0);
-	assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, head,
-			     40, body, 60, out, sizeof(out)),
+	assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, head, 40, body, 60,
+			     out, sizeof(out)),
 	    sizeof(out));
 	assert_true(transfer_tx_counter(p->tx) == 1);
 }
@@ -425,8 +411,7 @@ test_every_bit_flipped(void **state)
 		drop = receive_one(p->rx, &s, 1);
 		s.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 
-		if (bit >= 32 &&
-		    bit < 64) /* key index: looked up by another, authenticated here */
+		if (bit >= 32 && bit < 64) /* key index: looked up by another, authenticated here */
 			assert_int_equal(drop, DROP_transfer_tag);
 		else if (bit >= 80)
 			assert_int_equal(drop, DROP_transfer_tag);
@@ -448,12 +433,10 @@ test_truncated_and_extended(void **state)
 
 	for (size_t len = 0; len < s.len; len++)
 		assert_int_equal(receive(p->rx, s.data, len, 1),
-		    len < TRANSFER_OVERHEAD ? DROP_transfer_short
-					    : DROP_transfer_tag);
+		    len < TRANSFER_OVERHEAD ? DROP_transfer_short : DROP_transfer_tag);
 	memcpy(longer, s.data, s.len);
 	for (size_t len = s.len + 1; len <= sizeof(longer); len++)
-		assert_int_equal(
-		    receive(p->rx, longer, len, 1), DROP_transfer_tag);
+		assert_int_equal(receive(p->rx, longer, len, 1), DROP_transfer_tag);
 	assert_int_equal(receive_one(p->rx, &s, 1), DROP_none);
 }
 
@@ -465,11 +448,9 @@ test_open_short(void **state)
 	struct transfer_header header;
 	struct transfer_opened opened;
 
-	assert_int_equal(
-	    transfer_header_decode(s.data, s.len, &header), DROP_none);
+	assert_int_equal(transfer_header_decode(s.data, s.len, &header), DROP_none);
 	for (size_t len = 0; len < TRANSFER_OVERHEAD; len++)
-		assert_int_equal(
-		    transfer_open(p->rx, &header, s.data, len, 1, &opened),
+		assert_int_equal(transfer_open(p->rx, &header, s.data, len, 1, &opened),
 		    DROP_transfer_short);
 }
 
@@ -508,8 +489,7 @@ test_forged_moves_nothing(void **state)
 		h.counter = UINT64_C(1) << 40;
 		transfer_header_encode(&h, forged.data);
 		assert_int_equal(receive_one(p->rx, &forged, 1),
-		    epoch <= TRANSFER_EPOCHS_AHEAD ? DROP_transfer_tag
-						   : DROP_transfer_epoch);
+		    epoch <= TRANSFER_EPOCHS_AHEAD ? DROP_transfer_tag : DROP_transfer_epoch);
 	}
 	assert_int_equal(transfer_rx_epoch(p->rx), 0);
 	assert_int_equal(receive_one(p->rx, &s, 1), DROP_none);
@@ -568,10 +548,8 @@ test_unknown_flag(void **state)
 	};
 	struct pair *p = *state;
 
-	assert_int_equal(
-	    receive(p->rx, packet, sizeof(packet), 1), DROP_transfer_inner);
-	assert_int_equal(
-	    receive(p->rx, packet, sizeof(packet), 1), DROP_transfer_replay);
+	assert_int_equal(receive(p->rx, packet, sizeof(packet), 1), DROP_transfer_inner);
+	assert_int_equal(receive(p->rx, packet, sizeof(packet), 1), DROP_transfer_replay);
 }
 
 /* ---- replay ---- */
@@ -585,12 +563,10 @@ test_replayed(void **state)
 	for (int i = 0; i < 100; i++) {
 		s[i] = seal_one(p->tx);
 		assert_int_equal(receive_one(p->rx, &s[i], 1), DROP_none);
-		assert_int_equal(
-		    receive_one(p->rx, &s[i], 1), DROP_transfer_replay);
+		assert_int_equal(receive_one(p->rx, &s[i], 1), DROP_transfer_replay);
 	}
 	for (int i = 0; i < 100; i++)
-		assert_int_equal(
-		    receive_one(p->rx, &s[i], 1), DROP_transfer_replay);
+		assert_int_equal(receive_one(p->rx, &s[i], 1), DROP_transfer_replay);
 }
 
 static void
@@ -608,14 +584,12 @@ test_reordered(void **state)
 		struct sealed last = s[left - 1];
 
 		assert_int_equal(receive_one(p->rx, &s[chosen], 1), DROP_none);
-		assert_int_equal(
-		    receive_one(p->rx, &s[chosen], 1), DROP_transfer_replay);
+		assert_int_equal(receive_one(p->rx, &s[chosen], 1), DROP_transfer_replay);
 		s[left - 1] = s[chosen];
 		s[chosen] = last;
 	}
 	for (int i = 0; i < 500; i++)
-		assert_int_equal(
-		    receive_one(p->rx, &s[i], 1), DROP_transfer_replay);
+		assert_int_equal(receive_one(p->rx, &s[i], 1), DROP_transfer_replay);
 }
 
 static void
@@ -643,10 +617,9 @@ test_age_before_tag(void **state)
 	assert_int_equal(receive_one(p->rx, &s, 1), DROP_none);
 	s.data[s.len - 1] ^= 1;
 	before = s;
+	assert_int_equal(transfer_header_decode(s.data, s.len, &header), DROP_none);
 	assert_int_equal(
-	    transfer_header_decode(s.data, s.len, &header), DROP_none);
-	assert_int_equal(transfer_open(p->rx, &header, s.data, s.len, 1, &opened),
-	    DROP_transfer_replay);
+	    transfer_open(p->rx, &header, s.data, s.len, 1, &opened), DROP_transfer_replay);
 	assert_memory_equal(s.data, before.data, s.len);
 }
 
@@ -662,8 +635,7 @@ test_epoch_after_limit(void **state)
 		struct sealed s = seal_one(p->tx);
 		struct transfer_header h;
 
-		assert_int_equal(
-		    transfer_header_decode(s.data, s.len, &h), DROP_none);
+		assert_int_equal(transfer_header_decode(s.data, s.len, &h), DROP_none);
 		assert_int_equal(h.epoch, i / 3);
 		assert_true(h.counter == (uint64_t)(i % 3));
 		assert_int_equal(transfer_tx_epoch(p->tx), i / 3);
@@ -746,20 +718,15 @@ test_late_packets(void **state)
 	assert_int_equal(receive_one(p->rx, &s, moved), DROP_none);
 
 	/* the window of the previous epoch still knows what came */
-	assert_int_equal(
-	    receive_one(p->rx, &late[0], moved), DROP_transfer_replay);
+	assert_int_equal(receive_one(p->rx, &late[0], moved), DROP_transfer_replay);
 	assert_int_equal(receive_one(p->rx, &late[1], moved), DROP_none);
+	assert_int_equal(receive_one(p->rx, &late[1], moved), DROP_transfer_replay);
 	assert_int_equal(
-	    receive_one(p->rx, &late[1], moved), DROP_transfer_replay);
+	    receive_one(p->rx, &late[2], moved + TRANSFER_EPOCH_LINGER - 1), DROP_none);
 	assert_int_equal(
-	    receive_one(p->rx, &late[2], moved + TRANSFER_EPOCH_LINGER - 1),
-	    DROP_none);
-	assert_int_equal(
-	    receive_one(p->rx, &late[3], moved + TRANSFER_EPOCH_LINGER),
-	    DROP_transfer_epoch);
+	    receive_one(p->rx, &late[3], moved + TRANSFER_EPOCH_LINGER), DROP_transfer_epoch);
 	/* over for good, whatever the clock says */
-	assert_int_equal(
-	    receive_one(p->rx, &late[3], moved), DROP_transfer_epoch);
+	assert_int_equal(receive_one(p->rx, &late[3], moved), DROP_transfer_epoch);
 	assert_int_equal(transfer_rx_epoch(p->rx), 1);
 }
 
@@ -792,10 +759,8 @@ test_before_previous(void **state)
 		transfer_tx_next_epoch(p->tx);
 	}
 	for (int epoch = 0; epoch < 3; epoch++)
-		assert_int_equal(
-		    receive_one(p->rx, &s[epoch][0], SECOND), DROP_none);
-	assert_int_equal(
-	    receive_one(p->rx, &s[0][1], SECOND), DROP_transfer_epoch);
+		assert_int_equal(receive_one(p->rx, &s[epoch][0], SECOND), DROP_none);
+	assert_int_equal(receive_one(p->rx, &s[0][1], SECOND), DROP_transfer_epoch);
 	assert_int_equal(receive_one(p->rx, &s[1][1], SECOND), DROP_none);
 	assert_int_equal(receive_one(p->rx, &s[2][1], SECOND), DROP_none);
 }
@@ -819,16 +784,14 @@ test_ahead(void **state)
 
 	seal_epochs(p->tx, s, 12);
 	for (int epoch = TRANSFER_EPOCHS_AHEAD + 1; epoch < 12; epoch++)
-		assert_int_equal(
-		    receive_one(p->rx, &s[epoch][0], 1), DROP_transfer_epoch);
+		assert_int_equal(receive_one(p->rx, &s[epoch][0], 1), DROP_transfer_epoch);
 	assert_int_equal(receive_one(p->rx, &s[4][0], 1), DROP_none);
 	assert_int_equal(transfer_rx_epoch(p->rx), 4);
 
 	/* 0 was current before and lingers; those that were skipped are over */
 	assert_int_equal(receive_one(p->rx, &s[0][0], 1), DROP_none);
 	for (int epoch = 1; epoch < 4; epoch++)
-		assert_int_equal(
-		    receive_one(p->rx, &s[epoch][0], 1), DROP_transfer_epoch);
+		assert_int_equal(receive_one(p->rx, &s[epoch][0], 1), DROP_transfer_epoch);
 
 	assert_int_equal(receive_one(p->rx, &s[9][0], 1), DROP_transfer_epoch);
 	assert_int_equal(receive_one(p->rx, &s[8][0], 1), DROP_none);
@@ -849,14 +812,12 @@ test_every_epoch_has_its_window(void **state)
 	seal_epochs(p->tx, s, 5);
 	for (int epoch = 0; epoch < 5; epoch++) {
 		assert_int_equal(receive_one(p->rx, &s[epoch][0], 1), DROP_none);
-		assert_int_equal(
-		    receive_one(p->rx, &s[epoch][0], 1), DROP_transfer_replay);
+		assert_int_equal(receive_one(p->rx, &s[epoch][0], 1), DROP_transfer_replay);
 		if (epoch > 0)
-			assert_int_equal(receive_one(p->rx, &s[epoch - 1][0], 1),
-			    DROP_transfer_replay);
+			assert_int_equal(
+			    receive_one(p->rx, &s[epoch - 1][0], 1), DROP_transfer_replay);
 		assert_int_equal(receive_one(p->rx, &s[epoch][1], 1), DROP_none);
-		assert_int_equal(
-		    receive_one(p->rx, &s[epoch][1], 1), DROP_transfer_replay);
+		assert_int_equal(receive_one(p->rx, &s[epoch][1], 1), DROP_transfer_replay);
 	}
 }
 
@@ -881,14 +842,12 @@ test_epochs_against_model(void **state)
 		now += random_below(&random, 5) * SECOND;
 		if (epoch < 0 || epoch >= EPOCHS)
 			continue;
-		if (epoch > current + 4 ||
-		    (epoch < current && epoch != previous) ||
+		if (epoch > current + 4 || (epoch < current && epoch != previous) ||
 		    (epoch == previous && now >= until))
 			expected = DROP_transfer_epoch;
 		else if (taken[epoch][which])
 			expected = DROP_transfer_replay;
-		assert_int_equal(
-		    receive_one(p->rx, &s[epoch][which], now), expected);
+		assert_int_equal(receive_one(p->rx, &s[epoch][which], now), expected);
 		if (expected != DROP_none)
 			continue;
 		taken[epoch][which] = 1;
@@ -922,18 +881,17 @@ test_last_epoch(void **state)
 			assert_int_equal(receive_one(p->rx, &s, 1), DROP_none);
 	}
 	assert_int_equal(transfer_rx_epoch(p->rx), TRANSFER_EPOCH_LAST);
-	assert_int_equal(
-	    receive_one(p->rx, &before_last, 1), DROP_transfer_epoch);
+	assert_int_equal(receive_one(p->rx, &before_last, 1), DROP_transfer_epoch);
 	assert_false(transfer_tx_usable(p->tx));
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info,
-				     NULL, 0, NULL, 0, out, sizeof(out)),
+		assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, NULL, 0, NULL,
+				     0, out, sizeof(out)),
 		    0);
 		transfer_tx_next_epoch(p->tx);
 	}
 	transfer_tx_set_limit(p->tx, 10);
-	assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, NULL,
-			     0, NULL, 0, out, sizeof(out)),
+	assert_int_equal(
+	    transfer_seal(p->tx, TRANSFER_DATA, &plain_info, NULL, 0, NULL, 0, out, sizeof(out)),
 	    0);
 	assert_false(transfer_tx_usable(p->tx));
 	assert_int_equal(transfer_tx_epoch(p->tx), TRANSFER_EPOCH_LAST);
@@ -983,11 +941,9 @@ watch_epochs(const uint8_t direction[KEYS_SECRET_LEN], int epochs)
 	memcpy(secret, direction, sizeof(secret));
 	for (int epoch = 0; epoch < epochs; epoch++) {
 		watch(secret, sizeof(secret));
-		assert_int_equal(
-		    keys_expand_label(secret, "key", key, sizeof(key)), 0);
+		assert_int_equal(keys_expand_label(secret, "key", key, sizeof(key)), 0);
 		watch(key, sizeof(key));
-		assert_int_equal(
-		    keys_expand_label(secret, "epoch", next, sizeof(next)), 0);
+		assert_int_equal(keys_expand_label(secret, "epoch", next, sizeof(next)), 0);
 		memcpy(secret, next, sizeof(secret));
 	}
 }
@@ -1016,8 +972,7 @@ test_wiped(void **state)
 	for (int i = 0; i < 20; i++) {
 		s = seal_one(p->tx);
 		if (i < 3 || i % 4 == 0) /* others are skipped */
-			assert_int_equal(
-			    receive_one(p->rx, &s, (uint64_t)i), DROP_none);
+			assert_int_equal(receive_one(p->rx, &s, (uint64_t)i), DROP_none);
 		transfer_tx_next_epoch(p->tx);
 	}
 	tear_down(&own);
@@ -1080,8 +1035,8 @@ test_next_epoch_without_memory(void **state)
 	transfer_tx_next_epoch(p->tx);
 	memory.fail_after = -1;
 	assert_false(transfer_tx_usable(p->tx));
-	assert_int_equal(transfer_seal(p->tx, TRANSFER_DATA, &plain_info, NULL,
-			     0, NULL, 0, out, sizeof(out)),
+	assert_int_equal(
+	    transfer_seal(p->tx, TRANSFER_DATA, &plain_info, NULL, 0, NULL, 0, out, sizeof(out)),
 	    0);
 }
 
@@ -1116,8 +1071,7 @@ test_advance_without_memory(void **state)
 int
 main(void)
 {
-#define TEST(function) \
-	cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_known_packets),
 	    TEST(test_all_sizes),
@@ -1155,8 +1109,7 @@ main(void)
 	    TEST(test_advance_without_memory),
 	};
 
-	if (CRYPTO_set_mem_functions(
-		watched_malloc, watched_realloc, watched_free) != 1)
+	if (CRYPTO_set_mem_functions(watched_malloc, watched_realloc, watched_free) != 1)
 		return 1;
 	log_open("test_seal", true);
 	return cmocka_run_group_tests_name("seal", tests, NULL, NULL);

@@ -48,8 +48,8 @@ make_headers(struct frame *to, const struct make *m, uint32_t seq, uint8_t flags
 		frame_extension(to, IPPROTO_DSTOPTS, 32);
 	}
 	if (m->protocol == IPPROTO_TCP)
-		frame_tcp(to, c.port, s.port, seq, 77, flags,
-		    "\1\1\10\12\0\1\2\3\4\5\6\7", m->extras ? 12 : 0);
+		frame_tcp(to, c.port, s.port, seq, 77, flags, "\1\1\10\12\0\1\2\3\4\5\6\7",
+		    m->extras ? 12 : 0);
 	else
 		frame_udp(to, c.port, s.port);
 }
@@ -94,15 +94,13 @@ flags_of(uint8_t flags, size_t index, size_t count)
 
 /* Builds the segment number index by itself, from the super-packet's payload. */
 static void
-make_expected(const struct make *m, const struct packet *p, uint32_t seq,
-    size_t index, size_t count)
+make_expected(
+    const struct make *m, const struct packet *p, uint32_t seq, size_t index, size_t count)
 {
 	size_t offset = index * m->size;
-	size_t len =
-	    m->payload - offset < m->size ? m->payload - offset : m->size;
+	size_t len = m->payload - offset < m->size ? m->payload - offset : m->size;
 
-	make_headers(&expected, m, seq + (uint32_t)offset,
-	    flags_of(m->flags, index, count));
+	make_headers(&expected, m, seq + (uint32_t)offset, flags_of(m->flags, index, count));
 	frame_add(&expected, p->data + p->payload + offset, len);
 	if (m->version == 4)
 		frame_put16(expected.octets + 4, 0xabcd + index);
@@ -127,8 +125,8 @@ check(const struct make *m, uint32_t seq)
 		assert_int_equal(out.header_len + out.payload_len, expected.len);
 		assert_memory_equal(out.header, expected.octets, out.header_len);
 		assert_ptr_equal(out.payload, p.data + p.payload + i * m->size);
-		assert_memory_equal(out.payload,
-		    expected.octets + out.header_len, out.payload_len);
+		assert_memory_equal(
+		    out.payload, expected.octets + out.header_len, out.payload_len);
 		if (expected.len > largest)
 			largest = expected.len;
 	}
@@ -171,8 +169,7 @@ test_boundaries(void **state)
 
 	(void)state;
 	for (int kind = 0; kind < 4; kind++)
-		for (size_t i = 0; i < sizeof(payloads) / sizeof(payloads[0]);
-		     i++) {
+		for (size_t i = 0; i < sizeof(payloads) / sizeof(payloads[0]); i++) {
 			struct make m = {.version = kind & 1 ? 6 : 4,
 			    .partial = true,
 			    .protocol = kind & 2 ? IPPROTO_UDP : IPPROTO_TCP,
@@ -197,8 +194,7 @@ test_largest(void **state)
 		    .size = 1448,
 		    .flags = TCP_ACK};
 
-		m.payload =
-		    65535 - (kind & 2 ? 8 : 20) - (m.version == 4 ? 20 : 0);
+		m.payload = 65535 - (kind & 2 ? 8 : 20) - (m.version == 4 ? 20 : 0);
 		check(&m, 1);
 		m.size = 65535;
 		check(&m, 1);
@@ -250,8 +246,8 @@ test_flags_by_name(void **state)
 	    .size = 10,
 	    .payload = 30,
 	    .flags = TCP_ACK | TCP_PSH | TCP_FIN | CWR | ECE};
-	static const uint8_t flags[] = {TCP_ACK | CWR | ECE, TCP_ACK | ECE,
-	    TCP_ACK | ECE | TCP_PSH | TCP_FIN};
+	static const uint8_t flags[] = {
+	    TCP_ACK | CWR | ECE, TCP_ACK | ECE, TCP_ACK | ECE | TCP_PSH | TCP_FIN};
 	struct packet p = make_super(&m, 5);
 	struct segmenter s;
 	struct segment out;
@@ -268,8 +264,7 @@ test_flags_by_name(void **state)
 static void
 test_udp_without_checksum(void **state)
 {
-	struct make m = {
-	    .version = 4, .protocol = IPPROTO_UDP, .size = 10, .payload = 30};
+	struct make m = {.version = 4, .protocol = IPPROTO_UDP, .size = 10, .payload = 30};
 	struct packet p = make_super(&m, 0);
 	struct segmenter s;
 	struct segment out;
@@ -292,10 +287,8 @@ test_udp_computed_zero(void **state)
 
 	(void)state;
 	for (unsigned first = 0; first < 65536; first += 16384) {
-		struct make m = {.version = 4,
-		    .protocol = IPPROTO_UDP,
-		    .size = 2,
-		    .payload = 32768};
+		struct make m = {
+		    .version = 4, .protocol = IPPROTO_UDP, .size = 2, .payload = 32768};
 		struct packet p = make_super(&m, 0);
 		struct segmenter s;
 		struct segment out;
@@ -331,8 +324,7 @@ test_atomic_fragment(void **state)
 	p.gso = PACKET_GSO_UDP;
 	p.gso_size = 50;
 	assert_int_equal(packet_parse(&p), DROP_none);
-	for (segment_start(&segmenter, &p); segment_next(&segmenter, &out);
-	     count++)
+	for (segment_start(&segmenter, &p); segment_next(&segmenter, &out); count++)
 		assert_memory_equal(out.header + 40, f.octets + 40, 8);
 	assert_int_equal(count, 2);
 }
@@ -358,10 +350,9 @@ test_headers_too_long(void **state)
 		p.gso_size = 50;
 		assert_int_equal(packet_parse(&p), DROP_none);
 		segment_start(&segmenter, &p);
-		assert_int_equal(segment_next(&segmenter, &out),
-		    48 + extension <= SEGMENT_HEADER_MAX);
 		assert_int_equal(
-		    segmenter.done, 48 + extension > SEGMENT_HEADER_MAX);
+		    segment_next(&segmenter, &out), 48 + extension <= SEGMENT_HEADER_MAX);
+		assert_int_equal(segmenter.done, 48 + extension > SEGMENT_HEADER_MAX);
 	}
 	assert_false(segment_next(&segmenter, &out));
 }
@@ -392,8 +383,7 @@ test_no_super_packet(void **state)
 
 	(void)state;
 	for (int version = 4; version <= 6; version += 2) {
-		struct make m = {
-		    .version = version, .protocol = IPPROTO_TCP, .payload = 1000};
+		struct make m = {.version = version, .protocol = IPPROTO_TCP, .payload = 1000};
 
 		make_headers(&f, &m, 1, TCP_ACK | TCP_FIN | TCP_PSH | CWR);
 		frame_payload(&f, m.payload);
@@ -470,8 +460,7 @@ test_complete_zero(void **state)
 
 	(void)state;
 	for (int udp = 0; udp < 2; udp++) {
-		struct make m = {
-		    .version = 4, .protocol = udp ? IPPROTO_UDP : IPPROTO_TCP};
+		struct make m = {.version = 4, .protocol = udp ? IPPROTO_UDP : IPPROTO_TCP};
 
 		make_headers(&f, &m, 1, TCP_ACK);
 		frame_payload(&f, 2);
@@ -485,13 +474,10 @@ test_complete_zero(void **state)
 			p.partial = true;
 			assert_int_equal(packet_parse(&p), DROP_none);
 			packet_complete_checksum(&p);
-			assert_int_equal(
-			    frame_get16(f.octets + frame_checksum_at(&f)),
+			assert_int_equal(frame_get16(f.octets + frame_checksum_at(&f)),
 			    frame_transport_checksum(&f));
-			zeros +=
-			    frame_get16(f.octets + frame_checksum_at(&f)) == 0;
-			ones += frame_get16(f.octets + frame_checksum_at(&f)) ==
-			    0xffff;
+			zeros += frame_get16(f.octets + frame_checksum_at(&f)) == 0;
+			ones += frame_get16(f.octets + frame_checksum_at(&f)) == 0xffff;
 		}
 	}
 	assert_int_equal(zeros, 1);
@@ -546,8 +532,7 @@ test_partial_segments_complete_to_full(void **state)
 			m.partial = false;
 			make_expected(&m, &p, 9, index, 7);
 			assert_int_equal(segment.len, expected.len);
-			assert_memory_equal(
-			    segment.octets, expected.octets, segment.len);
+			assert_memory_equal(segment.octets, expected.octets, segment.len);
 		}
 		assert_int_equal(index, 7);
 	}

@@ -15,8 +15,8 @@
 
 static const char two_peers[] =
     "site = \"x\"; services: ( { name = \"web\"; address = \"203.0.113.1\"; protocol = \"tcp\";"
-    " ports = [ 80 ]; servers: ( { name = \"a\"; address = \"10.0.0.1\"; max_connections = 100; } ); } );"
-    FIXTURE_PEER_KEYS
+    " ports = [ 80 ]; servers: ( { name = \"a\"; address = \"10.0.0.1\"; max_connections = "
+    "100; } ); } );" FIXTURE_PEER_KEYS
     "peers: ( { site = \"y\"; load = \"192.0.2.2:7210\"; transfer = \"192.0.2.2:7210\"; },"
     " { site = \"z\"; load = \"192.0.2.3:7210\"; transfer = \"192.0.2.3:7210\"; } );";
 
@@ -156,13 +156,13 @@ test_reasons(void **arg)
 	struct site *y = load_table_site(s->table, 0);
 	struct site_service *r = report_of(s, 0);
 
-#define EXPECT(name)                                                                               \
-	do {                                                                                       \
-		evaluate(s);                                                                       \
-		assert_int_equal(s->choice.sites[0].reason, SITECHOICE_##name);                    \
-		assert_true((s->choice.sites[0].weight > 0) ==                                     \
-		    (SITECHOICE_##name == SITECHOICE_candidate));                                  \
-		assert_non_null(sitechoice_reason_text(s->choice.sites[0].reason));                \
+#define EXPECT(name) \
+	do { \
+		evaluate(s); \
+		assert_int_equal(s->choice.sites[0].reason, SITECHOICE_##name); \
+		assert_true((s->choice.sites[0].weight > 0) == \
+		    (SITECHOICE_##name == SITECHOICE_candidate)); \
+		assert_non_null(sitechoice_reason_text(s->choice.sites[0].reason)); \
 	} while (0)
 
 	own_active(s, 90);
@@ -222,7 +222,7 @@ test_draw_follows_weights(void **arg)
 	struct state *s = *arg;
 	unsigned count[3] = {0};
 
-	own_active(s, 80); /* gate 0.5 */
+	own_active(s, 80);                       /* gate 0.5 */
 	load_table_site(s->table, 0)->rtt = 0.3; /* a quarter of z's weight */
 	evaluate(s);
 	for (int i = 0; i < 100000; i++)

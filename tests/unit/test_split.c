@@ -63,7 +63,8 @@ split(const struct packet *p, uint32_t mtu)
 		assert_true(one.len <= mtu && one.len <= split_max_len(&s));
 		assert_int_equal(one.fragment_id, 0xabcd);
 		assert_int_equal(one.fragment_offset, behind);
-		memcpy(together + behind - before, octets + one.transport, one.len - one.transport);
+		memcpy(together + behind - before, octets + one.transport,
+		    one.len - one.transport);
 		behind += one.len - one.transport;
 		if (behind - before < p->len - p->transport) {
 			assert_true(one.fragment_more);
@@ -130,8 +131,10 @@ test_fragments_of_fragments(void **state)
 static void
 test_options(void **state)
 {
-	static const uint8_t options[] = {0x94, 4, 0, 0, 7, 7, 4, 1, 2, 3, 4, 1, 0x83, 3, 4, 68, 4, 5, 0, 0};
-	static const uint8_t later[] = {0x94, 4, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0x83, 3, 4, 1, 1, 1, 1, 0};
+	static const uint8_t options[] = {
+	    0x94, 4, 0, 0, 7, 7, 4, 1, 2, 3, 4, 1, 0x83, 3, 4, 68, 4, 5, 0, 0};
+	static const uint8_t later[] = {
+	    0x94, 4, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0x83, 3, 4, 1, 1, 1, 1, 0};
 	struct packet p = make(3000, options, sizeof(options), 0, false);
 	struct splitter s;
 	struct segment out;
@@ -152,9 +155,9 @@ test_options(void **state)
 static void
 test_malformed_options(void **state)
 {
-	static const uint8_t options[][8] = {
-	    {7, 0, 4, 1, 1, 1, 1, 1}, {7, 1, 4, 1, 1, 1, 1, 1}, {7, 9, 4, 1, 1, 1, 1, 1},
-	    {1, 1, 1, 1, 1, 1, 1, 7}, {0, 7, 3, 4, 0, 0, 0, 0}, {7, 255, 0, 0, 0, 0, 0, 0}};
+	static const uint8_t options[][8] = {{7, 0, 4, 1, 1, 1, 1, 1}, {7, 1, 4, 1, 1, 1, 1, 1},
+	    {7, 9, 4, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 7}, {0, 7, 3, 4, 0, 0, 0, 0},
+	    {7, 255, 0, 0, 0, 0, 0, 0}};
 	struct splitter s;
 	struct segment out;
 

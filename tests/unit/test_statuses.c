@@ -77,11 +77,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_single),
-		cmocka_unit_test(test_list),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_none),
+	    cmocka_unit_test(test_single),
+	    cmocka_unit_test(test_list),
+	    cmocka_unit_test(test_limits),
+	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_none),
 	};
 
 	return cmocka_run_group_tests_name("statuses", tests, NULL, NULL);

@@ -15,8 +15,7 @@
 static void
 good_packet(uint8_t packet[SMALLEST])
 {
-	const struct transfer_header h = {
-	    TRANSFER_DATA, 0x01020304, 0x0506, 0x0708090a0b0c};
+	const struct transfer_header h = {TRANSFER_DATA, 0x01020304, 0x0506, 0x0708090a0b0c};
 
 	memset(packet, 0xee, SMALLEST);
 	transfer_header_encode(&h, packet);
@@ -25,8 +24,8 @@ good_packet(uint8_t packet[SMALLEST])
 static void
 test_header_octets(void **state)
 {
-	static const uint8_t expected[TRANSFER_HEADER_LEN] = {0x1b, 0, 0, 0, 0x01,
-	    0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c};
+	static const uint8_t expected[TRANSFER_HEADER_LEN] = {0x1b, 0, 0, 0, 0x01, 0x02, 0x03,
+	    0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c};
 	uint8_t packet[SMALLEST];
 
 	(void)state;
@@ -53,9 +52,7 @@ test_header_round_trip(void **state)
 		struct transfer_header out = {0};
 
 		transfer_header_encode(&in, packet);
-		assert_int_equal(
-		    transfer_header_decode(packet, sizeof(packet), &out),
-		    DROP_none);
+		assert_int_equal(transfer_header_decode(packet, sizeof(packet), &out), DROP_none);
 		assert_int_equal(out.type, in.type);
 		assert_int_equal(out.key_index, in.key_index);
 		assert_int_equal(out.epoch, in.epoch);
@@ -75,8 +72,7 @@ test_header_extremes(void **state)
 	transfer_header_encode(&in, packet);
 	for (int i = 4; i < TRANSFER_HEADER_LEN; i++)
 		assert_int_equal(packet[i], 0xff);
-	assert_int_equal(
-	    transfer_header_decode(packet, sizeof(packet), &out), DROP_none);
+	assert_int_equal(transfer_header_decode(packet, sizeof(packet), &out), DROP_none);
 	assert_true(out.counter == in.counter);
 	assert_int_equal(out.epoch, UINT16_MAX);
 }
@@ -90,13 +86,11 @@ test_header_too_short(void **state)
 	(void)state;
 	good_packet(packet);
 	for (size_t len = 0; len < SMALLEST; len++)
-		assert_int_equal(transfer_header_decode(packet, len, &h),
-		    DROP_transfer_short);
+		assert_int_equal(transfer_header_decode(packet, len, &h), DROP_transfer_short);
 	assert_int_equal(transfer_header_decode(packet, SMALLEST, &h), DROP_none);
 	/* Length is judged first: a short datagram of another version is just short. */
 	packet[0] = 0;
-	assert_int_equal(transfer_header_decode(packet, SMALLEST - 1, &h),
-	    DROP_transfer_short);
+	assert_int_equal(transfer_header_decode(packet, SMALLEST - 1, &h), DROP_transfer_short);
 }
 
 static void
@@ -128,18 +122,16 @@ test_header_reserved_bits(void **state)
 	for (int bit = 8; bit < 32; bit++) {
 		good_packet(packet);
 		packet[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		assert_int_equal(transfer_header_decode(packet, SMALLEST, &h),
-		    DROP_transfer_version);
+		assert_int_equal(
+		    transfer_header_decode(packet, SMALLEST, &h), DROP_transfer_version);
 	}
 }
 
 static void
 test_info_octets(void **state)
 {
-	const struct transfer_info info = {
-	    0x0102, 0x0304, TRANSFER_FLAG_DEMAND, 0x0f};
-	static const uint8_t expected[TRANSFER_INFO_LEN] = {
-	    1, 2, 3, 4, 0x01, 0xf0, 0, 0};
+	const struct transfer_info info = {0x0102, 0x0304, TRANSFER_FLAG_DEMAND, 0x0f};
+	static const uint8_t expected[TRANSFER_INFO_LEN] = {1, 2, 3, 4, 0x01, 0xf0, 0, 0};
 	uint8_t octets[TRANSFER_INFO_LEN];
 
 	(void)state;
@@ -166,9 +158,7 @@ test_info_round_trip(void **state)
 		struct transfer_info out;
 
 		transfer_info_encode(&in, octets);
-		assert_int_equal(
-		    transfer_info_decode(octets, sizeof(octets), &out),
-		    DROP_none);
+		assert_int_equal(transfer_info_decode(octets, sizeof(octets), &out), DROP_none);
 		assert_int_equal(out.service, in.service);
 		assert_int_equal(out.relay_port, in.relay_port);
 		assert_int_equal(out.flags, in.flags);
@@ -184,12 +174,10 @@ test_info_refused(void **state)
 
 	(void)state;
 	for (size_t len = 0; len < sizeof(octets); len++)
-		assert_int_equal(transfer_info_decode(octets, len, &info),
-		    DROP_transfer_short);
+		assert_int_equal(transfer_info_decode(octets, len, &info), DROP_transfer_short);
 	for (int flags = 0; flags < 256; flags++) {
 		octets[4] = (uint8_t)flags;
-		assert_int_equal(
-		    transfer_info_decode(octets, sizeof(octets), &info),
+		assert_int_equal(transfer_info_decode(octets, sizeof(octets), &info),
 		    flags <= 0x0f ? DROP_none : DROP_transfer_inner);
 	}
 }
@@ -198,13 +186,11 @@ test_info_refused(void **state)
 static void
 test_info_reserved_ignored(void **state)
 {
-	static const uint8_t octets[TRANSFER_INFO_LEN] = {
-	    0, 1, 0, 2, 0x02, 0x5f, 0xff, 0xff};
+	static const uint8_t octets[TRANSFER_INFO_LEN] = {0, 1, 0, 2, 0x02, 0x5f, 0xff, 0xff};
 	struct transfer_info info;
 
 	(void)state;
-	assert_int_equal(
-	    transfer_info_decode(octets, sizeof(octets), &info), DROP_none);
+	assert_int_equal(transfer_info_decode(octets, sizeof(octets), &info), DROP_none);
 	assert_int_equal(info.service, 1);
 	assert_int_equal(info.relay_port, 2);
 	assert_int_equal(info.flags, TRANSFER_FLAG_PARTIAL);

@@ -137,8 +137,7 @@ add_route(const char *ip)
 static void
 open_device(bool offload)
 {
-	struct io_settings settings = {.device_name = DEVICE, .mtu = 1400,
-	    .offload = offload};
+	struct io_settings settings = {.device_name = DEVICE, .mtu = 1400, .offload = offload};
 	char error[200] = "";
 
 	rig.io = io_open(&settings, error, sizeof(error));
@@ -190,8 +189,7 @@ need_root(void)
 static bool
 receive_any(struct packet *p)
 {
-	struct pollfd pfd = {.fd = rig.io->ops->device_fd(rig.io),
-	    .events = POLLIN};
+	struct pollfd pfd = {.fd = rig.io->ops->device_fd(rig.io), .events = POLLIN};
 	int result = rig.io->ops->device_receive(rig.io, p);
 
 	if (result == 0 && poll(&pfd, 1, 1000) == 1)
@@ -230,8 +228,7 @@ send_udp(int fd, const struct addr *to, const void *data, size_t len)
 	struct sockaddr_storage ss;
 	socklen_t ss_len = addr_to_sockaddr(to, &ss);
 
-	assert_int_equal(sendto(fd, data, len, 0, (struct sockaddr *)&ss,
-	    ss_len), len);
+	assert_int_equal(sendto(fd, data, len, 0, (struct sockaddr *)&ss, ss_len), len);
 }
 
 /* Is a datagram at the socket, and just this one? */
@@ -243,8 +240,7 @@ has_datagram(int fd, const void *data, size_t len)
 
 	if (poll(&pfd, 1, 1000) != 1)
 		return false;
-	return recv(fd, buf, sizeof(buf), 0) == (ssize_t)len &&
-	    memcmp(buf, data, len) == 0;
+	return recv(fd, buf, sizeof(buf), 0) == (ssize_t)len && memcmp(buf, data, len) == 0;
 }
 
 static void
@@ -300,27 +296,20 @@ test_routes_refused(void **state)
 	(void)state;
 	need_root();
 	/* An address of this machine never reaches the device. */
-	assert_int_equal(routes_add(DEVICE, &here4.ip, error, sizeof(error)),
-	    -1);
+	assert_int_equal(routes_add(DEVICE, &here4.ip, error, sizeof(error)), -1);
 	assert_non_null(strstr(error, HERE4 " is an address of this machine"));
-	assert_int_equal(routes_add(DEVICE, &here6.ip, error, sizeof(error)),
-	    -1);
+	assert_int_equal(routes_add(DEVICE, &here6.ip, error, sizeof(error)), -1);
 	assert_non_null(strstr(error, "is an address of this machine"));
 	/* A route that somebody else made stays. */
 	assert_int_equal(routes_add("lo", &other.ip, error, sizeof(error)), 0);
-	assert_int_equal(routes_add(DEVICE, &other.ip, error, sizeof(error)),
-	    -1);
-	assert_non_null(strstr(error,
-	    "there is another route to 203.0.113.11, through lo"));
-	assert_int_equal(routes_add("wladnone0", &there.ip, error,
-	    sizeof(error)), -1);
+	assert_int_equal(routes_add(DEVICE, &other.ip, error, sizeof(error)), -1);
+	assert_non_null(strstr(error, "there is another route to 203.0.113.11, through lo"));
+	assert_int_equal(routes_add("wladnone0", &there.ip, error, sizeof(error)), -1);
 	assert_non_null(strstr(error, "there is no device wladnone0"));
-	assert_int_equal(routes_device_up("wladnone0", 1500, error,
-	    sizeof(error)), -1);
+	assert_int_equal(routes_device_up("wladnone0", 1500, error, sizeof(error)), -1);
 	assert_string_equal(error, "there is no device wladnone0");
 	/* The kernel's reason comes through. */
-	assert_int_equal(routes_device_up(DEVICE, 10000000, error,
-	    sizeof(error)), -1);
+	assert_int_equal(routes_device_up(DEVICE, 10000000, error, sizeof(error)), -1);
 	assert_non_null(strstr(error, "Invalid argument"));
 }
 
@@ -390,8 +379,7 @@ test_receive_plain(void **state)
 {
 	(void)state;
 	need_root();
-	assert_false(rig.io->takes_super || rig.io->takes_uso ||
-	    rig.io->takes_partial);
+	assert_false(rig.io->takes_super || rig.io->takes_uso || rig.io->takes_partial);
 	receive_from_kernel(HERE4, THERE4, false);
 	receive_from_kernel(HERE6, THERE6, false);
 }
@@ -406,8 +394,7 @@ receive_super_udp(const char *here, const char *there)
 	int fd = open_udp(here, &local), size = 1000;
 	size_t got = 0;
 
-	assert_int_equal(setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &size,
-	    sizeof(size)), 0);
+	assert_int_equal(setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof(size)), 0);
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)(i ^ i >> 8);
 	send_udp(fd, &to, data, sizeof(data));
@@ -420,8 +407,7 @@ receive_super_udp(const char *here, const char *there)
 			assert_true(p.partial);
 			assert_int_equal(packet_payload_len(&p), sizeof(data));
 		}
-		assert_memory_equal(p.data + p.payload, data + got,
-		    packet_payload_len(&p));
+		assert_memory_equal(p.data + p.payload, data + got, packet_payload_len(&p));
 		got += packet_payload_len(&p);
 	}
 	assert_int_equal(got, sizeof(data));
@@ -467,16 +453,13 @@ inject(struct virtio_net_hdr vnet)
 	struct sockaddr_ll to = {.sll_family = AF_PACKET,
 	    .sll_protocol = htons(frame.version == 4 ? ETH_P_IP : ETH_P_IPV6)};
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), on = 1;
-	struct iovec vector[] = {{&vnet, sizeof(vnet)},
-	    {frame.octets, frame.len}};
-	struct msghdr message = {.msg_name = &to, .msg_namelen = sizeof(to),
-	    .msg_iov = vector, .msg_iovlen = 2};
+	struct iovec vector[] = {{&vnet, sizeof(vnet)}, {frame.octets, frame.len}};
+	struct msghdr message = {
+	    .msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = vector, .msg_iovlen = 2};
 
 	to.sll_ifindex = (int)if_nametoindex(DEVICE);
-	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on,
-	    sizeof(on)), 0);
-	assert_int_equal(sendmsg(fd, &message, 0),
-	    sizeof(vnet) + frame.len);
+	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)), 0);
+	assert_int_equal(sendmsg(fd, &message, 0), sizeof(vnet) + frame.len);
 	close(fd);
 }
 
@@ -505,8 +488,8 @@ test_receive_tunnel(void **state)
 	frame_put16(frame.octets + 22, 4789);
 	frame_put16(frame.octets + 24, frame.len - 20);
 	frame_ip_checksum(&frame);
-	inject((struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-	    .csum_start = 48, .csum_offset = 16});
+	inject((struct virtio_net_hdr){
+	    .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 48, .csum_offset = 16});
 	assert_true(receive(&p));
 	assert_false(p.partial);
 	assert_int_equal(p.len, frame.len);
@@ -531,8 +514,8 @@ test_receive_extension(void **state)
 	frame_payload(&frame, 33);
 	frame_finish_partial(&frame);
 	right = frame_transport_checksum(&frame);
-	inject((struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-	    .csum_start = 48, .csum_offset = 6});
+	inject((struct virtio_net_hdr){
+	    .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 48, .csum_offset = 6});
 	assert_true(receive(&p));
 	assert_int_equal(packet_parse(&p), DROP_none);
 	assert_int_equal(p.transport, 48);
@@ -551,8 +534,11 @@ receive_ecn(uint8_t cwr, uint8_t ecn)
 	frame_payload(&frame, 5000);
 	frame_finish_partial(&frame);
 	inject((struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-	    .gso_type = VIRTIO_NET_HDR_GSO_TCPV4 | ecn, .hdr_len = 40,
-	    .gso_size = 1000, .csum_start = 20, .csum_offset = 16});
+	    .gso_type = VIRTIO_NET_HDR_GSO_TCPV4 | ecn,
+	    .hdr_len = 40,
+	    .gso_size = 1000,
+	    .csum_start = 20,
+	    .csum_offset = 16});
 	assert_true(receive(&p));
 	assert_int_equal(packet_parse(&p), DROP_none);
 	assert_int_equal(p.gso, PACKET_GSO_TCP4);
@@ -576,8 +562,8 @@ enum form { FULL, PARTIAL, SUPER, SUPER_FULL };
 
 /* Writes datagrams from there to a socket here in the form, and expects them at the socket. */
 static void
-send_to_kernel(const char *here, const char *there, enum form form,
-    uint32_t headroom, size_t payload)
+send_to_kernel(
+    const char *here, const char *there, enum form form, uint32_t headroom, size_t payload)
 {
 	static struct {
 		uint8_t room[IO_HEADROOM];
@@ -620,14 +606,12 @@ send_to_kernel(const char *here, const char *there, enum form form,
 static void
 send_all_forms(void)
 {
-	static const char *const hosts[][2] = {{HERE4, THERE4},
-	    {HERE6, THERE6}};
+	static const char *const hosts[][2] = {{HERE4, THERE4}, {HERE6, THERE6}};
 
 	for (int i = 0; i < 2; i++) {
 		const char *here = hosts[i][0], *there = hosts[i][1];
 
-		for (uint32_t room = 0; room <= IO_HEADROOM;
-		    room += IO_HEADROOM) {
+		for (uint32_t room = 0; room <= IO_HEADROOM; room += IO_HEADROOM) {
 			send_to_kernel(here, there, FULL, room, 100);
 			send_to_kernel(here, there, FULL, room, 0);
 			send_to_kernel(here, there, PARTIAL, room, 100);
@@ -664,8 +648,7 @@ test_send_completed(void **state)
 		struct virtio_net_hdr vnet;
 		uint8_t octets[2000];
 	} __attribute__((packed)) seen;
-	struct sockaddr_ll at = {.sll_family = AF_PACKET,
-	    .sll_protocol = htons(ETH_P_ALL)};
+	struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
 	int fd, on = 1, count = 0;
 	ssize_t n;
 
@@ -673,8 +656,7 @@ test_send_completed(void **state)
 	need_root();
 	fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0);
 	at.sll_ifindex = (int)if_nametoindex(DEVICE);
-	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on,
-	    sizeof(on)), 0);
+	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)), 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
 	send_to_kernel(HERE4, THERE4, PARTIAL, IO_HEADROOM, 101);
 	send_to_kernel(HERE6, THERE6, PARTIAL, 0, 101);
@@ -684,8 +666,7 @@ test_send_completed(void **state)
 		n -= (ssize_t)sizeof(seen.vnet);
 		if (seen.octets[0] >> 4 == 6 && seen.octets[24] == 0xff)
 			continue;
-		assert_int_equal(seen.vnet.flags &
-		    VIRTIO_NET_HDR_F_NEEDS_CSUM, 0);
+		assert_int_equal(seen.vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM, 0);
 		assert_int_equal(seen.vnet.gso_type, VIRTIO_NET_HDR_GSO_NONE);
 		assert_true(frame_is_right(seen.octets, (size_t)n));
 		count++;
@@ -780,8 +761,8 @@ stream(struct pump *p, int from, int to)
 		data[i] = (uint8_t)(i ^ i >> 8 ^ i >> 16);
 	for (int turns = 0; received < sizeof(data); turns++) {
 		struct pollfd pfd[] = {
-			{rig.io->ops->device_fd(rig.io), POLLIN, 0},
-			{to, POLLIN, 0},
+		    {rig.io->ops->device_fd(rig.io), POLLIN, 0},
+		    {to, POLLIN, 0},
 		};
 
 		assert_true(turns < 100000);
@@ -793,8 +774,7 @@ stream(struct pump *p, int from, int to)
 		if (n > 0)
 			received += (size_t)n;
 		else
-			assert_int_equal(poll(pfd, 2, 2000) > 0 ||
-			    sent < sizeof(data), 1);
+			assert_int_equal(poll(pfd, 2, 2000) > 0 || sent < sizeof(data), 1);
 	}
 	assert_memory_equal(data, got, sizeof(data));
 }
@@ -898,7 +878,8 @@ test_open_refused(void **state)
 	(void)state;
 	need_root();
 	assert_null(io_open(&settings, error, sizeof(error)));
-	assert_string_equal(error, "device " DEVICE " cannot be opened: "
+	assert_string_equal(error,
+	    "device " DEVICE " cannot be opened: "
 	    "Device or resource busy (another program holds it)");
 	settings.device_name = "a-name-that-is-too-long";
 	assert_null(io_open(&settings, error, sizeof(error)));
@@ -1018,31 +999,30 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)  cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define PLAIN(name) cmocka_unit_test_setup_teardown(name, setup_plain, teardown)
-		TEST(test_device),
-		TEST(test_routes),
-		TEST(test_routes_refused),
-		TEST(test_silence),
-		TEST(test_receive),
-		TEST(test_receive_super),
-		TEST(test_receive_tcp),
-		TEST(test_receive_tunnel),
-		TEST(test_receive_extension),
-		TEST(test_receive_ecn),
-		PLAIN(test_receive_plain),
-		TEST(test_send),
-		PLAIN(test_send_plain),
-		PLAIN(test_send_completed),
-		TEST(test_send_wrong),
-		TEST(test_tcp),
-		TEST(test_down),
-		TEST(test_open_refused),
-		TEST(test_warn),
-		TEST(test_warn_raw),
+	    TEST(test_device),
+	    TEST(test_routes),
+	    TEST(test_routes_refused),
+	    TEST(test_silence),
+	    TEST(test_receive),
+	    TEST(test_receive_super),
+	    TEST(test_receive_tcp),
+	    TEST(test_receive_tunnel),
+	    TEST(test_receive_extension),
+	    TEST(test_receive_ecn),
+	    PLAIN(test_receive_plain),
+	    TEST(test_send),
+	    PLAIN(test_send_plain),
+	    PLAIN(test_send_completed),
+	    TEST(test_send_wrong),
+	    TEST(test_tcp),
+	    TEST(test_down),
+	    TEST(test_open_refused),
+	    TEST(test_warn),
+	    TEST(test_warn_raw),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);
-	return cmocka_run_group_tests_name("tun", tests, group_setup,
-	    group_teardown);
+	return cmocka_run_group_tests_name("tun", tests, group_setup, group_teardown);
 }

@@ -95,15 +95,13 @@ expect(struct udp *udp, const struct addr *from, size_t len, size_t segment)
 		n = udp_receive(udp, batch, IO_BATCH);
 		assert_true(n > 0);
 		for (int i = 0; i < n; i++) {
-			size_t want = len - done < segment ? len - done :
-			    segment;
+			size_t want = len - done < segment ? len - done : segment;
 
 			assert_int_equal(batch[i].len, want);
 			assert_int_equal(batch[i].segment, want);
 			assert_true(addr_equal(&batch[i].from, from));
 			for (size_t k = 0; k < want; k++)
-				assert_int_equal(batch[i].data[k],
-				    octet(done + k));
+				assert_int_equal(batch[i].data[k], octet(done + k));
 			/* The room in front is ours. */
 			memset(batch[i].data - IO_HEADROOM, 0xee, IO_HEADROOM);
 			done += want;
@@ -129,13 +127,13 @@ exchange_sizes(struct pair *p)
 {
 	exchange(p, 1, 1);
 	exchange(p, 100, 100);
-	exchange(p, 100, 0);           /* 0: one datagram */
-	exchange(p, 100, 1000);        /* shorter than a segment */
-	exchange(p, 10 * 1400, 1400);  /* ten equal ones */
+	exchange(p, 100, 0);          /* 0: one datagram */
+	exchange(p, 100, 1000);       /* shorter than a segment */
+	exchange(p, 10 * 1400, 1400); /* ten equal ones */
 	exchange(p, 9 * 1400 + 7, 1400);
 	exchange(p, 64 * 100, 100);
-	exchange(p, 300 * 100 + 1, 100); /* more than one call carries */
-	exchange(p, 46 * 1400, 1400);    /* 64400 octets in one call */
+	exchange(p, 300 * 100 + 1, 100);   /* more than one call carries */
+	exchange(p, 46 * 1400, 1400);      /* 64400 octets in one call */
 	exchange(p, 150 * 1400 + 9, 1400); /* several calls by length */
 	exchange(p, 3 * 30000, 30000);
 	exchange(p, 60000, 60000);
@@ -181,8 +179,7 @@ test_fallback(void **state)
 
 	(void)state;
 	open_pair(&p, "127.0.0.1");
-	assert_int_equal(setsockopt(udp_fd(p.a), SOL_SOCKET, SO_NO_CHECK, &on,
-	    sizeof(on)), 0);
+	assert_int_equal(setsockopt(udp_fd(p.a), SOL_SOCKET, SO_NO_CHECK, &on, sizeof(on)), 0);
 	exchange(&p, 10 * 1400 + 3, 1400);
 	assert_false(udp_segmentation(p.a));
 	exchange_sizes(&p);
@@ -212,8 +209,7 @@ test_batches(void **state)
 	assert_int_equal(udp_send(p.a, &p.b_addr, data, 0, 0), 0);
 	assert_int_equal(udp_receive(p.b, batch, IO_BATCH), 0);
 	len = addr_to_sockaddr(&p.b_addr, &ss);
-	assert_int_equal(sendto(udp_fd(p.a), data, 0, 0,
-	    (struct sockaddr *)&ss, len), 0);
+	assert_int_equal(sendto(udp_fd(p.a), data, 0, 0, (struct sockaddr *)&ss, len), 0);
 	assert_true(wait_readable(udp_fd(p.b)));
 	assert_int_equal(udp_receive(p.b, batch, IO_BATCH), 1);
 	assert_int_equal(batch[0].len, 0);
@@ -348,11 +344,9 @@ test_io(void **state)
 	assert_int_equal(b->ops->transfer_fd(b), -1);
 	assert_int_equal(a->ops->device_receive(a, &packet), 0);
 	assert_int_equal(a->ops->device_send(a, &packet), -1);
-	assert_int_equal(b->ops->transfer_send(b, &to, (const uint8_t *)"x",
-	    1, 1), -1);
+	assert_int_equal(b->ops->transfer_send(b, &to, (const uint8_t *)"x", 1, 1), -1);
 	assert_int_equal(b->ops->transfer_receive(b, batch, IO_BATCH), 0);
-	assert_int_equal(a->ops->transfer_send(a, &to,
-	    (const uint8_t *)"aabbc", 5, 2), 5);
+	assert_int_equal(a->ops->transfer_send(a, &to, (const uint8_t *)"aabbc", 5, 2), 5);
 	assert_true(wait_readable(a->ops->transfer_fd(a)));
 	assert_int_equal(a->ops->transfer_receive(a, batch, IO_BATCH), 3);
 	assert_memory_equal(batch[1].data, "bb", 2);
@@ -408,17 +402,17 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_segments_v4),
-		cmocka_unit_test(test_segments_v6),
-		cmocka_unit_test(test_fallback),
-		cmocka_unit_test(test_batches),
-		cmocka_unit_test(test_too_big),
-		cmocka_unit_test(test_refused_by_peer),
-		cmocka_unit_test(test_error_on_receive),
-		cmocka_unit_test(test_both_families),
-		cmocka_unit_test(test_open_fails),
-		cmocka_unit_test(test_io),
-		cmocka_unit_test(test_path_mtu),
+	    cmocka_unit_test(test_segments_v4),
+	    cmocka_unit_test(test_segments_v6),
+	    cmocka_unit_test(test_fallback),
+	    cmocka_unit_test(test_batches),
+	    cmocka_unit_test(test_too_big),
+	    cmocka_unit_test(test_refused_by_peer),
+	    cmocka_unit_test(test_error_on_receive),
+	    cmocka_unit_test(test_both_families),
+	    cmocka_unit_test(test_open_fails),
+	    cmocka_unit_test(test_io),
+	    cmocka_unit_test(test_path_mtu),
 	};
 
 	return cmocka_run_group_tests_name("udp", tests, NULL, NULL);

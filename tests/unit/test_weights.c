@@ -64,8 +64,8 @@ test_against_looking_at_all(void **arg)
 		for (int draw = 0; draw < 50 && w.total > 0; draw++) {
 			uint64_t point = random_next(&random) % w.total;
 
-			assert_int_equal(weights_find(&w, point),
-			    find_slowly(values, count, point));
+			assert_int_equal(
+			    weights_find(&w, point), find_slowly(values, count, point));
 		}
 	}
 	weights_fini(&w);

@@ -64,9 +64,19 @@ test_counts(void **arg)
 		double value;
 		const char *text;
 	} cases[] = {
-		{0, "0"}, {1, "1"}, {999, "999"}, {9999, "9999"}, {10000, "10.0k"},
-		{12345, "12.3k"}, {99949, "99.9k"}, {99999, "100k"}, {999400, "999k"},
-		{1e7, "10.0M"}, {4567890123.0, "4568M"}, {1.5e13, "15.0T"}, {1e30, "1000000000000E"},
+	    {0, "0"},
+	    {1, "1"},
+	    {999, "999"},
+	    {9999, "9999"},
+	    {10000, "10.0k"},
+	    {12345, "12.3k"},
+	    {99949, "99.9k"},
+	    {99999, "100k"},
+	    {999400, "999k"},
+	    {1e7, "10.0M"},
+	    {4567890123.0, "4568M"},
+	    {1.5e13, "15.0T"},
+	    {1e30, "1000000000000E"},
 	};
 	char buf[TEXT_SHORT];
 
@@ -82,9 +92,19 @@ test_seconds(void **arg)
 		double value;
 		const char *text;
 	} cases[] = {
-		{0, "0s"}, {0.25, "0.25s"}, {9, "9s"}, {9.999, "10.00s"}, {12.7, "12s"}, {59, "59s"},
-		{60, "1m00s"}, {3599, "59m59s"}, {3600, "1h00m"}, {86399, "23h59m"},
-		{86400, "1d00h"}, {1e6, "11d13h"}, {-1, "-1s"},
+	    {0, "0s"},
+	    {0.25, "0.25s"},
+	    {9, "9s"},
+	    {9.999, "10.00s"},
+	    {12.7, "12s"},
+	    {59, "59s"},
+	    {60, "1m00s"},
+	    {3599, "59m59s"},
+	    {3600, "1h00m"},
+	    {86399, "23h59m"},
+	    {86400, "1d00h"},
+	    {1e6, "11d13h"},
+	    {-1, "-1s"},
 	};
 	char buf[TEXT_SHORT];
 
@@ -108,8 +128,8 @@ show_table(const struct table *table, const struct table_style *style)
 static void
 test_table(void **arg)
 {
-	static const struct table_column columns[] = {{"NAME", false}, {"EMPTY", false},
-	    {"N", true}, {"WHAT", false}};
+	static const struct table_column columns[] = {
+	    {"NAME", false}, {"EMPTY", false}, {"N", true}, {"WHAT", false}};
 	struct table *table = table_new(columns, 4);
 	char *output = show_table(table, &plain);
 
@@ -135,8 +155,8 @@ test_table(void **arg)
 static void
 test_table_continues(void **arg)
 {
-	static const struct table_column columns[] = {{"NAME", false}, {"ADDRESS", false},
-	    {"SECOND", true}, {"LINE", false}};
+	static const struct table_column columns[] = {
+	    {"NAME", false}, {"ADDRESS", false}, {"SECOND", true}, {"LINE", false}};
 	struct table *table = table_new(columns, 4);
 	char *output;
 
@@ -191,23 +211,24 @@ test_table_folds(void **arg)
 static void
 test_harmless(void **arg)
 {
-	char text[] = "a\033[2Jb\n\x7f\xc2\x9b" "31m\xc3\xa9\xc2\xa9";
+	char text[] = "a\033[2Jb\n\x7f\xc2\x9b"
+		      "31m\xc3\xa9\xc2\xa9";
 
 	(void)arg;
 	table_harmless(text);
 	assert_string_equal(text, "a?[2Jb????31m\xc3\xa9\xc2\xa9");
 }
 
-#define SERVERS                                                                                    \
-	"{'schema': 1, 'view': 'servers', 'servers': ["                                            \
-	"{'service': 'web', 'name': 'a', 'address': '10.1.0.11:8080', 'present': true,"            \
-	" 'state': 'up', 'cause': null, 'admin': 'enabled', 'load': 0.8012, 'high': true,"         \
-	" 'weight': 10, 'active': 801, 'total': 123456},"                                          \
-	"{'service': 'web', 'name': 'b', 'address': '10.1.0.12', 'present': true,"                 \
-	" 'state': 'down', 'cause': 'connection refused', 'admin': 'draining', 'load': 0,"         \
-	" 'high': false, 'weight': 1, 'active': 0, 'total': 0},"                                   \
-	"{'service': 'web', 'name': 'old', 'address': '10.1.0.13', 'present': false,"              \
-	" 'state': 'up', 'cause': null, 'admin': 'enabled', 'load': 0.001, 'high': false,"         \
+#define SERVERS \
+	"{'schema': 1, 'view': 'servers', 'servers': [" \
+	"{'service': 'web', 'name': 'a', 'address': '10.1.0.11:8080', 'present': true," \
+	" 'state': 'up', 'cause': null, 'admin': 'enabled', 'load': 0.8012, 'high': true," \
+	" 'weight': 10, 'active': 801, 'total': 123456}," \
+	"{'service': 'web', 'name': 'b', 'address': '10.1.0.12', 'present': true," \
+	" 'state': 'down', 'cause': 'connection refused', 'admin': 'draining', 'load': 0," \
+	" 'high': false, 'weight': 1, 'active': 0, 'total': 0}," \
+	"{'service': 'web', 'name': 'old', 'address': '10.1.0.13', 'present': false," \
+	" 'state': 'up', 'cause': null, 'admin': 'enabled', 'load': 0.001, 'high': false," \
 	" 'weight': 1, 'active': 1, 'total': 5}]}"
 
 static void
@@ -294,10 +315,11 @@ static void
 test_services(void **arg)
 {
 	(void)arg;
-	assert_shown("{'view': 'services', 'services': [{'service': 'web', 'protocol': 'tcp',"
-	             " 'address': '203.0.113.10', 'ports': '80,443', 'servers': 2, 'servers_up': 2,"
-	             " 'load': 0.25, 'active': 5, 'total': 9, 'transferred_active': 1,"
-	             " 'received_active': 2}]}",
+	assert_shown(
+	    "{'view': 'services', 'services': [{'service': 'web', 'protocol': 'tcp',"
+	    " 'address': '203.0.113.10', 'ports': '80,443', 'servers': 2, 'servers_up': 2,"
+	    " 'load': 0.25, 'active': 5, 'total': 9, 'transferred_active': 1,"
+	    " 'received_active': 2}]}",
 	    &plain,
 	    "SERVICE  ADDRESS        UP   LOAD  ACTIVE  TOTAL  SENT  GOT  PORTS\n"
 	    "web      203.0.113.10  2/2  25.0%       5      9     1    2  tcp 80,443\n");
@@ -310,7 +332,8 @@ test_sites(void **arg)
 	assert_shown("{'view': 'sites', 'sites': []}", &plain, "no other sites\n");
 	assert_shown(
 	    "{'view': 'sites', 'sites': ["
-	    "{'site': 'osaka', 'state': 'up', 'session': 'up', 'session_s': 75, 'direct': 'unknown',"
+	    "{'site': 'osaka', 'state': 'up', 'session': 'up', 'session_s': 75, 'direct': "
+	    "'unknown',"
 	    " 'rtt_ms': 8.25, 'transferred_active': 4, 'received_active': 0, 'error': null,"
 	    " 'services': [{'service': 'web', 'servers_up': 3, 'servers_not_high': 2,"
 	    "  'transferable': 250, 'permitted': true, 'load': 0.375, 'age_ms': 300,"
@@ -345,7 +368,8 @@ test_connections(void **arg)
 	    " 'service_address': '203.0.113.10:443', 'server': null, 'transferee': 'osaka',"
 	    " 'state': 'opening', 'idle_ms': 0, 'packets': 1, 'bytes': 60},"
 	    "{'protocol': 'udp', 'kind': 'received', 'client': '192.0.2.3:4000',"
-	    " 'service_address': '198.51.100.1:53', 'server': '10.1.0.13:53', 'transferor': 'kobe',"
+	    " 'service_address': '198.51.100.1:53', 'server': '10.1.0.13:53', 'transferor': "
+	    "'kobe',"
 	    " 'state': 'closing', 'idle_ms': 90000, 'packets': 1, 'bytes': 60}],"
 	    " 'listed': 3, 'truncated': true, 'live': 1000}";
 
@@ -361,7 +385,7 @@ test_connections(void **arg)
 	    "    received     1m30s        1     60\n"
 	    "3 shown of 1000, truncated: see limit\n");
 	assert_shown("{'view': 'connections', 'connections': [], 'listed': 0, 'live': 7,"
-	             " 'truncated': false}",
+		     " 'truncated': false}",
 	    &plain, "0 shown of 7\n");
 }
 
@@ -370,7 +394,7 @@ test_counters(void **arg)
 {
 	(void)arg;
 	assert_shown("{'view': 'counters', 'counters': {'packets_in': 12, 'bytes_in': 0},"
-	             " 'drops': {'ttl': 0, 'icmp': 3}}",
+		     " 'drops': {'ttl': 0, 'icmp': 3}}",
 	    &plain,
 	    "COUNTERS\n"
 	    "  packets_in                                 12\n"
@@ -421,30 +445,29 @@ test_small_answers(void **arg)
 {
 	(void)arg;
 	assert_shown("{'view': 'server', 'service': 'web', 'name': 'a', 'admin': 'draining',"
-	             " 'before': 'enabled', 'state': 'up', 'active': 12}",
+		     " 'before': 'enabled', 'state': 'up', 'active': 12}",
 	    &plain, "web/a: draining (was enabled), measured up, 12 connections\n");
 	assert_shown("{'view': 'server', 'service': 'web', 'name': 'a', 'admin': 'enabled',"
-	             " 'before': 'enabled', 'state': 'up', 'active': 12, 'weight': 0,"
-	             " 'weight_before': 10, 'weight_configured': 10, 'weight_admin': 0}",
+		     " 'before': 'enabled', 'state': 'up', 'active': 12, 'weight': 0,"
+		     " 'weight_before': 10, 'weight_configured': 10, 'weight_admin': 0}",
 	    &plain,
 	    "web/a: enabled (was enabled), measured up, 12 connections, "
 	    "weight 0 (was 10, configured 10)\n");
 	assert_shown("{'view': 'server', 'service': 'web', 'name': 'a', 'admin': 'enabled',"
-	             " 'before': 'enabled', 'state': 'up', 'active': 0, 'weight': 10,"
-	             " 'weight_before': 3, 'weight_configured': 10, 'weight_admin': null}",
+		     " 'before': 'enabled', 'state': 'up', 'active': 0, 'weight': 10,"
+		     " 'weight_before': 3, 'weight_configured': 10, 'weight_admin': null}",
 	    &plain,
 	    "web/a: enabled (was enabled), measured up, 0 connections, "
 	    "weight 10 (was 3, configured 10)\n");
 	assert_shown("{'view': 'reload', 'reloaded': true, 'faults': []}", &plain, "reloaded\n");
 	assert_shown("{'view': 'reload', 'reloaded': false, 'faults': ['w.conf:1: a',"
-	             " 'w.conf:2: b\\u001b', 7]}",
-	    &plain,
-	    "not reloaded, the old configuration stays:\nw.conf:1: a\nw.conf:2: b?\n-\n");
+		     " 'w.conf:2: b\\u001b', 7]}",
+	    &plain, "not reloaded, the old configuration stays:\nw.conf:1: a\nw.conf:2: b?\n-\n");
 	assert_shown("{'view': 'log', 'level': 'debug'}", &plain, "log level debug\n");
 	assert_shown("{'view': 'version', 'version': '1.2', 'site': 'tokyo'}", &plain,
 	    "wlad 1.2 at site tokyo\n");
 	assert_shown("{'view': 'help', 'commands': [{'command': 'log LEVEL', 'right': 'change',"
-	             " 'help': 'text'}, {'command': 'help', 'right': 'look', 'help': 'more'}]}",
+		     " 'help': 'text'}, {'command': 'help', 'right': 'look', 'help': 'more'}]}",
 	    &plain,
 	    "log LEVEL\n        text (*)\nhelp\n        more\n"
 	    "(*) root and the daemon's user only\n");
@@ -455,12 +478,13 @@ static void
 test_weights(void **arg)
 {
 	(void)arg;
-	assert_shown("{'view': 'servers', 'servers': [{'service': 'web', 'name': 'a',"
-	             " 'address': '10.1.0.11:80', 'state': 'up', 'admin': 'enabled', 'load': 0.5,"
-	             " 'weight': 0, 'weight_configured': 10, 'weight_admin': 0, 'active': 1,"
-	             " 'total': 2}, {'service': 'web', 'name': 'b', 'address': '10.1.0.12:80',"
-	             " 'state': 'up', 'admin': 'enabled', 'load': 0.5, 'weight': 5,"
-	             " 'weight_configured': 5, 'weight_admin': null, 'active': 1, 'total': 2}]}",
+	assert_shown(
+	    "{'view': 'servers', 'servers': [{'service': 'web', 'name': 'a',"
+	    " 'address': '10.1.0.11:80', 'state': 'up', 'admin': 'enabled', 'load': 0.5,"
+	    " 'weight': 0, 'weight_configured': 10, 'weight_admin': 0, 'active': 1,"
+	    " 'total': 2}, {'service': 'web', 'name': 'b', 'address': '10.1.0.12:80',"
+	    " 'state': 'up', 'admin': 'enabled', 'load': 0.5, 'weight': 5,"
+	    " 'weight_configured': 5, 'weight_admin': null, 'active': 1, 'total': 2}]}",
 	    &plain,
 	    "SERVICE  SERVER  ADDRESS       STATE  ADMIN     LOAD  WEIGHT  ACTIVE  TOTAL\n"
 	    "web      a       10.1.0.11:80  up     enabled  50.0%  0 (10)       1      2\n"
@@ -472,10 +496,11 @@ test_keys(void **arg)
 {
 	(void)arg;
 	assert_shown("{'view': 'keys', 'keys': []}", &plain, "no keys\n");
-	assert_shown(
-	    "{'view': 'keys', 'keys': [{'site': 'osaka', 'direction': 'in', 'index': '00c0ffee',"
-	    " 'epoch': 2, 'packets': 123456, 'usable': true}, {'site': null, 'direction': 'out',"
-	    " 'index': '00000001', 'epoch': 65535, 'packets': 0, 'usable': false}]}",
+	assert_shown("{'view': 'keys', 'keys': [{'site': 'osaka', 'direction': 'in', 'index': "
+		     "'00c0ffee',"
+		     " 'epoch': 2, 'packets': 123456, 'usable': true}, {'site': null, "
+		     "'direction': 'out',"
+		     " 'index': '00000001', 'epoch': 65535, 'packets': 0, 'usable': false}]}",
 	    &plain,
 	    "SITE   DIRECTION  INDEX     EPOCH  PACKETS  USABLE\n"
 	    "osaka  in         00c0ffee      2     123k  yes\n"
@@ -488,22 +513,24 @@ test_config(void **arg)
 {
 	(void)arg;
 	assert_shown("{'view': 'config', 'file': 'x', 'config': {},"
-	             " 'text': 'site = \\\'a\\\';\\n\\n  b = 1;\\n'}",
+		     " 'text': 'site = \\\'a\\\';\\n\\n  b = 1;\\n'}",
 	    &plain, "site = \"a\";\n\n  b = 1;\n");
-	assert_shown("{'view': 'config', 'text': 'no end\\u001b[2J\\r'}", &plain, "no end?[2J?\n");
+	assert_shown(
+	    "{'view': 'config', 'text': 'no end\\u001b[2J\\r'}", &plain, "no end?[2J?\n");
 }
 
 static void
 test_errors(void **arg)
 {
 	(void)arg;
-	assert_shown("{'view': 'errors', 'sites': [], 'servers': [], 'reload': null, 'drops': [],"
-	             " 'certificate': null}",
+	assert_shown(
+	    "{'view': 'errors', 'sites': [], 'servers': [], 'reload': null, 'drops': [],"
+	    " 'certificate': null}",
 	    &plain, "no errors\n");
 	assert_shown("{'view': 'errors', 'sites': [], 'servers': [], 'drops': [],"
-	             " 'reload': {'reloaded': true, 'since_s': 75, 'faults': []},"
-	             " 'certificate': {'file': '/a.crt', 'expires': '2033-05-18T03:33:20Z',"
-	             "  'left_s': 8640000}}",
+		     " 'reload': {'reloaded': true, 'since_s': 75, 'faults': []},"
+		     " 'certificate': {'file': '/a.crt', 'expires': '2033-05-18T03:33:20Z',"
+		     "  'left_s': 8640000}}",
 	    &plain,
 	    "last reload 1m15s ago: done\n/a.crt\n    expires 2033-05-18T03:33:20Z in 100d00h\n"
 	    "no errors\n");
@@ -575,15 +602,17 @@ test_other_versions(void **arg)
 	char json[400];
 
 	(void)arg;
-	assert_shown("{'schema': 9, 'view': 'tunnels', 'x': ['\\u001b']}", &plain,
-	    "{\n  \"schema\": 9,\n  \"view\": \"tunnels\",\n  \"x\": [\n    \"\\u001B\"\n  ]\n}\n");
+	assert_shown("{'schema': 9, 'view': 'tunnels', 'x': ['\\u001b']}",
+	    &plain, "{\n  \"schema\": 9,\n  \"view\": \"tunnels\",\n  \"x\": [\n    \"\\u001B\"\n  ]\n}\n");
 	assert_shown("[1]", &plain, "[\n  1\n]\n");
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
 		snprintf(json, sizeof(json), "{'view': '%s'}", views[i]);
 		free(show(json, &plain));
 		snprintf(json, sizeof(json),
-		    "{'view': '%s', 'servers': [{}], 'sites': [{'services': 7}, 8], 'services': 'x',"
-		    " 'connections': [[]], 'commands': [1], 'counters': [], 'drops': {'x': 'y'},"
+		    "{'view': '%s', 'servers': [{}], 'sites': [{'services': 7}, 8], "
+		    "'services': 'x',"
+		    " 'connections': [[]], 'commands': [1], 'counters': [], 'drops': {'x': "
+		    "'y'},"
 		    " 'own': [], 'existing': {}, 'outcome': null, 'version': {}, 'site': 1,"
 		    " 'keys': [3], 'faults': 'x', 'reload': [], 'certificate': {}}",
 		    views[i]);
@@ -597,28 +626,28 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_counts),
-		cmocka_unit_test(test_seconds),
-		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_table_continues),
-		cmocka_unit_test(test_table_folds),
-		cmocka_unit_test(test_harmless),
-		cmocka_unit_test(test_servers),
-		cmocka_unit_test(test_colours),
-		cmocka_unit_test(test_colours_keep_alignment),
-		cmocka_unit_test(test_summary),
-		cmocka_unit_test(test_services),
-		cmocka_unit_test(test_sites),
-		cmocka_unit_test(test_connections),
-		cmocka_unit_test(test_counters),
-		cmocka_unit_test(test_explain),
-		cmocka_unit_test(test_small_answers),
-		cmocka_unit_test(test_weights),
-		cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_config),
-		cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_event),
-		cmocka_unit_test(test_other_versions),
+	    cmocka_unit_test(test_counts),
+	    cmocka_unit_test(test_seconds),
+	    cmocka_unit_test(test_table),
+	    cmocka_unit_test(test_table_continues),
+	    cmocka_unit_test(test_table_folds),
+	    cmocka_unit_test(test_harmless),
+	    cmocka_unit_test(test_servers),
+	    cmocka_unit_test(test_colours),
+	    cmocka_unit_test(test_colours_keep_alignment),
+	    cmocka_unit_test(test_summary),
+	    cmocka_unit_test(test_services),
+	    cmocka_unit_test(test_sites),
+	    cmocka_unit_test(test_connections),
+	    cmocka_unit_test(test_counters),
+	    cmocka_unit_test(test_explain),
+	    cmocka_unit_test(test_small_answers),
+	    cmocka_unit_test(test_weights),
+	    cmocka_unit_test(test_keys),
+	    cmocka_unit_test(test_config),
+	    cmocka_unit_test(test_errors),
+	    cmocka_unit_test(test_event),
+	    cmocka_unit_test(test_other_versions),
 	};
 
 	return cmocka_run_group_tests_name("wladmctl_text", tests, NULL, NULL);

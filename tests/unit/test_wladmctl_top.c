@@ -32,24 +32,24 @@ value(const char *json)
 	return root;
 }
 
-#define SUMMARY                                                                                    \
-	"{'site': 'tokyo', 'uptime_s': 75, 'connections': 12, 'new_per_second': 3.4,"              \
-	" 'packets_in_per_second': 1000, 'bytes_in_per_second': 1500000,"                          \
-	" 'packets_out_per_second': 7, 'bytes_out_per_second': 8,"                                 \
-	" 'services': [{'service': 'web', 'servers': 3, 'servers_up': 2, 'load': 0.25,"            \
+#define SUMMARY \
+	"{'site': 'tokyo', 'uptime_s': 75, 'connections': 12, 'new_per_second': 3.4," \
+	" 'packets_in_per_second': 1000, 'bytes_in_per_second': 1500000," \
+	" 'packets_out_per_second': 7, 'bytes_out_per_second': 8," \
+	" 'services': [{'service': 'web', 'servers': 3, 'servers_up': 2, 'load': 0.25," \
 	"  'active': 10, 'transferred_active': 1, 'received_active': 2}]}"
-#define SITES(total, octets)                                                                       \
-	"{'sites': [{'site': 'osaka', 'state': 'up', 'session': 'up', 'rtt_ms': 12.5,"             \
-	" 'transferred_active': 4, 'transferred_total': " total ", 'received_active': 0,"          \
-	" 'received_total': 0, 'transfer_bytes_out': " octets ", 'transfer_bytes_in': 0,"          \
-	" 'services': [{'service': 'web', 'servers_up': 3, 'load': 0.5, 'permitted': true},"       \
-	"  {'service': 'mail', 'servers_up': null, 'load': null, 'permitted': null}]},"            \
-	" {'site': 'ko\\\"be', 'state': 'down', 'session': 'none', 'rtt_ms': null,"                  \
+#define SITES(total, octets) \
+	"{'sites': [{'site': 'osaka', 'state': 'up', 'session': 'up', 'rtt_ms': 12.5," \
+	" 'transferred_active': 4, 'transferred_total': " total ", 'received_active': 0," \
+	" 'received_total': 0, 'transfer_bytes_out': " octets ", 'transfer_bytes_in': 0," \
+	" 'services': [{'service': 'web', 'servers_up': 3, 'load': 0.5, 'permitted': true}," \
+	"  {'service': 'mail', 'servers_up': null, 'load': null, 'permitted': null}]}," \
+	" {'site': 'ko\\\"be', 'state': 'down', 'session': 'none', 'rtt_ms': null," \
 	" 'transferred_active': 0, 'received_active': 3, 'services': []}]}"
-#define SERVER(name, total, octets)                                                                \
-	"{'service': 'web', 'name': '" name "', 'address': '10.1.0.11', 'state': 'up',"            \
-	" 'admin': 'enabled', 'load': 0.1, 'active': 5, 'total': " total ", 'bytes_in': " octets   \
-	", 'bytes_out': 0}"
+#define SERVER(name, total, octets) \
+	"{'service': 'web', 'name': '" name "', 'address': '10.1.0.11', 'state': 'up'," \
+	" 'admin': 'enabled', 'load': 0.1, 'active': 5, 'total': " total \
+	", 'bytes_in': " octets ", 'bytes_out': 0}"
 
 static void
 sample(struct top_sample *s, const char *sites, const char *servers)
@@ -81,12 +81,12 @@ assert_picture(const struct top_sample *before, const struct top_sample *now, do
 	free(output);
 }
 
-#define HEAD                                                                                       \
-	"site tokyo, up 1m15s, 12 connections, 3 new/s\n"                                          \
-	"device in 1000 packets/s, 1500kB/s; out 7 packets/s, 8B/s\n"                              \
-	"\n"                                                                                       \
-	"SERVICE   UP   LOAD  ACTIVE  TRANSFERRED  RECEIVED\n"                                     \
-	"web      2/3  25.0%      10            1         2\n"                                     \
+#define HEAD \
+	"site tokyo, up 1m15s, 12 connections, 3 new/s\n" \
+	"device in 1000 packets/s, 1500kB/s; out 7 packets/s, 8B/s\n" \
+	"\n" \
+	"SERVICE   UP   LOAD  ACTIVE  TRANSFERRED  RECEIVED\n" \
+	"web      2/3  25.0%      10            1         2\n" \
 	"\n"
 
 /* The first picture knows no rates, the next one does. */
@@ -100,22 +100,20 @@ test_rates(void **arg)
 	sample(&next, SITES("110", "501000"),
 	    "{'servers': [" SERVER("new", "9", "9") ", " SERVER("a", "53", "4000") "]}");
 	assert_picture(NULL, &first, 0,
-	    HEAD
-	    "SITE   STATE     RTT  SENT  SENT/S  GOT  GOT/S  OUT B/S  IN B/S\n"
-	    "osaka  up     12.5ms     4       -    0      -        -       -\n"
-	    "ko\"be  down        -     0       -    3      -        -       -\n"
-	    "\n"
-	    "SERVICE  SERVER  STATE  ADMIN     LOAD  ACTIVE  NEW/S  IN B/S  OUT B/S\n"
-	    "web      a       up     enabled  10.0%       5      -       -        -\n");
+	    HEAD "SITE   STATE     RTT  SENT  SENT/S  GOT  GOT/S  OUT B/S  IN B/S\n"
+		 "osaka  up     12.5ms     4       -    0      -        -       -\n"
+		 "ko\"be  down        -     0       -    3      -        -       -\n"
+		 "\n"
+		 "SERVICE  SERVER  STATE  ADMIN     LOAD  ACTIVE  NEW/S  IN B/S  OUT B/S\n"
+		 "web      a       up     enabled  10.0%       5      -       -        -\n");
 	assert_picture(&first, &next, 2,
-	    HEAD
-	    "SITE   STATE     RTT  SENT  SENT/S  GOT  GOT/S  OUT B/S  IN B/S\n"
-	    "osaka  up     12.5ms     4       5    0      0     250k       0\n"
-	    "ko\"be  down        -     0       0    3      0        0       0\n"
-	    "\n"
-	    "SERVICE  SERVER  STATE  ADMIN     LOAD  ACTIVE  NEW/S  IN B/S  OUT B/S\n"
-	    "web      new     up     enabled  10.0%       5      -       -        -\n"
-	    "web      a       up     enabled  10.0%       5      2    2000        0\n");
+	    HEAD "SITE   STATE     RTT  SENT  SENT/S  GOT  GOT/S  OUT B/S  IN B/S\n"
+		 "osaka  up     12.5ms     4       5    0      0     250k       0\n"
+		 "ko\"be  down        -     0       0    3      0        0       0\n"
+		 "\n"
+		 "SERVICE  SERVER  STATE  ADMIN     LOAD  ACTIVE  NEW/S  IN B/S  OUT B/S\n"
+		 "web      new     up     enabled  10.0%       5      -       -        -\n"
+		 "web      a       up     enabled  10.0%       5      2    2000        0\n");
 	sample_fini(&first);
 	sample_fini(&next);
 }
@@ -125,7 +123,8 @@ static void
 test_no_rates(void **arg)
 {
 	struct top_sample first, next;
-	const char *part = "web      a       up     enabled  10.0%       5      -       -        0\n";
+	const char *part =
+	    "web      a       up     enabled  10.0%       5      -       -        0\n";
 	char *output = NULL;
 	size_t len;
 	FILE *out = open_memstream(&output, &len);
@@ -214,10 +213,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rates),
-		cmocka_unit_test(test_no_rates),
-		cmocka_unit_test(test_anything),
-		cmocka_unit_test(test_topology),
+	    cmocka_unit_test(test_rates),
+	    cmocka_unit_test(test_no_rates),
+	    cmocka_unit_test(test_anything),
+	    cmocka_unit_test(test_topology),
 	};
 
 	return cmocka_run_group_tests_name("wladmctl_top", tests, NULL, NULL);
