@@ -10,9 +10,11 @@ build="gcc make autoconf automake pkg-config libc6-dev libevent-dev libconfig-de
 demo="python3 iproute2 util-linux nginx openssl coreutils curl"
 tests="$demo clang libclang-rt-14-dev clang-format libcmocka-dev mandoc python3-pytest python3-scapy
     python3-cryptography dnsmasq-base
-    bind9-dnsutils dnsperf iperf3 wrk haproxy nftables tcpdump traceroute iputils-ping shellcheck"
-# tests/vm: an emulator, and a kernel for it where there is none yet; 100 MB to get, 500 MB on disk
-vm="systemd kmod cpio busybox-static"
+    bind9-dnsutils dnsperf iperf3 wrk haproxy libnginx-mod-stream nftables tcpdump
+    traceroute iputils-ping shellcheck"
+# tests/vm and tests/bench/vm: an emulator, and a kernel for it where there is none
+# yet; 100 MB to get, 500 MB on disk
+vm="systemd kmod cpio busybox-static ipvsadm"
 if [ "$(uname -m)" = x86_64 ]; then
 	vm="$vm qemu-system-x86"
 	ls /boot/vmlinuz-* > /dev/null 2>&1 || vm="$vm linux-image-amd64"

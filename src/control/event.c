@@ -83,6 +83,8 @@ take_field(struct event *event, const char *at, size_t key_len)
 	struct event_field *field = &event->field[event->count++];
 	const char *value = at + key_len + 1, *end, *next;
 
+	/* entered with its key first: what follows looks for a second one of that name */
+	*field = (struct event_field){at, value, key_len, 0};
 	end = *value == '"' ? closing_quote(event, value + 1) : NULL;
 	if (end != NULL) {
 		value++;

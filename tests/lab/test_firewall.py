@@ -110,10 +110,11 @@ def test_transferred(spilled, output, walled):
 def test_remedy(spilled, output, walled, where):
     command = remedy_of_log(walled) if where == "log" else remedy_of_manual()
     subprocess.run(walled.gw.command("sh", "-c", command), check=True)
+    before = dropped(walled)  # late packets of connections that were tracked
     for v6 in (False, True):
         assert served(spilled, v6) in YSERVERS
         assert set(spilled.who_many(walled, 5, v6)) <= YSERVERS
-    assert dropped(walled) == 0
+    assert dropped(walled) == before
 
 
 def test_remedy_under_a_strict_firewall(spilled, output):
