@@ -11,7 +11,8 @@ demo="python3 iproute2 util-linux nginx openssl coreutils curl"
 tests="$demo clang libclang-rt-14-dev clang-format libcmocka-dev mandoc python3-pytest python3-scapy
     python3-cryptography dnsmasq-base
     bind9-dnsutils dnsperf iperf3 wrk haproxy libnginx-mod-stream nftables tcpdump
-    traceroute iputils-ping shellcheck"
+    wireguard-go wireguard-tools
+    traceroute iputils-ping shellcheck tshark"
 # tests/vm and tests/bench/vm: an emulator, and a kernel for it where there is none
 # yet; 100 MB to get, 500 MB on disk
 vm="systemd kmod cpio busybox-static ipvsadm"

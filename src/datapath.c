@@ -3,7 +3,7 @@
  *
  *   1. a client packet from the device, its connection known
  *   2. a client packet, its connection unknown
- *   3. a server packet
+ *   3. a server packet, of our own servers or (rule 3) of another site's
  *   4. a transfer packet, in service
  *   5. a transfer packet, connection demand
  *   6. everything else
@@ -16,15 +16,14 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "datapath_internal.h"
 #include "packet/convert.h"
 #include "packet/split.h"
 #include "relay/relay.h"
-#include "transfer/reception.h"
 
-/* IP and TCP headers without options: what an MSS leaves out of an MTU (RFC 6691). */
-#define MSS_HEADERS_V4 40
-#define MSS_HEADERS_V6 60
+/* Clients repeat a SYN after 1 s and after 3 s (RFC 6298). */
+#define NO_REPLY (2 * CLOCK_SECOND)
 
 /* ---- parts of the stories ---- */
 
@@ -55,20 +54,7 @@ find(struct datapath *dp, const struct packet *p, uint16_t origin, enum connecti
 	return connection_find(dp->connections, &key, side);
 }
 
-/* Upper bound of a SYN-ACK's MSS option for a received connection; 0 for others. */
-static uint16_t
-mss_limit(const struct datapath *dp, const struct packet *p, const struct connection *c)
-{
-	const struct site *site;
-	uint32_t headers = p->version == 4 ? MSS_HEADERS_V4 : MSS_HEADERS_V6;
-
-	if (c->kind != CONNECTION_RECEIVED)
-		return 0;
-	site = load_table_site(dp->load, c->site);
-	return (uint16_t)(datapath_inner_mtu(dp, site) - headers);
-}
-
-/* Server transfer: rule 1 at X, rule 2 at Y. */
+/* Server transfer: rule 1 at X, rules 2 and 3 at Y. */
 static enum drop
 to_server(struct datapath *dp, struct packet *p, struct connection *c, uint64_t now)
 {
@@ -91,7 +77,7 @@ static enum drop
 to_site(struct datapath *dp, struct packet *p, struct connection *c, uint64_t now)
 {
 	struct connection_event event = event_of(p, CONNECTION_FROM_CLIENT);
-	struct transfer_info info = {.hops = 1};
+	struct transfer_info info = {.hops = 1, .relay_port = c->relay_port};
 	struct datapath_way way;
 
 	if (!datapath_way(dp, c, &way))
@@ -107,7 +93,7 @@ to_site(struct datapath *dp, struct packet *p, struct connection *c, uint64_t no
 	/* Until an answer was seen the transferee may not have heard of the connection: what
 	 * may open one stays a demand.  The transferee's insert notices the second one. */
 	if (c->state == CONNECTION_OPENING && datapath_may_open(p))
-		info.flags |= TRANSFER_FLAG_DEMAND;
+		datapath_make_demand(&way, &info);
 	info.service = way.service;
 	connection_track(dp->connections, c, &event, now);
 	return datapath_seal(dp, p, &info, &way);
@@ -123,20 +109,37 @@ from_client(struct datapath *dp, struct packet *p, struct connection *c, uint64_
 
 /* ---- 1. a client packet, its connection known ---- */
 
+/*
+ * A client that sends its SYN for the third time, seconds after the first, has not heard the
+ * direct reply: it may be one that a router on the way takes for forged.  By rule 3 every packet
+ * carries its true sender.  If it is the server that is silent, nothing is lost by that.
+ */
+static bool
+no_reply_arrives(
+    const struct datapath *dp, const struct packet *p, const struct connection *c, uint64_t now)
+{
+	return c->kind == CONNECTION_TRANSFERRED && c->relay_port == 0 &&
+	    c->state == CONNECTION_OPENING && c->packets >= 2 && p->protocol == IPPROTO_TCP &&
+	    datapath_may_open(p) && connection_is_older(dp->connections, c, NO_REPLY, now) &&
+	    load_table_site(dp->load, c->site)->reply == CONFIG_REPLY_AUTO;
+}
+
 static enum drop
 known_client(struct datapath *dp, struct packet *p, struct connection *c, uint64_t now)
 {
 	struct connection_event event = event_of(p, CONNECTION_FROM_CLIENT);
 	uint32_t service = c->service;
-	enum drop drop;
+	enum drop drop = DROP_none;
 
 	/* the same port again after the end: a new connection, which may go elsewhere */
 	if (connection_may_reopen(c, &event)) {
 		connection_end(dp->connections, c);
 		drop = datapath_open_client(dp, p, service, now, &c);
-		if (drop != DROP_none)
-			return drop;
+	} else if (no_reply_arrives(dp, p, c, now)) {
+		drop = datapath_open_repeated(dp, p, c, now, &c);
 	}
+	if (drop != DROP_none)
+		return drop;
 	return from_client(dp, p, c, now);
 }
 
@@ -175,23 +178,59 @@ from_server(struct datapath *dp, struct packet *p, struct connection *c, uint64_
 		return DROP_ttl;
 	}
 	connection_track(dp->connections, c, &event, now);
-	if (relay_to_client(p, dp->connections, c, mss_limit(dp, p, c)))
+	if (relay_to_client(p, dp->connections, c, datapath_mss_limit(dp, p, c)))
 		counter_add(dp->counters, COUNTER_mss_clamped, 1);
 	server->packets_out++;
 	server->bytes_out += p->len;
 	return datapath_output(dp, p);
 }
 
+/* The server of a connection that we transferred by rule 3: from another network to our relay
+ * port, L:p, and on to the client as from the service. */
+static enum drop
+from_relay(struct datapath *dp, struct packet *p, struct connection *c, uint64_t now)
+{
+	struct connection_event event = event_of(p, CONNECTION_FROM_SERVER);
+	bool opening = c->state == CONNECTION_OPENING;
+
+	if (!datapath_relay_server(dp, c, &p->source))
+		return DROP_relay_server;
+	if (!datapath_pin(dp, c, &p->source))
+		return DROP_table_full;
+	if (!packet_decrement_ttl(p)) {
+		datapath_answer_ttl(dp, p, now);
+		return DROP_ttl;
+	}
+	connection_track(dp->connections, c, &event, now);
+	if (opening && c->repeated && (p->tcp_flags & TCP_SYN))
+		datapath_repeat_helped(dp, c, now);
+	if (relay_to_client(p, dp->connections, c, datapath_mss_limit(dp, p, c)))
+		counter_add(dp->counters, COUNTER_mss_clamped, 1);
+	return datapath_output(dp, p);
+}
+
 /* ---- 4. and 5. transfer packets ---- */
+
+/* A packet that belongs to no connection here: the transferor's client is told. */
+static enum drop
+unknown_here(struct datapath *dp, const struct packet *p,
+    const struct datapath_arrival *arrival, enum drop drop, uint64_t now)
+{
+	if (arrival->info.relay_port == 0)
+		datapath_answer_unknown(dp, p, arrival->info.service, now);
+	datapath_report_unknown(dp, p, arrival, now);
+	return drop;
+}
 
 /* In service: retrieve the record.  Without one, what may open a connection is allocated
  * (claim 5: the demand was lost); anything else meets a RST, as at any closed port. */
 static enum drop
-in_service(struct datapath *dp, struct packet *p, uint32_t service, uint16_t site, uint64_t now)
+in_service(
+    struct datapath *dp, struct packet *p, const struct datapath_arrival *arrival, uint64_t now)
 {
 	struct connection_event event = event_of(p, CONNECTION_FROM_CLIENT);
 	enum connection_side side;
-	struct connection *c = find(dp, p, (uint16_t)(site + 1), &side);
+	struct connection *c = find(dp, p, datapath_origin(arrival), &side);
 	enum drop drop;
 
 	/* the transferor does not see every end: what it takes for the old one may be a new one */
@@ -200,21 +239,19 @@ in_service(struct datapath *dp, struct packet *p, uint32_t service, uint16_t sit
 		c = NULL;
 	}
 	if (c == NULL) {
-		if (!datapath_may_open(p)) {
-			datapath_answer_unknown(dp, p, service, now);
-			return DROP_no_connection;
-		}
-		drop = datapath_open_received(dp, p, service, site, now, &c);
+		if (!datapath_may_open(p))
+			return unknown_here(dp, p, arrival, DROP_no_connection, now);
+		drop = datapath_open_received(dp, p, arrival, now, &c);
 		if (drop != DROP_none)
 			return drop;
 	}
 	return to_server(dp, p, c, now);
 }
 
-/* Connection demand: allocate without retrieving (Fig. 13, claim 7); the insert notices a
+/* Connection demand: allocate without retrieving (Figs. 12, 13, claim 7); the insert notices a
  * demand that came before. */
 static enum drop
-demand(struct datapath *dp, struct packet *p, uint32_t service, uint16_t site, uint64_t now)
+demand(struct datapath *dp, struct packet *p, const struct datapath_arrival *arrival, uint64_t now)
 {
 	struct connection_event event = event_of(p, CONNECTION_FROM_CLIENT);
 	struct connection *c;
@@ -222,13 +259,18 @@ demand(struct datapath *dp, struct packet *p, uint32_t service, uint16_t site, u
 
 	if (!datapath_may_open(p))
 		return DROP_transfer_inner;
-	drop = datapath_open_received(dp, p, service, site, now, &c);
+	drop = datapath_open_received(dp, p, arrival, now, &c);
 	if (drop == DROP_none && connection_may_reopen(c, &event)) {
 		connection_end(dp->connections, c);
-		drop = datapath_open_received(dp, p, service, site, now, &c);
+		drop = datapath_open_received(dp, p, arrival, now, &c);
+	} else if (drop == DROP_none && c->relay_port != arrival->info.relay_port) {
+		if (!datapath_is_overtaken(dp, c, arrival, now))
+			return DROP_transfer_stale;
+		datapath_end_quietly(dp, c);
+		drop = datapath_open_received(dp, p, arrival, now, &c);
 	}
 	if (drop == DROP_no_server)
-		datapath_answer_unknown(dp, p, service, now);
+		return unknown_here(dp, p, arrival, drop, now);
 	if (drop != DROP_none)
 		return drop;
 	return to_server(dp, p, c, now);
@@ -250,80 +292,13 @@ static enum drop
 from_site(
     struct datapath *dp, struct packet *p, const struct datapath_arrival *arrival, uint64_t now)
 {
-	uint32_t service = arrival->info.service;
-
 	if (!datapath_sender_owns(dp, arrival, &p->destination, p->protocol))
 		return DROP_transfer_service;
 	if (datapath_is_martian(dp, &p->source.ip))
 		return DROP_martian;
-	if (arrival->info.flags & TRANSFER_FLAG_DEMAND && p->fragment != PACKET_LATER_FRAGMENT)
-		return demand(dp, p, service, arrival->site, now);
-	return in_service(dp, p, service, arrival->site, now);
-}
-
-/* The client packet out of a transfer packet: is it what its flags say? */
-static enum drop
-unpack(const struct transfer_opened *opened, struct packet *p)
-{
-	uint8_t flags = opened->info.flags;
-
-	*p = (struct packet){.data = opened->inner,
-	    .len = (uint32_t)opened->inner_len,
-	    .headroom = IO_HEADROOM + TRANSFER_HEADER_LEN + TRANSFER_INFO_LEN,
-	    .partial = (flags & TRANSFER_FLAG_PARTIAL) != 0};
-	if (packet_parse(p) != DROP_none)
-		return DROP_transfer_inner;
-	if ((p->fragment != PACKET_WHOLE) != ((flags & TRANSFER_FLAG_FRAGMENT) != 0))
-		return DROP_transfer_inner;
-	if (is_icmp(p) != ((flags & TRANSFER_FLAG_ICMP) != 0))
-		return DROP_transfer_inner;
-	return DROP_none;
-}
-
-static enum drop
-transfer_packet(struct datapath *dp, uint8_t *data, size_t len, const struct addr *from,
-    uint64_t now, uint16_t *site)
-{
-	struct datapath_arrival arrival = {.transferred = true};
-	struct transfer_opened opened;
-	struct packet p;
-	struct site *sender;
-	enum drop drop;
-
-	drop = reception_open(dp->keyring, data, len, from, now, &opened, site);
-	if (drop != DROP_none)
-		return drop;
-	if (opened.type != TRANSFER_DATA)
-		return DROP_transfer_version;
-	sender = load_table_site(dp->load, *site);
-	counter_add(dp->counters, COUNTER_transfer_packets_in, 1);
-	counter_add(dp->counters, COUNTER_transfer_bytes_in, opened.inner_len);
-	sender->transfer_packets_in++;
-	sender->transfer_bytes_in += opened.inner_len;
-	drop = unpack(&opened, &p);
-	if (drop != DROP_none)
-		return drop;
-	arrival.site = *site;
-	arrival.info = opened.info;
-	if (is_icmp(&p))
-		return datapath_icmp_transferred(dp, &p, &arrival);
-	if (p.fragment != PACKET_WHOLE)
-		return datapath_fragment(dp, &p, &arrival, now);
-	return datapath_story(dp, &p, &arrival, now);
-}
-
-void
-datapath_transfer_datagram(
-    struct datapath *dp, uint8_t *data, size_t len, const struct addr *from, uint64_t now)
-{
-	uint16_t site;
-	enum drop drop = transfer_packet(dp, data, len, from, now, &site);
-
-	if (drop == DROP_none)
-		return;
-	counter_drop(dp->counters, drop);
-	if (site != UINT16_MAX)
-		load_table_site(dp->load, site)->transfer_drops++;
+	if (arrival->demand && p->fragment != PACKET_LATER_FRAGMENT)
+		return demand(dp, p, arrival, now);
+	return in_service(dp, p, arrival, now);
 }
 
 /* ---- 6. everything else, and which story it is ---- */
@@ -337,11 +312,14 @@ from_device(struct datapath *dp, struct packet *p, uint64_t now)
 
 	if (c != NULL && side == CONNECTION_FROM_CLIENT)
 		return known_client(dp, p, c, now);
-	if (c != NULL)
+	if (c != NULL && c->kind != CONNECTION_TRANSFERRED)
 		return from_server(dp, p, c, now);
 	service = load_table_lookup(dp->load, &p->destination, p->protocol);
 	if (service != LOAD_NONE)
 		return new_client(dp, p, service, now);
+	c = datapath_find_relay(dp, &p->source, &p->destination, p->protocol);
+	if (c != NULL)
+		return from_relay(dp, p, c, now);
 	datapath_answer_unknown(dp, p, LOAD_NONE, now);
 	return DROP_not_ours;
 }

@@ -21,6 +21,15 @@
 
 struct datapath;
 
+/* What other sites are to be told; each may be NULL. */
+struct datapath_peers {
+	void *arg;
+	/* A connection that the site has its half of is over. */
+	void (*closed)(void *arg, uint32_t site, const struct connection_closed *entry);
+	/* A direct-reply probe of the site has arrived. */
+	void (*probe_seen)(void *arg, uint32_t site, uint64_t id);
+};
+
 /* All borrowed and to outlive the datapath. */
 struct datapath_parts {
 	const struct config *config;
@@ -30,6 +39,7 @@ struct datapath_parts {
 	struct keyring *keyring;
 	struct counters *counters;
 	struct random *random;
+	struct datapath_peers peers;
 };
 
 /* Allocates the connection table.  NULL with errno if memory is short. */
@@ -46,9 +56,10 @@ int datapath_run_transfer(struct datapath *dp, uint64_t now);
 /* Arrivals 1, 2, 3 and 6: one packet from the device. */
 void datapath_device_packet(struct datapath *dp, struct packet *p, uint64_t now);
 
-/* Arrivals 4 and 5: one datagram from the transfer socket. */
-void datapath_transfer_datagram(
-    struct datapath *dp, uint8_t *data, size_t len, const struct addr *from, uint64_t now);
+/* Arrivals 4 and 5: one datagram from the transfer socket; demand: from that for connection
+ * demands (Fig. 12). */
+void datapath_transfer_datagram(struct datapath *dp, uint8_t *data, size_t len,
+    const struct addr *from, bool demand, uint64_t now);
 
 /* Ends expired connections within a budget; returns when to be called again, ns of the clock. */
 uint64_t datapath_expire(struct datapath *dp, uint64_t now);
@@ -56,6 +67,27 @@ uint64_t datapath_expire(struct datapath *dp, uint64_t now);
 /* A server went down: its TCP connections are reset towards their clients or stay, as the
  * service says; its UDP records end, for their next packet to be allocated anew. */
 void datapath_server_down(struct datapath *dp, uint32_t server, uint64_t now);
+
+/* A site reports that a connection is over. */
+void datapath_peer_closed(
+    struct datapath *dp, uint32_t site, const struct connection_closed *entry, uint64_t now);
+
+/* A site does not know its connections any more, or has been given up: those that we transferred
+ * to it are reset towards their clients, those that it transferred to us towards their
+ * servers. */
+void datapath_site_lost(struct datapath *dp, uint32_t site, uint64_t now);
+
+/*
+ * datapath_path.c: liveness, path MTU and direct-reply probes of the transfer paths.  To be called
+ * by a timer; returns when next, ns of the clock.
+ */
+uint64_t datapath_probe_paths(struct datapath *dp, uint64_t now);
+
+/* A site says that it has received our direct-reply probe. */
+void datapath_probe_seen(struct datapath *dp, uint32_t site, uint64_t id, uint64_t now);
+
+/* An administrator wants to know now: all that is measured of a path is measured anew. */
+void datapath_probe_now(struct datapath *dp, uint32_t site, uint64_t now);
 
 /* A reload brought a new configuration: borrowed.  Timeouts hold for the next packets. */
 void datapath_set_config(struct datapath *dp, const struct config *config);

@@ -97,19 +97,33 @@ datapath_answer_echo(struct datapath *dp, struct packet *p, uint64_t now)
 	return drop;
 }
 
+/* No rate: each is owed to a connection that was ours, and the sweep has its budget. */
+static void
+reset(struct datapath *dp, const struct addr *from, const struct addr *to, uint32_t seq,
+    uint32_t ack)
+{
+	size_t len = reply_build_reset(from, to, seq, ack, dp->reply + IO_HEADROOM, REPLY_MAX);
+
+	if (send_reply(dp, len))
+		counter_add(dp->counters, COUNTER_resets_sent, 1);
+}
+
 void
-datapath_reset_client(struct datapath *dp, const struct connection *c, uint64_t now)
+datapath_reset_client(struct datapath *dp, const struct connection *c)
 {
 	struct addr client = connection_client(dp->connections, c);
 	struct addr service = connection_service(dp->connections, c);
-	size_t len;
 
-	if (c->protocol != IPPROTO_TCP)
-		return;
-	len = reply_build_reset(&service, &client, c->server_seq, c->client_seq,
-	    dp->reply + IO_HEADROOM, REPLY_MAX);
-	/* no rate: each is owed to a connection that was ours, and the sweep has its budget */
-	(void)now;
-	if (send_reply(dp, len))
-		counter_add(dp->counters, COUNTER_resets_sent, 1);
+	if (c->protocol == IPPROTO_TCP)
+		reset(dp, &service, &client, c->server_seq, c->client_seq);
+}
+
+void
+datapath_reset_server(struct datapath *dp, const struct connection *c)
+{
+	struct addr server = connection_server(dp->connections, c);
+	struct addr self = connection_self(dp->connections, c);
+
+	if (c->protocol == IPPROTO_TCP)
+		reset(dp, &self, &server, c->client_seq, c->server_seq);
 }

@@ -6,6 +6,7 @@
  *
  *   about A > S, from the server's side     to the client, about C > L
  *   about L > C, from the client's side     to the server, about S > A
+ *   the same by rule 3                      to the server, about S > L:p
  *   about L > C of a connection that was    in a transfer packet to the transferee, which
  *   transferred: its server's reply         knows the server: then as the second
  *
@@ -14,6 +15,19 @@
 #include "datapath_internal.h"
 #include "packet/convert.h"
 #include "packet/icmp.h"
+
+/* By rule 3 the server's side knows a client as our relay port. */
+static enum drop
+find_quoted_relay(struct datapath *dp, const struct packet *quoted, struct connection **c,
+    enum connection_side *side)
+{
+	*side = CONNECTION_FROM_SERVER;
+	*c = datapath_find_relay(dp, &quoted->destination, &quoted->source, quoted->protocol);
+	if (*c == NULL)
+		return DROP_icmp;
+	return datapath_relay_server(dp, *c, &quoted->destination) ? DROP_none
+								   : DROP_relay_server;
+}
 
 /* Finds the connection of the packet that an error quotes; side is the one that its answer
  * would come from. */
@@ -35,6 +49,8 @@ find_quoted(struct datapath *dp, const struct packet *p, uint16_t origin, struct
 	key = (struct connection_key){
 	    quoted->destination, quoted->source, quoted->protocol, origin};
 	*c = connection_find(dp->connections, &key, side);
+	if (*c == NULL && origin == 0)
+		return find_quoted_relay(dp, quoted, c, side);
 	return *c == NULL ? DROP_icmp : DROP_none;
 }
 
@@ -60,14 +76,18 @@ to_client(
 	return output(dp, p);
 }
 
-/* From the client's side: the server may well know which router speaks. */
+/* From the client's side: the server may well know which router speaks; but where foreign senders
+ * are not let through (rule 3), it is the sender of all that the server sees. */
 static enum drop
 to_server(
     struct datapath *dp, struct packet *p, struct packet *quoted, const struct connection *c)
 {
 	struct addr server = connection_server(dp->connections, c);
 	struct addr self = connection_self(dp->connections, c);
-	struct ip router = p->source.ip;
+	struct ip router = c->relay_port != 0 ? self.ip : p->source.ip;
+
+	if (server.port == 0)
+		return DROP_icmp; /* of a relayed connection whose server has not spoken */
 
 	icmp_convert(p, quoted, &router, &server, &self);
 	return output(dp, p);
@@ -109,7 +129,7 @@ datapath_icmp(struct datapath *dp, struct packet *p, uint64_t now)
 		return DROP_ttl;
 	if (side == CONNECTION_FROM_SERVER)
 		return to_client(dp, p, &quoted, c);
-	if (c->kind == CONNECTION_TRANSFERRED)
+	if (c->kind == CONNECTION_TRANSFERRED && c->relay_port == 0)
 		return to_site(dp, p, &quoted, c);
 	return to_server(dp, p, &quoted, c);
 }

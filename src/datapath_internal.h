@@ -9,9 +9,18 @@
 #include "packet/fragment.h"
 #include "packet/reply.h"
 #include "transfer/header.h"
+#include "transfer/seal.h"
+#include "transfer/seal.h"
 
 /* Sealed datagrams of one super-packet, as many as go out by one system call. */
 #define SEAL_BUFFER (128 * 1024)
+
+/* What the datapath remembers of a site. */
+struct datapath_site {
+	uint64_t lost_at;    /* connections opened before are being ended; 0: none are */
+	struct ip helped[3]; /* clients that only a repetition by rule 3 has helped */
+	uint8_t helped_count;
+};
 
 struct datapath {
 	const struct config *config;
@@ -23,12 +32,20 @@ struct datapath {
 	struct random *random;
 	struct connection_table *connections;
 	struct fragment_store *fragments;
+	struct datapath_peers peers;
+	struct datapath_site *sites; /* by number */
+	size_t sites_count;
 
 	struct ratelimit resets, icmp, echoes; /* answers of wlad itself */
+	struct ratelimit reports;              /* to other sites, of unknown connections */
 
-	/* connections of servers that went down are ended a part at a time */
+	/* connections of servers and sites that are gone are ended a part at a time */
 	bool sweeping;
 	uint32_t sweep_cursor;
+	bool quiet; /* what ends now, other sites need not be told */
+
+	struct datapath_path **paths; /* by site, NULL where there is none; datapath_path.c's */
+	size_t paths_count;
 
 	uint8_t reply[IO_HEADROOM + REPLY_MAX];
 	uint8_t sealed[SEAL_BUFFER];
@@ -38,6 +55,7 @@ struct datapath {
 struct datapath_arrival {
 	bool transferred;          /* in a transfer packet; else from the device */
 	uint16_t site;             /* who transferred it */
+	bool demand;               /* by the port it came to, or by its flag */
 	struct transfer_info info; /* what came with it */
 };
 
@@ -66,6 +84,36 @@ enum drop datapath_icmp(struct datapath *dp, struct packet *p, uint64_t now);
 enum drop datapath_icmp_transferred(
     struct datapath *dp, struct packet *p, const struct datapath_arrival *arrival);
 
+/* The transferred connection whose relay port that is; NULL if it is none. */
+struct connection *datapath_find_relay(struct datapath *dp, const struct addr *source,
+    const struct addr *destination, uint8_t protocol);
+
+/* True if a packet of that sender may come to the relay port of a transferred connection: of the
+ * server whose packet came first, or of any that the transferee has announced. */
+bool datapath_relay_server(
+    const struct datapath *dp, const struct connection *c, const struct addr *sender);
+
+/* From now on it is that server.  False if there is no room for its address. */
+bool datapath_pin(struct datapath *dp, struct connection *c, const struct addr *server);
+
+/* datapath_close.c: connections that end here or elsewhere. */
+
+/* What is remembered of a site. */
+struct datapath_site *datapath_site(struct datapath *dp, uint32_t number);
+
+/* Tells the site that has the other half of a connection that it is over. */
+void datapath_report(struct datapath *dp, const struct connection *c, bool reset);
+
+/* The same for a packet that was transferred to us and belongs to no connection. */
+void datapath_report_unknown(struct datapath *dp, const struct packet *p,
+    const struct datapath_arrival *arrival, uint64_t now);
+
+/* Ends a connection without a word to other sites. */
+void datapath_end_quietly(struct datapath *dp, struct connection *c);
+
+/* Ends some of the connections of servers and sites that are gone. */
+void datapath_sweep(struct datapath *dp, uint64_t now);
+
 /* datapath_send.c: the ways out. */
 
 /* Hands a packet to the device and counts it. */
@@ -78,12 +126,31 @@ enum drop datapath_output(struct datapath *dp, const struct packet *p);
  */
 void datapath_flush(struct datapath *dp, uint64_t now);
 
+/* datapath_path.c: the transfer paths. */
+
+/* A transfer packet that carries no client packet: its type is not TRANSFER_DATA. */
+enum drop datapath_path_message(
+    struct datapath *dp, const struct transfer_opened *opened, uint16_t site, uint64_t now);
+
+/* The socket refused a datagram of so many octets to a site (EMSGSIZE). */
+void datapath_path_too_big(struct datapath *dp, uint32_t site, size_t datagram);
+
+/* Forgets all paths. */
+void datapath_paths_free(struct datapath *dp);
+
 /* Largest client packet that fits into a transfer packet to a site. */
 uint32_t datapath_inner_mtu(const struct datapath *dp, const struct site *site);
+
+/* Upper bound of the MSS option of a SYN-ACK whose client's segments travel in transfer packets;
+ * 0 for others. */
+uint16_t datapath_mss_limit(
+    const struct datapath *dp, const struct packet *p, const struct connection *c);
 
 /* How packets of a connection get to the site that has its server. */
 struct datapath_way {
 	struct site *site;
+	uint32_t number; /* the site's */
+	struct addr to;  /* its transfer address */
 	struct transfer_tx *tx;
 	uint16_t service; /* its number at that site */
 	uint32_t mtu;     /* as datapath_inner_mtu() */
@@ -91,6 +158,10 @@ struct datapath_way {
 
 /* False if there is no way: no key, or a service that the site no longer offers. */
 bool datapath_way(struct datapath *dp, const struct connection *c, struct datapath_way *way);
+
+/* Makes what is sent a connection demand: by the port (Fig. 12) where the site has one for that,
+ * else by the flag (Fig. 13). */
+void datapath_make_demand(struct datapath_way *way, struct transfer_info *info);
 
 /* Sends a packet in transfer packets.  One that is larger than the way's MTU must be one
  * that may be fragmented (split_possible()). */
@@ -110,8 +181,9 @@ void datapath_answer_ttl(struct datapath *dp, const struct packet *p, uint64_t n
 /* An echo request to a service address is answered; others belong to nobody here. */
 enum drop datapath_answer_echo(struct datapath *dp, struct packet *p, uint64_t now);
 
-/* Tells the client of a connection whose server is gone. */
-void datapath_reset_client(struct datapath *dp, const struct connection *c, uint64_t now);
+/* Tells the client of a connection whose server is gone, or the server whose client is. */
+void datapath_reset_client(struct datapath *dp, const struct connection *c);
+void datapath_reset_server(struct datapath *dp, const struct connection *c);
 
 /* datapath_open.c: new connections. */
 
@@ -119,14 +191,26 @@ void datapath_reset_client(struct datapath *dp, const struct connection *c, uint
 enum drop datapath_open_client(struct datapath *dp, const struct packet *p, uint32_t service,
     uint64_t now, struct connection **out);
 
+/* The same by rule 3 to the site that had it by rule 2, whose record ends. */
+enum drop datapath_open_repeated(struct datapath *dp, const struct packet *p,
+    struct connection *old, uint64_t now, struct connection **out);
+
 /* A connection that a site sent us, or which it did already: the record. */
-enum drop datapath_open_received(struct datapath *dp, const struct packet *p, uint32_t service,
-    uint16_t site, uint64_t now, struct connection **out);
+enum drop datapath_open_received(struct datapath *dp, const struct packet *p,
+    const struct datapath_arrival *arrival, uint64_t now, struct connection **out);
 
 /* Keeps the load table's counts in step with the connection table. */
 void datapath_connection_changed(
     void *arg, const struct connection *c, bool active_before, bool active_after, bool ended);
 bool datapath_port_taken(void *arg, const struct addr *self, uint8_t protocol);
+
+/* A demand names another relay port than the record: true if the record is the older one. */
+bool datapath_is_overtaken(const struct datapath *dp, const struct connection *c,
+    const struct datapath_arrival *arrival, uint64_t now);
+
+/* A client has got the answer by rule 3 that it did not get by rule 2.  Several of them show that
+ * the site's direct replies are blocked. */
+void datapath_repeat_helped(struct datapath *dp, const struct connection *c, uint64_t now);
 
 /* True if the packet may open a connection: a TCP SYN, or any UDP packet; no later fragment. */
 bool datapath_may_open(const struct packet *p);

@@ -40,24 +40,6 @@ datapath_port_taken(void *arg, const struct addr *self, uint8_t protocol)
 	return load_table_lookup(dp->load, self, protocol) != LOAD_NONE;
 }
 
-void
-datapath_connection_changed(
-    void *arg, const struct connection *c, bool active_before, bool active_after, bool ended)
-{
-	struct datapath *dp = arg;
-
-	(void)ended;
-	if (!active_before || active_after)
-		return;
-	if (c->kind == CONNECTION_TRANSFERRED) {
-		load_table_transferred_closed(dp->load, c->site, c->service);
-		return;
-	}
-	load_table_server_closed(dp->load, c->server);
-	if (c->kind == CONNECTION_RECEIVED)
-		load_table_received_closed(dp->load, c->site, c->service);
-}
-
 static enum drop
 enter(struct datapath *dp, const struct connection_new *what, uint64_t now,
     struct connection **out, bool *existed)
@@ -110,7 +92,11 @@ enter_at_server(struct datapath *dp, struct connection_new *what, uint32_t numbe
 	what->server_number = number;
 	what->server.ip = ip_is_v4(&what->client.ip) ? server->v4 : server->v6;
 	what->server.port = server->port != 0 ? server->port : what->service.port;
-	drop = enter_with_self(dp, what, now, out, &existed);
+	/* by rule 3 the server sees the transferor's address: none of ours is needed */
+	if (what->relayed)
+		drop = enter(dp, what, now, out, &existed);
+	else
+		drop = enter_with_self(dp, what, now, out, &existed);
 	if (drop != DROP_none || existed)
 		return drop;
 	load_table_server_opened(dp->load, number);
@@ -133,11 +119,14 @@ enter_transferred(struct datapath *dp, struct connection_new *what, uint32_t sit
 	what->kind = CONNECTION_TRANSFERRED;
 	what->site = (uint16_t)site;
 	what->server_number = CONNECTION_NO_SERVER;
+	what->relayed = what->relayed || site_wants_relay(load_table_site(dp->load, site));
 	drop = enter(dp, what, now, out, &existed);
 	if (drop != DROP_none || existed)
 		return drop;
 	load_table_transferred_opened(dp->load, site, what->service_number);
 	counter_add(dp->counters, COUNTER_connections_transferred, 1);
+	if (what->relayed)
+		counter_add(dp->counters, COUNTER_connections_relayed, 1);
 	return DROP_none;
 }
 
@@ -168,16 +157,43 @@ datapath_open_client(struct datapath *dp, const struct packet *p, uint32_t servi
 }
 
 enum drop
-datapath_open_received(struct datapath *dp, const struct packet *p, uint32_t service,
-    uint16_t site, uint64_t now, struct connection **out)
+datapath_open_repeated(struct datapath *dp, const struct packet *p, struct connection *old,
+    uint64_t now, struct connection **out)
 {
+	struct connection_new what = {
+	    .protocol = p->protocol,
+	    .client = p->source,
+	    .service = p->destination,
+	    .service_number = old->service,
+	    .relayed = true,
+	};
+	uint32_t site = old->site;
+	enum drop drop;
+
+	/* the old record's key is the new one's */
+	datapath_end_quietly(dp, old);
+	drop = enter_transferred(dp, &what, site, now, out);
+	if (drop != DROP_none)
+		return drop;
+	(*out)->repeated = true;
+	counter_add(dp->counters, COUNTER_connections_repeated, 1);
+	return DROP_none;
+}
+
+enum drop
+datapath_open_received(struct datapath *dp, const struct packet *p,
+    const struct datapath_arrival *arrival, uint64_t now, struct connection **out)
+{
+	uint32_t service = arrival->info.service;
 	struct connection_new what = {
 	    .kind = CONNECTION_RECEIVED,
 	    .protocol = p->protocol,
 	    .client = p->source,
 	    .service = p->destination,
 	    .service_number = (uint16_t)service,
-	    .site = site,
+	    .site = arrival->site,
+	    .relayed = arrival->info.relay_port != 0,
+	    .relay_port = arrival->info.relay_port,
 	};
 	uint32_t server =
 	    allocation_decide_received(dp->allocation, service, &p->source.ip, dp->random);

@@ -18,14 +18,16 @@
 #define ECHO_RATE   200
 #define ECHO_BURST  50
 
+/* Reports of unknown connections to other sites. */
+#define REPORT_RATE  10000
+#define REPORT_BURST 10000
+
 /* Seconds: RFC 9293's 2 MSL, and RFC 4787 until a reply is seen. */
 #define TIME_WAIT   120
 #define UDP_OPENING 30
 
-/* Records ended or looked at in one go, so that no wake-up takes long. */
+/* Records ended in one go, so that no wake-up takes long. */
 #define EXPIRE_BUDGET 1024
-#define SWEEP_BUDGET  32768
-#define RESET_BUDGET  1024
 
 static struct connection_timeouts
 timeouts_of(const struct config *config)
@@ -87,6 +89,8 @@ datapath_new(const struct datapath_parts *parts, uint64_t now)
 	dp->random = parts->random;
 	dp->resets = ratelimit_make(RESET_RATE, RESET_BURST);
 	dp->icmp = ratelimit_make(ICMP_RATE, ICMP_BURST);
+	dp->peers = parts->peers;
+	dp->reports = ratelimit_make(REPORT_RATE, REPORT_BURST);
 	dp->echoes = ratelimit_make(ECHO_RATE, ECHO_BURST);
 	dp->connections = make_table(parts->config, now);
 	dp->fragments = make_fragments(parts->counters);
@@ -105,8 +109,10 @@ datapath_free(struct datapath *dp)
 {
 	if (dp == NULL)
 		return;
+	datapath_paths_free(dp);
 	fragment_store_free(dp->fragments);
 	connection_table_free(dp->connections);
+	free(dp->sites);
 	free(dp);
 }
 
@@ -148,8 +154,8 @@ split_datagram(struct datapath *dp, const struct datagram *d, uint64_t now)
 	for (uint32_t at = 0; at < d->len; at += d->segment) {
 		uint32_t left = d->len - at;
 
-		datapath_transfer_datagram(
-		    dp, d->data + at, left < d->segment ? left : d->segment, &d->from, now);
+		datapath_transfer_datagram(dp, d->data + at,
+		    left < d->segment ? left : d->segment, &d->from, d->demand, now);
 	}
 }
 
@@ -166,61 +172,6 @@ datapath_run_transfer(struct datapath *dp, uint64_t now)
 	return count;
 }
 
-void
-datapath_server_down(struct datapath *dp, uint32_t server, uint64_t now)
-{
-	(void)server;
-	(void)now;
-	dp->sweeping = true;
-	dp->sweep_cursor = 0;
-}
-
-/*
- * A TCP connection whose server is down ends with a RST to the client, or stays if the service
- * says so.  One that the server has not answered yet just goes, like those of UDP: the client's
- * next packet is allocated anew, and nobody has noticed anything.
- */
-static void
-server_lost(struct datapath *dp, struct connection *c, uint64_t now)
-{
-	const struct service *service = load_table_service(dp->load, c->service);
-	bool answered = c->state != CONNECTION_OPENING || c->server_seq != 0;
-
-	if (c->protocol == IPPROTO_TCP && answered) {
-		if (service->on_server_down == CONFIG_DOWN_KEEP)
-			return;
-		if (c->state != CONNECTION_TIME_WAIT)
-			datapath_reset_client(dp, c, now);
-	}
-	connection_end(dp->connections, c);
-}
-
-/* Looks for the connections of servers that are down, a part of the table at a time. */
-static void
-sweep(struct datapath *dp, uint64_t now)
-{
-	uint32_t budget = SWEEP_BUDGET;
-	bool done;
-
-	for (int lost = 0; lost < RESET_BUDGET;) {
-		struct connection *c =
-		    connection_walk_some(dp->connections, &dp->sweep_cursor, &budget, &done);
-		const struct server *server;
-
-		if (c == NULL) {
-			dp->sweeping = !done;
-			return;
-		}
-		if (c->server == CONNECTION_NO_SERVER)
-			continue;
-		server = load_table_server(dp->load, c->server);
-		if (server->state == SERVER_UP)
-			continue;
-		server_lost(dp, c, now);
-		lost++;
-	}
-}
-
 uint64_t
 datapath_expire(struct datapath *dp, uint64_t now)
 {
@@ -230,7 +181,7 @@ datapath_expire(struct datapath *dp, uint64_t now)
 	counter_add(dp->counters, COUNTER_connections_expired, ended);
 	fragment_expire(dp->fragments, now);
 	if (dp->sweeping)
-		sweep(dp, now);
+		datapath_sweep(dp, now);
 	datapath_flush(dp, now);
 	if (ended == EXPIRE_BUDGET || dp->sweeping)
 		return now + CLOCK_MILLISECOND;

@@ -1,9 +1,16 @@
 /*
  * datapath_send: the two ways out: the device, and in transfer packets to another site.
  */
+#include <errno.h>
+
 #include "datapath_internal.h"
 #include "packet/split.h"
+#include "transfer/path.h"
 #include "transfer/transmission.h"
+
+/* IP and TCP headers without options: what an MSS leaves out of an MTU (RFC 6691). */
+#define MSS_HEADERS_V4 40
+#define MSS_HEADERS_V6 60
 
 enum drop
 datapath_output(struct datapath *dp, const struct packet *p)
@@ -40,11 +47,41 @@ datapath_flush(struct datapath *dp, uint64_t now)
 		send_kept(dp, now);
 }
 
+static uint32_t
+overhead(const struct site *site)
+{
+	return ip_is_v4(&site->transfer.ip) ? TRANSFER_OVERHEAD_V4 : TRANSFER_OVERHEAD_V6;
+}
+
+static uint32_t
+smaller(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
 uint32_t
 datapath_inner_mtu(const struct datapath *dp, const struct site *site)
 {
-	return dp->config->transfer.mtu -
-	    (ip_is_v4(&site->transfer.ip) ? TRANSFER_OVERHEAD_V4 : TRANSFER_OVERHEAD_V6);
+	uint32_t mtu = site->path_mtu != 0 ? site->path_mtu : dp->config->transfer.mtu;
+
+	return mtu - overhead(site);
+}
+
+uint16_t
+datapath_mss_limit(const struct datapath *dp, const struct packet *p, const struct connection *c)
+{
+	uint32_t headers = p->version == 4 ? MSS_HEADERS_V4 : MSS_HEADERS_V6;
+	const struct site *site;
+	uint32_t mtu;
+
+	if (c->kind == CONNECTION_LOCAL)
+		return 0;
+	site = load_table_site(dp->load, c->site);
+	mtu = datapath_inner_mtu(dp, site);
+	/* they come from there: what it has measured counts */
+	if (c->kind == CONNECTION_RECEIVED && site->peer_mtu >= PATH_MTU_MIN)
+		mtu = smaller(mtu, site->peer_mtu - overhead(site));
+	return (uint16_t)(mtu - headers);
 }
 
 bool
@@ -52,13 +89,24 @@ datapath_way(struct datapath *dp, const struct connection *c, struct datapath_wa
 {
 	uint32_t index = load_table_site_service(dp->load, c->site, c->service);
 
+	way->number = c->site;
 	way->site = load_table_site(dp->load, c->site);
 	way->tx = keyring_tx(dp->keyring, c->site);
 	if (way->tx == NULL || index == LOAD_NONE)
 		return false;
+	way->to = way->site->transfer;
 	way->service = way->site->services[index].number;
 	way->mtu = datapath_inner_mtu(dp, way->site);
 	return true;
+}
+
+void
+datapath_make_demand(struct datapath_way *way, struct transfer_info *info)
+{
+	if (way->site->demand_port != 0)
+		way->to.port = way->site->demand_port;
+	else
+		info->flags |= TRANSFER_FLAG_DEMAND;
 }
 
 static void
@@ -87,7 +135,9 @@ datapath_seal(struct datapath *dp, struct packet *p, const struct transfer_info 
 	while ((len = transmission_next(&t, way->tx, dp->sealed, sizeof(dp->sealed), &segment)) >
 	    0) {
 		sent = dp->io->ops->transfer_send(
-		    dp->io, &way->site->transfer, dp->sealed, (size_t)len, segment);
+		    dp->io, &way->to, dp->sealed, (size_t)len, segment);
+		if (sent == -1 && errno == EMSGSIZE)
+			datapath_path_too_big(dp, way->number, segment);
 		if (sent < len)
 			return DROP_send_failed;
 	}

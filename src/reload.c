@@ -63,6 +63,7 @@ refuse_changes(const struct config *a, const struct config *b, char *error, size
 	SAME("device.offload", a->device.offload == b->device.offload);
 	SAME("device.output", a->device.output == b->device.output);
 	SAME("transfer.listen", addr_equal(&a->transfer.listen, &b->transfer.listen));
+	SAME("transfer.demand_port", a->transfer.demand_port == b->transfer.demand_port);
 	SAME("load.listen", addr_equal(&a->load.listen, &b->load.listen) || a->peers_count == 0);
 	SAME("limits.connections", a->limits.connections == b->limits.connections);
 	SAME("control.socket", strcmp(a->control.socket, b->control.socket) == 0);

@@ -1,5 +1,5 @@
 /*
- * wlad: start, run and stop, in the order in which it happens.
+ * wlad: start, run and stop, in the order in which it happens; wlad_events.c is what happens between.
  */
 #include "wlad.h"
 
@@ -22,137 +22,6 @@
 #include "version.h"
 #include "wlad_internal.h"
 
-/* A key's epoch ends by itself after so many packets; here, after so long. */
-#define KEY_EPOCH (600 * CLOCK_SECOND)
-/* How often keys of epochs that are over are looked for, to be wiped. */
-#define KEY_EXPIRY (2 * CLOCK_SECOND)
-
-/* ---- what the loop calls ---- */
-
-static void
-arm_expiry(struct wlad *w, uint64_t next, uint64_t now)
-{
-	uint64_t delay = next > now ? next - now : 0;
-
-	if (delay > CLOCK_SECOND)
-		delay = CLOCK_SECOND; /* connections opened meanwhile may expire earlier */
-	loop_timer_set(w->expiry, delay);
-}
-
-static void
-on_expiry(void *arg, uint64_t now)
-{
-	struct wlad *w = arg;
-
-	arm_expiry(w, datapath_expire(w->datapath, now), now);
-}
-
-static void
-on_device(void *arg, int fd, bool readable, bool writable, uint64_t now)
-{
-	struct wlad *w = arg;
-
-	(void)fd;
-	(void)writable;
-	if (!readable || datapath_run_device(w->datapath, now) != -1)
-		return;
-	/* somebody removed it: a descriptor that stays in error would keep us busy for nothing */
-	log_error("device is gone device=%s", io_device_name(w->io));
-	w->broken = true;
-	loop_stop(w->loop);
-}
-
-static void
-on_transfer(void *arg, int fd, bool readable, bool writable, uint64_t now)
-{
-	struct wlad *w = arg;
-
-	(void)fd;
-	(void)writable;
-	if (readable && datapath_run_transfer(w->datapath, now) == -1)
-		log_warn("transfer socket cannot be read");
-}
-
-static void
-on_key_expiry(void *arg, uint64_t now)
-{
-	struct wlad *w = arg;
-
-	keyring_expire(w->keyring, now);
-	loop_timer_set(w->key_expiry, KEY_EXPIRY);
-}
-
-static void
-on_key_epoch(void *arg, uint64_t now)
-{
-	struct wlad *w = arg;
-
-	(void)now;
-	keyring_next_epoch(w->keyring);
-	loop_timer_set(w->key_epoch, KEY_EPOCH);
-}
-
-static void
-on_load_changed(void *arg, enum load_change change, uint32_t number)
-{
-	struct wlad *w = arg;
-	const struct server *server;
-
-	if (change == LOAD_CHANGE_SERVER) {
-		server = load_table_server(w->load, number);
-		if (server->state == SERVER_DOWN) {
-			datapath_server_down(w->datapath, number, loop_now(w->loop));
-			loop_timer_set(w->expiry, 0);
-		}
-	}
-	if (change != LOAD_CHANGE_SITE && w->exchange != NULL)
-		exchange_changed(w->exchange);
-	manager_changed(w->manager);
-}
-
-static void
-on_stopped(void *arg)
-{
-	struct wlad *w = arg;
-
-	loop_stop(w->loop);
-}
-
-static void
-on_terminate(void *arg, uint64_t now)
-{
-	struct wlad *w = arg;
-
-	(void)now;
-	if (w->stopping)
-		return;
-	w->stopping = true;
-	log_info("stopping");
-	notify_stopping(w->notify);
-	if (w->exchange != NULL)
-		exchange_stop(w->exchange, on_stopped, w);
-	else
-		loop_stop(w->loop);
-}
-
-static void
-on_hangup(void *arg, uint64_t now)
-{
-	struct wlad *w = arg;
-	char error[4096];
-	int done = wlad_reload(w, error, sizeof(error)); /* which logs what it has to say */
-
-	control_reloaded(w->control, done == 0 ? NULL : error, now);
-}
-
-static int64_t
-certificate_expiry(void *arg)
-{
-	const struct wlad *w = arg;
-
-	return w->exchange != NULL ? exchange_certificate_expiry(w->exchange) : 0;
-}
-
 /* ---- start, in order; each step returns 0 or -1 with a sentence in w->error ---- */
 
 static int
@@ -165,6 +34,7 @@ open_io(struct wlad *w)
 	    .offload = c->device.offload,
 	    .raw = c->device.output == CONFIG_OUTPUT_RAW,
 	    .transfer_listen = c->transfer.listen,
+	    .demand_port = c->transfer.demand_port,
 	};
 
 	w->io = io_open(&settings, w->error, sizeof(w->error));
@@ -219,6 +89,7 @@ make_datapath(struct wlad *w)
 	    .keyring = w->keyring,
 	    .counters = &w->counters,
 	    .random = &w->random,
+	    .peers = wlad_datapath_peers(w),
 	};
 
 	w->datapath = datapath_new(&parts, clock_now());
@@ -240,6 +111,8 @@ wlad_open_exchange(struct wlad *w)
 	    .keyring = w->keyring,
 	    .counters = &w->counters,
 	    .random = &w->random,
+	    .handlers = &wlad_exchange_handlers,
+	    .handlers_arg = w,
 	};
 
 	if (w->config->peers_count == 0)
@@ -262,7 +135,9 @@ open_control(struct wlad *w)
 	    .keyring = w->keyring,
 	    .reload = wlad_reload,
 	    .reload_arg = w,
-	    .certificate_expiry = certificate_expiry,
+	    .probe = wlad_probe_site,
+	    .probe_arg = w,
+	    .certificate_expiry = wlad_certificate_expiry,
 	    .certificate_arg = w,
 	};
 
@@ -282,27 +157,6 @@ make_tables(struct wlad *w)
 	load_table_apply(w->load, w->config, clock_now());
 	w->allocation = allocation_new(w->load, w->config->load.interval);
 	w->keyring = keyring_new(&w->random);
-}
-
-static void
-connect_loop(struct wlad *w)
-{
-	int transfer = w->io->ops->transfer_fd(w->io);
-
-	w->device_fd =
-	    loop_fd_add(w->loop, w->io->ops->device_fd(w->io), true, false, on_device, w);
-	if (transfer != -1)
-		w->transfer_fd = loop_fd_add(w->loop, transfer, true, false, on_transfer, w);
-	w->expiry = loop_timer_new(w->loop, on_expiry, w);
-	loop_timer_set(w->expiry, CLOCK_SECOND);
-	w->key_expiry = loop_timer_new(w->loop, on_key_expiry, w);
-	loop_timer_set(w->key_expiry, KEY_EXPIRY);
-	w->key_epoch = loop_timer_new(w->loop, on_key_epoch, w);
-	loop_timer_set(w->key_epoch, KEY_EPOCH);
-	w->signals[0] = loop_signal_add(w->loop, SIGTERM, on_terminate, w);
-	w->signals[1] = loop_signal_add(w->loop, SIGINT, on_terminate, w);
-	w->signals[2] = loop_signal_add(w->loop, SIGHUP, on_hangup, w);
-	load_table_set_listener(w->load, on_load_changed, w);
 }
 
 /* A descriptor for each check under way, each session, each wladmctl: as many as root may have. */
@@ -333,7 +187,8 @@ start(struct wlad *w)
 	if (privileges_drop(w->config->user, w->error, sizeof(w->error)) == -1)
 		return -1;
 	w->manager = manager_new(w->loop, w->load, w->notify);
-	connect_loop(w);
+	w->site_events = site_events_new(w->load);
+	wlad_connect(w);
 	return 0;
 }
 
@@ -341,17 +196,13 @@ static void
 stop(struct wlad *w)
 {
 	load_table_set_listener(w->load, NULL, NULL);
+	site_events_free(w->site_events);
 	manager_free(w->manager);
 	control_free(w->control);
 	health_free(w->health);
 	exchange_free(w->exchange);
-	for (size_t i = 0; i < sizeof(w->signals) / sizeof(w->signals[0]); i++)
-		loop_signal_free(w->signals[i]);
-	loop_timer_free(w->key_epoch);
-	loop_timer_free(w->key_expiry);
-	loop_timer_free(w->expiry);
-	loop_fd_free(w->transfer_fd);
-	loop_fd_free(w->device_fd);
+	w->exchange = NULL; /* the datapath has nobody to tell any more */
+	wlad_disconnect(w);
 	datapath_free(w->datapath);
 	keyring_free(w->keyring);
 	allocation_free(w->allocation);

@@ -1,5 +1,5 @@
 /*
- * wlad_internal: the apparatus, for wlad.c and reload.c alone.
+ * wlad_internal: the apparatus, for wlad.c, wlad_events.c and reload.c alone.
  */
 #ifndef WLAD_WLAD_INTERNAL_H
 #define WLAD_WLAD_INTERNAL_H
@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "control/control.h"
 #include "control/manager.h"
+#include "control/site_events.h"
 #include "datapath.h"
 #include "health/health.h"
 #include "io/io.h"
@@ -40,13 +41,30 @@ struct wlad {
 	struct control *control;
 	struct notify *notify;
 	struct manager *manager;
-	struct loop_fd *device_fd, *transfer_fd;
-	struct loop_timer *expiry, *key_expiry, *key_epoch;
+	struct site_events *site_events;
+	struct loop_fd *device_fd, *transfer_fd, *demand_fd;
+	struct loop_timer *expiry, *paths, *key_expiry, *key_epoch;
 	struct loop_signal *signals[3];
 	bool stopping, broken;
 	bool verbose; /* -v: log level debug whatever the file says */
 	char error[ERROR_TEXT];
 };
+
+/* ---- wlad_events.c ---- */
+
+/* From now on the loop calls; everything else of the apparatus is there. */
+void wlad_connect(struct wlad *w);
+void wlad_disconnect(struct wlad *w);
+
+/* What the exchange tells, with a struct wlad as argument; what the datapath tells others. */
+extern const struct exchange_handlers wlad_exchange_handlers;
+struct datapath_peers wlad_datapath_peers(struct wlad *w);
+
+/* For the control socket, likewise. */
+void wlad_probe_site(void *arg, uint32_t site);
+int64_t wlad_certificate_expiry(void *arg);
+
+/* ---- wlad.c and reload.c ---- */
 
 /* Opens the load exchange if there are peers.  0, or -1 with a sentence in w->error. */
 int wlad_open_exchange(struct wlad *w);

@@ -59,9 +59,10 @@ judge(const struct sitechoice *choice, struct sitechoice_site *c, const struct s
 {
 	if (!s->reported)
 		return SITECHOICE_no_report;
-	c->fresh = freshness(s->received_at, interval, now);
+	c->fresh =
+	    freshness(s->received_at, site->interval > 0 ? site->interval : interval, now);
 	c->slow_start = slow_start(site->up_since, now);
-	c->near = NEAR_HALF / (NEAR_HALF + site->rtt);
+	c->near = NEAR_HALF / (NEAR_HALF + (site->path_rtt > 0 ? site->path_rtt : site->rtt));
 	c->capacity = (double)s->transferable + s->active;
 	if (!s->permitted)
 		return SITECHOICE_prohibited;
@@ -78,6 +79,20 @@ judge(const struct sitechoice *choice, struct sitechoice_site *c, const struct s
 	return SITECHOICE_candidate;
 }
 
+enum sitechoice_reason
+sitechoice_site_reason(const struct site *site)
+{
+	if (site->disabled)
+		return SITECHOICE_disabled;
+	if (site->session != SITE_SESSION)
+		return SITECHOICE_no_session;
+	if (!site->keys)
+		return SITECHOICE_no_keys;
+	if (site->path == SITE_PATH_LOST)
+		return SITECHOICE_path_lost;
+	return site->path == SITE_PATH_ALIVE ? SITECHOICE_candidate : SITECHOICE_path_unknown;
+}
+
 static void
 consider(struct sitechoice *choice, struct load_table *table, uint32_t number, uint32_t service,
     double interval, uint64_t now)
@@ -86,14 +101,9 @@ consider(struct sitechoice *choice, struct load_table *table, uint32_t number, u
 	struct sitechoice_site *c = &choice->sites[choice->count++];
 
 	*c = (struct sitechoice_site){.site = number, .site_service = LOAD_NONE};
-	if (site->session != SITE_SESSION) {
-		c->reason = SITECHOICE_no_session;
+	c->reason = sitechoice_site_reason(site);
+	if (c->reason != SITECHOICE_candidate)
 		return;
-	}
-	if (!site->keys) {
-		c->reason = SITECHOICE_no_keys;
-		return;
-	}
 	c->site_service = load_table_site_service(table, number, service);
 	if (c->site_service == LOAD_NONE) {
 		c->reason = SITECHOICE_no_service;

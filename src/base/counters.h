@@ -23,9 +23,15 @@
 	X(connections_local, "connections allocated to an own server") \
 	X(connections_transferred, "connections allocated to another site") \
 	X(connections_received, "connections received from another site") \
+	X(connections_relayed, "connections transferred whose replies come by way of us (rule 3)") \
+	X(connections_repeated, \
+	    "connections repeated by rule 3 because no direct reply got through") \
+	X(connections_closed_by_peer, "connections that another site reported to be over") \
 	X(connections_expired, "connections removed by a timeout") \
 	X(connections_evicted, \
 	    "connections, over or unanswered, removed to make room for new ones") \
+	X(path_messages_in, "liveness messages and other probes of transfer paths received") \
+	X(path_messages_out, "liveness messages and other probes of transfer paths sent") \
 	X(resets_sent, "TCP resets sent by wlad itself") \
 	X(icmp_sent, "ICMP messages sent by wlad itself") \
 	X(echo_answered, "echo requests to a service address answered") \
@@ -40,6 +46,8 @@
 	X(messages_in, "load exchange messages received") \
 	X(messages_out, "load exchange messages sent") \
 	X(messages_unknown, "load exchange messages of unknown type, skipped") \
+	X(closed_untold, \
+	    "ends of connections that another site was not told: too many waited for a session") \
 	X(reloads, "configurations taken over while running") \
 	X(reloads_refused, "configurations refused while running: the old one stayed") \
 	X(checks_passed, "server checks passed") \
@@ -82,6 +90,8 @@
 	X(transfer_replay, "a transfer packet that came before, or too late to tell") \
 	X(transfer_tag, "a transfer packet that was not sealed by that peer") \
 	X(transfer_inner, "a sealed packet that is no client packet") \
+	X(transfer_stale, "a demand that a later one for the same connection has overtaken") \
+	X(relay_server, "a packet to a relay port from another than the connection's server") \
 	X(transfer_service, "a sealed packet for a service that its sender may not use") \
 	X(internal, "wlad could not: see the log")
 

@@ -38,9 +38,23 @@ enum config_scheduler {
 	CONFIG_OVF,
 	CONFIG_SCHEDULERS
 };
-enum config_prefer { CONFIG_PREFER_LOCAL, CONFIG_PREFER_REMOTE };
+enum config_prefer { CONFIG_PREFER_LOCAL, CONFIG_PREFER_ANY, CONFIG_PREFER_REMOTE };
+enum config_site_metric {
+	CONFIG_METRIC_HEADROOM,    /* II and IV together */
+	CONFIG_METRIC_SERVERS,     /* load information I */
+	CONFIG_METRIC_CONNECTIONS, /* II */
+	CONFIG_METRIC_PERMISSION,  /* III alone */
+	CONFIG_METRIC_LOAD         /* IV */
+};
 enum config_unknown { CONFIG_UNKNOWN_RESET, CONFIG_UNKNOWN_DROP };
 enum config_server_down { CONFIG_DOWN_RESET, CONFIG_DOWN_KEEP };
+enum config_cipher {
+	CONFIG_CIPHER_AUTO,
+	CONFIG_CIPHER_AES_128_GCM,
+	CONFIG_CIPHER_AES_256_GCM,
+	CONFIG_CIPHER_CHACHA20_POLY1305
+};
+enum config_reply { CONFIG_REPLY_AUTO, CONFIG_REPLY_DIRECT, CONFIG_REPLY_TRANSFEROR };
 enum config_check_type {
 	CONFIG_CHECK_NONE,
 	CONFIG_CHECK_TCP,
@@ -77,6 +91,7 @@ struct config_service {
 	size_t ports_count;
 	enum config_scheduler scheduler;
 	enum config_prefer prefer;
+	enum config_site_metric site_metric;
 	enum config_unknown on_unknown;
 	enum config_server_down on_server_down;
 	bool transfer_permitted; /* transfer = "permit": other sites may send us connections */
@@ -89,8 +104,9 @@ struct config_service {
 
 struct config_peer {
 	char *site;
-	struct addr load;     /* its load exchange */
-	struct addr transfer; /* its transfer socket */
+	struct addr load;        /* its load exchange */
+	struct addr transfer;    /* its transfer socket */
+	enum config_reply reply; /* to connections that we transfer to it: rule 2, rule 3 */
 	char *fingerprint; /* SHA-256 of its certificate, 64 lower-case hexadecimal digits; NULL: chain decides */
 	unsigned line;
 };
@@ -115,13 +131,17 @@ struct config {
 	size_t services_count; /* 1 to 65535: more do not fit into a file of 1 MiB */
 
 	struct {
-		struct addr listen; /* port 0: no transfer */
-		uint32_t mtu; /* of the path between sites, outer packets, 1280 to 65535 */
+		struct addr listen;   /* port 0: no transfer */
+		uint16_t demand_port; /* where connection demands are taken; 0: with the rest */
+		uint32_t mtu; /* of the path between sites at most, outer packets, 1280 to 65535 */
+		enum config_cipher cipher; /* of transfer packets; auto: whatever the peer prefers */
+		double give_up; /* seconds without a sign of life of a site until its connections end */
 	} transfer;
 
 	struct {
 		struct addr listen;           /* port 0: nobody may dial us */
 		char *certificate, *key, *ca; /* paths; NULL only without peers */
+		char *crl;                    /* path; NULL: no certificate is revoked */
 		double interval;              /* seconds, 0.1 to 60 */
 	} load;
 
@@ -177,5 +197,7 @@ const char *config_key(size_t number, char buf[CONFIG_KEY_TEXT]);
 
 const char *config_scheduler_name(enum config_scheduler scheduler);
 const char *config_prefer_name(enum config_prefer prefer);
+const char *config_site_metric_name(enum config_site_metric metric);
+const char *config_reply_name(enum config_reply reply);
 
 #endif

@@ -23,13 +23,25 @@ static const struct key_choice schedulers[] = {{"twos", CONFIG_TWOS}, {"rr", CON
     {"nq", CONFIG_NQ}, {"sh", CONFIG_SH}, {"mh", CONFIG_MH}, {"ovf", CONFIG_OVF}, {NULL, 0}};
 
 static const struct key_choice prefers[] = {
-    {"local", CONFIG_PREFER_LOCAL}, {"remote", CONFIG_PREFER_REMOTE}, {NULL, 0}};
+    {"local", CONFIG_PREFER_LOCAL}, {"any", CONFIG_PREFER_ANY},
+    {"remote", CONFIG_PREFER_REMOTE}, {NULL, 0}};
+
+static const struct key_choice site_metrics[] = {{"headroom", CONFIG_METRIC_HEADROOM},
+    {"servers", CONFIG_METRIC_SERVERS}, {"connections", CONFIG_METRIC_CONNECTIONS},
+    {"permission", CONFIG_METRIC_PERMISSION}, {"load", CONFIG_METRIC_LOAD}, {NULL, 0}};
 
 static const struct key_choice unknowns[] = {
     {"reset", CONFIG_UNKNOWN_RESET}, {"drop", CONFIG_UNKNOWN_DROP}, {NULL, 0}};
 
 static const struct key_choice downs[] = {
     {"reset", CONFIG_DOWN_RESET}, {"keep", CONFIG_DOWN_KEEP}, {NULL, 0}};
+
+static const struct key_choice replies[] = {{"auto", CONFIG_REPLY_AUTO},
+    {"direct", CONFIG_REPLY_DIRECT}, {"transferor", CONFIG_REPLY_TRANSFEROR}, {NULL, 0}};
+
+static const struct key_choice ciphers[] = {{"auto", CONFIG_CIPHER_AUTO},
+    {"aes-128-gcm", CONFIG_CIPHER_AES_128_GCM}, {"aes-256-gcm", CONFIG_CIPHER_AES_256_GCM},
+    {"chacha20-poly1305", CONFIG_CIPHER_CHACHA20_POLY1305}, {NULL, 0}};
 
 static const struct key_choice permissions[] = {{"permit", true}, {"prohibit", false}, {NULL, 0}};
 
@@ -89,6 +101,8 @@ static const struct key service_keys[] = {
 	.preset = CONFIG_TWOS},
     {"prefer", KEY_CHOICE, FIELD(config_service, prefer), .choices = prefers,
 	.preset = CONFIG_PREFER_LOCAL},
+    {"site_metric", KEY_CHOICE, FIELD(config_service, site_metric), .choices = site_metrics,
+	.preset = CONFIG_METRIC_HEADROOM},
     {"on_unknown", KEY_CHOICE, FIELD(config_service, on_unknown), .choices = unknowns,
 	.preset = CONFIG_UNKNOWN_RESET},
     {"on_server_down", KEY_CHOICE, FIELD(config_service, on_server_down), .choices = downs,
@@ -105,7 +119,11 @@ static const struct key service_keys[] = {
 
 static const struct key transfer_keys[] = {
     {"listen", KEY_ADDR, FIELD(config, transfer.listen)},
+    {"demand_port", KEY_INTEGER, FIELD(config, transfer.demand_port), .min = 0, .max = 65535},
     {"mtu", KEY_INTEGER, FIELD(config, transfer.mtu), .min = 1280, .max = 65535, .preset = 1500},
+    {"cipher", KEY_CHOICE, FIELD(config, transfer.cipher), .choices = ciphers,
+	.preset = CONFIG_CIPHER_AUTO},
+    {"give_up", KEY_REAL, FIELD(config, transfer.give_up), .min = 1, .max = 3600, .preset = 10},
     {0},
 };
 
@@ -114,6 +132,7 @@ static const struct key load_keys[] = {
     {"certificate", KEY_PATH, FIELD(config, load.certificate), .length = 1023},
     {"key", KEY_PATH, FIELD(config, load.key), .length = 1023},
     {"ca", KEY_PATH, FIELD(config, load.ca), .length = 1023},
+    {"crl", KEY_PATH, FIELD(config, load.crl), .length = 1023},
     {"interval", KEY_REAL, FIELD(config, load.interval), .min = 0.1, .max = 60, .preset = 1},
     {0},
 };
@@ -122,6 +141,8 @@ static const struct key peer_keys[] = {
     {"site", KEY_NAME, FIELD(config_peer, site), .length = CONFIG_NAME_MAX, .required = true},
     {"load", KEY_ADDR, FIELD(config_peer, load), .required = true},
     {"transfer", KEY_ADDR, FIELD(config_peer, transfer), .required = true},
+    {"reply", KEY_CHOICE, FIELD(config_peer, reply), .choices = replies,
+	.preset = CONFIG_REPLY_AUTO},
     {"fingerprint", KEY_FINGERPRINT, FIELD(config_peer, fingerprint)},
     {0},
 };

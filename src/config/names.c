@@ -72,3 +72,15 @@ config_prefer_name(enum config_prefer prefer)
 {
 	return choice_name(keys_find(keys_root, "services")->keys, "prefer", prefer);
 }
+
+const char *
+config_site_metric_name(enum config_site_metric metric)
+{
+	return choice_name(keys_find(keys_root, "services")->keys, "site_metric", metric);
+}
+
+const char *
+config_reply_name(enum config_reply reply)
+{
+	return choice_name(keys_find(keys_root, "peers")->keys, "reply", reply);
+}

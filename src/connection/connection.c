@@ -177,11 +177,14 @@ get_addresses(
     struct connection_table *table, const struct connection_new *what, struct connection *c)
 {
 	static const struct ip zero;
-	bool has_server = !connection_is_one_sided(c);
+	const struct ip *server = connection_has_server(c) ? &what->server.ip : &zero;
+	const struct ip *self = c->relay_port != 0 ? &what->service.ip
+	    : connection_has_server(c)             ? &what->self.ip
+						   : &zero;
 
 	c->service_ip = pool_get(&table->pool, &what->service.ip);
-	c->server_ip = pool_get(&table->pool, has_server ? &what->server.ip : &zero);
-	c->self_ip = pool_get(&table->pool, has_server ? &what->self.ip : &zero);
+	c->server_ip = pool_get(&table->pool, server);
+	c->self_ip = pool_get(&table->pool, self);
 	if (c->service_ip != POOL_NONE && c->server_ip != POOL_NONE && c->self_ip != POOL_NONE)
 		return true;
 	if (c->service_ip != POOL_NONE)
@@ -212,10 +215,11 @@ fill_record(struct connection_table *table, const struct connection_new *what, u
 	    .touched = table->tick,
 	    .opened = table->tick,
 	};
-	if (!connection_is_one_sided(c)) {
+	c->self_port = port;
+	if (what->relayed)
+		c->relay_port = port;
+	if (connection_has_server(c))
 		c->server_port = what->server.port;
-		c->self_port = port;
-	}
 	if (c->protocol == IPPROTO_TCP || c->protocol == IPPROTO_UDP)
 		c->flags |= FLAG_OPENING;
 	c->expires = table->tick + connection_timeout(table, c);
@@ -262,6 +266,27 @@ find_victim(struct connection_table *table, const struct connection_new *what)
 	return c;
 }
 
+/*
+ * The port towards the server, 0 if there is none: for what comes back to us, ours to choose.  A
+ * relay port waits for whoever is going to answer, so that it is looked for as if its server
+ * were the address zero: no two connections have the same one.
+ */
+static uint16_t
+choose_port(struct connection_table *table, const struct connection_new *what,
+    struct random *random, struct connection **holder)
+{
+	struct connection_new relay;
+
+	if (!what->relayed)
+		return connection_port_choose(table, what, random, holder);
+	if (what->kind != CONNECTION_TRANSFERRED)
+		return what->relay_port;
+	relay = *what;
+	relay.server = (struct addr){0};
+	relay.self = (struct addr){what->service.ip, what->relay_port};
+	return connection_port_choose(table, &relay, random, holder);
+}
+
 enum drop
 connection_open(struct connection_table *table, const struct connection_new *what,
     struct random *random, uint64_t now, struct connection **out, bool *existed)
@@ -276,6 +301,7 @@ connection_open(struct connection_table *table, const struct connection_new *wha
 	    .origin = received ? (uint16_t)(what->site + 1) : 0,
 	};
 	struct connection filled = {.kind = (uint8_t)what->kind};
+	bool has_port = what->relayed || connection_has_server(&filled);
 	uint64_t hash = connection_index_hash(table, &tuple);
 	enum connection_side side;
 	struct connection *victim, *holder = NULL;
@@ -289,8 +315,8 @@ connection_open(struct connection_table *table, const struct connection_new *wha
 	victim = find_victim(table, what);
 	if (victim == NULL && table->live == table->capacity)
 		return DROP_table_full;
-	if (!connection_is_one_sided(&filled)) {
-		port = connection_port_choose(table, what, random, &holder);
+	if (has_port) {
+		port = choose_port(table, what, random, &holder);
 		if (port == 0)
 			return DROP_out_of_ports;
 	}
@@ -328,4 +354,25 @@ connection_end(struct connection_table *table, struct connection *c)
 	table->by_state[c->state]--;
 	put_addresses(table, c);
 	give_back_record(table, c);
+}
+
+bool
+connection_pin(struct connection_table *table, struct connection *c, const struct addr *server)
+{
+	uint32_t ip = pool_get(&table->pool, &server->ip);
+
+	if (ip == POOL_NONE)
+		return false;
+	pool_put(&table->pool, c->server_ip);
+	c->server_ip = ip;
+	c->server_port = server->port;
+	return true;
+}
+
+void
+connection_close(struct connection_table *table, struct connection *c, uint64_t now)
+{
+	connection_clock(table, now);
+	if (c->state != CONNECTION_TIME_WAIT)
+		connection_set_state(table, c, CONNECTION_TIME_WAIT);
 }

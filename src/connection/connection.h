@@ -68,7 +68,9 @@ struct connection {
 	uint32_t client_seq, server_seq;
 	uint32_t queue_prev, queue_next; /* expiry queue */
 	uint32_t opened;                 /* tick of its opening */
-	uint32_t reserved;
+	uint16_t relay_port; /* rule 3: where the server's packets arrive at the transferor; else 0 */
+	uint8_t repeated; /* rule 3 in place of rule 2, by which no answer got through */
+	uint8_t reserved;
 };
 
 _Static_assert(sizeof(struct connection) == 96, "a record has grown");
@@ -98,8 +100,23 @@ struct connection_new {
 	uint8_t protocol;
 	struct addr client, service;
 	struct addr server, self; /* unused if transferred; self.port 0: choose one */
+	/* Rule 3.  Transferred: a port is opened on the service's address, and chosen if this is 0.
+	 * Received: the transferor's, not 0; the service's address with it is what the server
+	 * sees, and self is not used. */
+	bool relayed;
+	uint16_t relay_port;
 	uint16_t service_number, site;
 	uint32_t server_number;
+};
+
+/* A connection that is over, or that nobody here knows. */
+struct connection_closed {
+	struct addr client, service; /* as in the client's packets */
+	uint8_t protocol;
+	bool from_transferor; /* the site that says so transferred it; else it was transferred to it */
+	bool reset;           /* its client is to be told by a RST */
+	uint32_t seq; /* TCP: the client's sequence number, next expected: who reopened the same
+	               * ports since has another one */
 };
 
 struct connection_counts {
@@ -149,6 +166,22 @@ struct connection *connection_find(struct connection_table *table,
 enum drop connection_open(struct connection_table *table, const struct connection_new *what,
     struct random *random, uint64_t now, struct connection **out, bool *existed);
 
+/*
+ * The transferred connection whose relay port that is (destination, of our service's address),
+ * whoever the sender; NULL if there is none.  Its server is the first whose packet was accepted:
+ * until connection_pin() it has none (address zero).
+ */
+struct connection *connection_find_relay(
+    struct connection_table *table, const struct connection_key *key);
+
+/* From now on only this server's packets are the connection's.  False if there is no room for
+ * its address: nothing has changed. */
+bool connection_pin(
+    struct connection_table *table, struct connection *c, const struct addr *server);
+
+/* Somebody who sees both directions says that it is over: as if that had been seen here. */
+void connection_close(struct connection_table *table, struct connection *c, uint64_t now);
+
 /* Says whether a self address's port must not be used. */
 typedef bool connection_port_taken(void *arg, const struct addr *self, uint8_t protocol);
 void connection_table_set_port_taken(
@@ -182,9 +215,10 @@ bool connection_may_reopen(const struct connection *c, const struct connection_e
 bool connection_is_active(const struct connection *c);
 
 /*
- * Called when a connection stops being active (ended = false) and when its record goes
- * (ended = true; active says whether it still counted until now).  Keeps the load table's
- * counts exact: told once for each connection that stops being active, and once for each end.
+ * Called when a connection stops being active and when it comes into TIME_WAIT, which may be
+ * the same (ended = false), and when its record goes (ended = true); active_before says whether
+ * it counted until now, which is so once for each connection: that keeps the load table's counts
+ * exact.
  * The record is valid during the call, which must not change the table.
  */
 typedef void connection_change(
@@ -217,6 +251,10 @@ uint64_t connection_idle_ms(
     const struct connection_table *table, const struct connection *c, uint64_t now);
 uint64_t connection_remaining_ms(
     const struct connection_table *table, const struct connection *c, uint64_t now);
+
+/* True if it was opened age ns before that time, or earlier; by an eighth of a second. */
+bool connection_is_older(const struct connection_table *table, const struct connection *c,
+    uint64_t age, uint64_t time);
 
 /* Walks all live records: start with *cursor = 0, NULL at the end.  Records may end between
  * calls.  After many have ended, a call may pass over millions of free ones. */

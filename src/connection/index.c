@@ -47,10 +47,17 @@ client_side_matches(const struct connection_table *table, const struct connectio
 	    same_ip(pool_ip(&table->pool, c->service_ip), &t->destination);
 }
 
+/* A relay port waits for whoever answers: its entry has no source. */
 static inline bool
 server_side_matches(const struct connection_table *table, const struct connection *c,
     const struct connection_tuple *t)
 {
+	static const struct ip zero;
+
+	if (c->kind == CONNECTION_TRANSFERRED)
+		return c->self_port == t->destination_port && t->source_port == 0 &&
+		    c->protocol == t->protocol && t->origin == 0 && same_ip(&zero, &t->source) &&
+		    same_ip(pool_ip(&table->pool, c->self_ip), &t->destination);
 	return c->self_port == t->destination_port && c->server_port == t->source_port &&
 	    c->protocol == t->protocol && t->origin == 0 &&
 	    same_ip(pool_ip(&table->pool, c->server_ip), &t->source) &&
@@ -154,6 +161,22 @@ connection_index_find(struct connection_table *table, const struct connection_tu
 	}
 }
 
+void
+connection_index_fetch(struct connection_table *table, const uint64_t *hashes, uint32_t count)
+{
+	const struct connection_bucket *b;
+	uint32_t i, n;
+
+	for (i = 0; i < count; i++)
+		__builtin_prefetch(home_of(table, hashes[i]));
+	for (i = 0; i < count; i++) {
+		b = home_of(table, hashes[i]);
+		for (n = 0; n < BUCKET_ENTRIES; n++)
+			if ((b->entry[n] & TAG) == tag_of(hashes[i]))
+				__builtin_prefetch(&table->records[(b->entry[n] & ~TAG) >> 1]);
+	}
+}
+
 struct connection *
 connection_find(struct connection_table *table, const struct connection_key *key,
     enum connection_side *side)
@@ -170,6 +193,19 @@ connection_find(struct connection_table *table, const struct connection_key *key
 	return connection_index_find(table, &tuple, connection_index_hash(table, &tuple), side);
 }
 
+struct connection *
+connection_find_relay(struct connection_table *table, const struct connection_key *key)
+{
+	struct connection_tuple tuple = {
+	    .destination = key->destination.ip,
+	    .destination_port = key->destination.port,
+	    .protocol = key->protocol,
+	};
+	enum connection_side side;
+
+	return connection_index_find(table, &tuple, connection_index_hash(table, &tuple), &side);
+}
+
 struct connection_tuple
 connection_index_tuple(
     const struct connection_table *table, const struct connection *c, enum connection_side side)
@@ -184,6 +220,12 @@ connection_index_tuple(
 		    .destination_port = c->service_port,
 		    .protocol = c->protocol,
 		    .origin = origin_of(c),
+		};
+	if (c->kind == CONNECTION_TRANSFERRED)
+		return (struct connection_tuple){
+		    .destination = *pool_ip(pool, c->self_ip),
+		    .destination_port = c->self_port,
+		    .protocol = c->protocol,
 		};
 	return (struct connection_tuple){
 	    .source = *pool_ip(pool, c->server_ip),

@@ -75,6 +75,14 @@ struct connection_bucket {
 	uint32_t passed;                /* entries that would be here if there had been room */
 };
 
+/* Servers towards which no port was left, see ports.c. */
+#define EXHAUSTED_PLACES 64
+
+struct connection_exhausted {
+	uint32_t tag;  /* of the server and our address; 0: nobody */
+	uint32_t tick; /* when */
+};
+
 struct connection_table {
 	struct connection *records;
 	struct connection_bucket *buckets;
@@ -96,6 +104,8 @@ struct connection_table {
 	uint32_t *freed; /* ports freed lately, see ports.c */
 	uint32_t freed_mask;
 	bool ports_scarce; /* the last search for one found none that had rested */
+	struct connection_exhausted exhausted[EXHAUSTED_PLACES];
+	uint32_t exhausted_last; /* the latest of their ticks */
 
 	connection_port_taken *port_taken;
 	void *port_taken_arg;
@@ -121,6 +131,10 @@ uint64_t connection_index_hash(
 /* The record of a packet, NULL if there is none. */
 struct connection *connection_index_find(struct connection_table *table,
     const struct connection_tuple *tuple, uint64_t hash, enum connection_side *side);
+
+/* Lets memory be read that searches for these hashes will look at, all at the same time. */
+void connection_index_fetch(
+    struct connection_table *table, const uint64_t *hashes, uint32_t count);
 
 /* What packets of that side look like. */
 struct connection_tuple connection_index_tuple(const struct connection_table *table,
@@ -191,11 +205,30 @@ connection_queue_of(const struct connection *c)
 	return c->state == CONNECTION_TIME_WAIT ? QUEUE_TIME_WAIT : NO_QUEUE;
 }
 
-/* Packets of the server do not pass here (by rule 2; by rule 3 some do). */
+/*
+ * Packets of the server do not pass here, and no port of ours waits for them: by rule 2 at the
+ * transferor, by rule 3 at the transferee.
+ */
 static inline bool
 connection_is_one_sided(const struct connection *c)
 {
-	return c->kind == CONNECTION_TRANSFERRED || c->kind == CONNECTION_PASSED;
+	switch (c->kind) {
+	case CONNECTION_TRANSFERRED:
+		return c->relay_port == 0;
+	case CONNECTION_RECEIVED:
+		return c->relay_port != 0;
+	case CONNECTION_PASSED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* It is we who send to the server. */
+static inline bool
+connection_has_server(const struct connection *c)
+{
+	return c->kind == CONNECTION_LOCAL || c->kind == CONNECTION_RECEIVED;
 }
 
 #endif

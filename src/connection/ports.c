@@ -23,10 +23,18 @@
  * Both are bounded, since a flood towards a server without free ports must not cost more
  * than another one.  After a search that found no better than a port that was just in use,
  * the next ones give up sooner: at thousands of connections a second all ports are like that.
+ * So do, for a second, those towards a server for which a search has found nothing at all.
  */
-#define RANDOM_TRIES 64
-#define SCARCE_TRIES 8
-#define WALK_TRIES   256
+#define RANDOM_TRIES    64
+#define SCARCE_TRIES    8
+#define EXHAUSTED_TRIES 33
+#define WALK_TRIES      256
+
+#define EXHAUSTED_TICKS TICKS_PER_SECOND
+
+/* All that a try costs is waiting for memory, and for many places as long as for one: but for the
+ * first try, which mostly is the last, ports are looked at so many at a time. */
+#define AHEAD 16
 
 #define FREED_TICKS (120 * TICKS_PER_SECOND)
 
@@ -36,6 +44,14 @@ struct search {
 	const struct connection_new *what;
 	struct connection_tuple tuple; /* of the server side that is tried */
 	uint64_t hash;
+
+	struct random *random;  /* where the next ports come from; */
+	uint32_t walk;          /* or else from here on, if it is not 0 */
+	uint32_t tries;         /* at random, at most */
+	uint16_t port[AHEAD];   /* the next ones, */
+	uint64_t hashes[AHEAD]; /* and of their tuples */
+	uint32_t next, count;   /* the first of them that was not tried; all of them */
+
 	uint16_t lately;         /* a free port that was freed lately, 0 if none */
 	struct connection *past; /* whose port may be taken, NULL if none */
 };
@@ -98,6 +114,31 @@ try_port(struct search *s, uint16_t port)
 	s->hash = connection_index_hash(s->table, &s->tuple);
 }
 
+static void
+look_ahead(struct search *s)
+{
+	s->count = s->count == 0 ? 1 : AHEAD;
+	for (s->next = 0; s->next < s->count; s->next++) {
+		uint32_t n = s->walk != 0 ? s->walk++ : random_below(s->random, PORT_COUNT);
+
+		s->port[s->next] = (uint16_t)(PORT_FIRST + n % PORT_COUNT);
+		try_port(s, s->port[s->next]);
+		s->hashes[s->next] = s->hash;
+	}
+	s->next = 0;
+	if (s->count > 1)
+		connection_index_fetch(s->table, s->hashes, s->count);
+}
+
+static void
+try_next_port(struct search *s)
+{
+	if (s->next == s->count)
+		look_ahead(s);
+	s->tuple.destination_port = s->port[s->next];
+	s->hash = s->hashes[s->next++];
+}
+
 /* Over, or never answered, and quiet. */
 static bool
 is_past(const struct connection_table *table, const struct connection *c)
@@ -133,16 +174,16 @@ is_free(struct search *s)
 
 /* A port that has not been in use for a while; else the search knows the next best. */
 static uint16_t
-find_at_random(struct search *s, struct random *random)
+find_at_random(struct search *s)
 {
 	bool *scarce = &s->table->ports_scarce;
 	uint32_t i;
 	bool lately;
 
-	for (i = 0; i < RANDOM_TRIES; i++) {
+	for (i = 0; i < s->tries; i++) {
 		if (i >= SCARCE_TRIES && *scarce && (s->lately != 0 || s->past != NULL))
 			return 0;
-		try_port(s, (uint16_t)(PORT_FIRST + random_below(random, PORT_COUNT)));
+		try_next_port(s);
 		lately = is_freed_lately(s->table, s->hash);
 		if ((lately && s->lately != 0) || !is_free(s))
 			continue;
@@ -157,27 +198,68 @@ find_at_random(struct search *s, struct random *random)
 }
 
 static uint16_t
-find_by_walk(struct search *s, struct random *random)
+find_by_walk(struct search *s)
 {
-	uint32_t i, port = random_below(random, PORT_COUNT);
+	uint32_t i;
 
-	for (i = 0; i < WALK_TRIES; i++, port++) {
-		try_port(s, (uint16_t)(PORT_FIRST + port % PORT_COUNT));
+	s->walk = 1 + random_below(s->random, PORT_COUNT);
+	s->next = s->count;
+	for (i = 0; i < WALK_TRIES; i++) {
+		try_next_port(s);
 		if (is_free(s))
 			return s->tuple.destination_port;
 	}
 	return 0;
 }
 
-static uint16_t
-find_port(struct search *s, struct random *random)
+/* What is remembered of the server.  It errs if two share a place, which is harmless. */
+static struct connection_exhausted *
+exhausted_place(struct search *s, uint32_t *tag)
 {
-	uint16_t port = find_at_random(s, random);
+	try_port(s, 0);
+	*tag = (uint32_t)(s->hash >> 32) | 1;
+	return &s->table->exhausted[s->hash % EXHAUSTED_PLACES];
+}
 
+static bool
+is_exhausted(struct search *s)
+{
+	const struct connection_table *table = s->table;
+	const struct connection_exhausted *place;
+	uint32_t tag;
+
+	if (table->tick - table->exhausted_last >= EXHAUSTED_TICKS)
+		return false;
+	place = exhausted_place(s, &tag);
+	return place->tag == tag && table->tick - place->tick < EXHAUSTED_TICKS;
+}
+
+static void
+set_exhausted(struct search *s, bool exhausted)
+{
+	uint32_t tag;
+	struct connection_exhausted *place = exhausted_place(s, &tag);
+
+	*place = (struct connection_exhausted){exhausted ? tag : 0, s->table->tick};
+	if (exhausted)
+		s->table->exhausted_last = s->table->tick;
+}
+
+static uint16_t
+find_port(struct search *s)
+{
+	bool exhausted = is_exhausted(s);
+	uint16_t port;
+
+	s->tries = exhausted ? EXHAUSTED_TRIES : RANDOM_TRIES;
+	port = find_at_random(s);
 	if (port == 0)
 		port = s->lately;
-	if (port == 0 && s->past == NULL)
-		port = find_by_walk(s, random);
+	if (port == 0 && s->past == NULL && !exhausted)
+		port = find_by_walk(s);
+	/* not put off for as long as somebody asks: once a second all is tried */
+	if (exhausted != (port == 0 && s->past == NULL))
+		set_exhausted(s, !exhausted);
 	return port;
 }
 
@@ -188,6 +270,7 @@ connection_port_choose(struct connection_table *table, const struct connection_n
 	struct search s = {
 	    .table = table,
 	    .what = what,
+	    .random = random,
 	    .tuple =
 		{
 		    .source = what->server.ip,
@@ -203,7 +286,7 @@ connection_port_choose(struct connection_table *table, const struct connection_n
 		try_port(&s, what->self.port);
 		port = is_free(&s) ? what->self.port : 0;
 	} else {
-		port = find_port(&s, random);
+		port = find_port(&s);
 	}
 	if (port != 0 || s.past == NULL)
 		return port;

@@ -161,7 +161,12 @@ take_ack(struct connection *c, const struct connection_event *e)
 	struct end other = other_end_of(c, e->side);
 	int32_t beyond = distance(e->tcp_ack, *other.seq);
 
-	if (!(e->tcp_flags & TCP_ACK) || !(c->flags & other.known))
+	if (!(e->tcp_flags & TCP_ACK))
+		return;
+	/* the server's numbers as far as its client tells: a RST in its name needs them */
+	if (connection_is_one_sided(c))
+		*other.seq = e->tcp_ack;
+	if (!(c->flags & other.known))
 		return;
 	/* The server has more than we saw: we are behind by more than a window, and its
 	 * word, which comes from inside, is believed. */

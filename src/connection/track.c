@@ -51,8 +51,10 @@ connection_set_state(
 		c->expires = table->tick + connection_timeout(table, c);
 		connection_queue_link(table, c);
 	}
-	if (before && !connection_is_active(c) && table->change != NULL)
-		table->change(table->change_arg, c, true, false, false);
+	if (table->change == NULL || connection_is_active(c))
+		return;
+	if (before || state == CONNECTION_TIME_WAIT)
+		table->change(table->change_arg, c, before, false, false);
 }
 
 /* UDP and ICMP: a reply of the server shows that somebody is there.  Where replies do not pass

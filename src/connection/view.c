@@ -54,6 +54,13 @@ connection_remaining_ms(
 	return deadline > now ? (deadline - now) / CLOCK_MILLISECOND : 0;
 }
 
+bool
+connection_is_older(const struct connection_table *table, const struct connection *c,
+    uint64_t age, uint64_t time)
+{
+	return table->start + (c->opened + UINT64_C(1)) * TICK + age <= time;
+}
+
 struct connection *
 connection_walk_some(
     struct connection_table *table, uint32_t *cursor, uint32_t *budget, bool *done)

@@ -24,6 +24,9 @@ static const struct {
     [GRAMMAR_SHOW_ERRORS] = {view_errors, "errors"},
     [GRAMMAR_EXPLAIN] = {view_explain, "explain"},
     [GRAMMAR_SERVER] = {command_server, "server"},
+    [GRAMMAR_SITE] = {command_site, "site"},
+    [GRAMMAR_TRANSFER] = {command_transfer, "transfer"},
+    [GRAMMAR_PROBE] = {command_probe, "probe"},
     [GRAMMAR_RELOAD] = {command_reload, "reload"},
     [GRAMMAR_LOG] = {command_log, "log"},
     [GRAMMAR_MONITOR] = {command_monitor, "monitor"},
@@ -52,6 +55,16 @@ request_service(struct request *request, const char *name)
 	if (service == LOAD_NONE)
 		request_fail(request, CONTROL_NOT_FOUND, "no service \"%.64s\"", name);
 	return service;
+}
+
+uint32_t
+request_site(struct request *request, const char *name)
+{
+	uint32_t site = load_table_find_site(request->parts->load, name);
+
+	if (site == LOAD_NONE)
+		request_fail(request, CONTROL_NOT_FOUND, "no site \"%.64s\"", name);
+	return site;
 }
 
 /* Printable ASCII and tabs: whatever else a request held could not be quoted in an answer or the log. */
@@ -129,6 +142,7 @@ request_run(struct request *request, uint64_t now)
 		return true;
 	request->now = now;
 	request->again = false;
+	request->wake = 0;
 	if (first) {
 		json_begin_object(&request->json, NULL);
 		json_put_uint(&request->json, "schema", COMMANDS_SCHEMA);
@@ -176,7 +190,8 @@ control_answer(const struct control_parts *parts, const char *line, size_t len, 
 	char *answer;
 
 	while (!request_run(request, now))
-		;
+		if (request->wake > now)
+			now = request->wake;
 	answer = request_answer(request, answer_len);
 	request_free(request);
 	return answer;

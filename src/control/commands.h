@@ -3,7 +3,7 @@
  *
  * A request holds all that its command needs while it runs.  Most commands are done in one
  * call; one that walks a large table does a slice a call and sets "again", so that the loop
- * never waits for it.  Used by server.c (one request a client at a time) and control_answer().
+ * never waits for it; one that waits for something to happen says when it wants to look again.  Used by server.c (one request a client at a time) and control_answer().
  */
 #ifndef WLAD_CONTROL_COMMANDS_H
 #define WLAD_CONTROL_COMMANDS_H
@@ -36,7 +36,9 @@ struct request {
 	struct grammar_match match;
 
 	struct json json;
-	bool again;                  /* not done: call once more */
+	bool again;                  /* not done: call once more, */
+	uint64_t wake;               /* but not before; 0: at once */
+	uint64_t since;              /* when a request that waits began to; 0: not yet */
 	bool stream;                 /* the answer is "ok stream": events follow, */
 	enum log_level stream_level; /* these and what is worse */
 	enum control_error error;    /* 0: none */
@@ -66,5 +68,8 @@ void request_note_reload(struct control_reload *last, const char *faults, uint64
 
 /* The number of a service by name; LOAD_NONE after request_fail() if there is none. */
 uint32_t request_service(struct request *request, const char *name);
+
+/* The same of another site. */
+uint32_t request_site(struct request *request, const char *name);
 
 #endif

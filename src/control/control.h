@@ -26,7 +26,7 @@
 enum control_error {
 	CONTROL_REFUSED = 1, /* the caller may not */
 	CONTROL_BAD,         /* the request is not understood */
-	CONTROL_NOT_FOUND,   /* there is no service, server ... of that name */
+	CONTROL_NOT_FOUND,   /* there is no service, server, site of that name */
 	CONTROL_FAILED       /* the daemon could not */
 };
 
@@ -57,6 +57,11 @@ struct control_parts {
 	int (*reload)(void *arg, char *error, size_t size);
 	void *reload_arg;
 	struct control_reload *last_reload; /* NULL: not kept.  control_new() puts in its own */
+
+	/* Has all that is measured of the transfer path to a site measured anew, now.  NULL: not
+	 * supported. */
+	void (*probe)(void *arg, uint32_t site);
+	void *probe_arg;
 
 	/* When our own certificate expires, seconds since 1970; 0: there is none.  NULL: the same. */
 	int64_t (*certificate_expiry)(void *arg);

@@ -3,8 +3,8 @@
  *
  * One request of a client at a time, in order; the next one starts when the answer of the
  * last is written, so that a client that does not read costs one answer of memory and no
- * time.  Requests that take long run in slices, one a turn of the loop.  A client that
- * monitors asks nothing more: server_monitor.c.
+ * time.  Requests that take long run in slices, one a turn of the loop, and those that wait
+ * look again after a while.  A client that monitors asks nothing more: server_monitor.c.
  */
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -105,11 +105,26 @@ client_next(struct client *client)
 	return true;
 }
 
+/* The timer is for whoever is to go on first. */
+static void
+arm_work(struct control *control, uint64_t now)
+{
+	struct client *client;
+	uint64_t first = UINT64_MAX;
+
+	TAILQ_FOREACH (client, &control->clients, entry)
+		if (client->request != NULL && client->request->wake < first)
+			first = client->request->wake;
+	if (first != UINT64_MAX)
+		loop_timer_set(control->work, first > now ? first - now : 0);
+}
+
 /* Goes on with a client as far as it gets without waiting; may free it. */
 static void
 client_advance(struct client *client)
 {
 	struct control *control = client->control;
+	uint64_t now = loop_now(control->parts.loop);
 
 	if (client->monitor) {
 		monitor_advance(client);
@@ -122,10 +137,10 @@ client_advance(struct client *client)
 			client_free(client);
 		return;
 	}
-	if (request_run(client->request, loop_now(control->parts.loop)))
+	if (request_run(client->request, now))
 		client_answer(client);
 	else
-		loop_timer_set(control->work, 0);
+		arm_work(control, now);
 }
 
 /* One slice of one request; whoever had its turn goes to the end. */
@@ -135,21 +150,15 @@ on_work(void *arg, uint64_t now)
 	struct control *control = arg;
 	struct client *client;
 
-	(void)now;
 	TAILQ_FOREACH (client, &control->clients, entry) {
-		if (client->request == NULL)
+		if (client->request == NULL || client->request->wake > now)
 			continue;
 		TAILQ_REMOVE(&control->clients, client, entry);
 		TAILQ_INSERT_TAIL(&control->clients, client, entry);
 		client_advance(client);
 		break;
 	}
-	TAILQ_FOREACH (client, &control->clients, entry) {
-		if (client->request != NULL) {
-			loop_timer_set(control->work, 0);
-			break;
-		}
-	}
+	arm_work(control, now);
 }
 
 static void

@@ -22,6 +22,9 @@ void view_keys(struct request *request);
 void view_config(struct request *request);
 void view_errors(struct request *request);
 void command_server(struct request *request);
+void command_site(struct request *request);
+void command_transfer(struct request *request);
+void command_probe(struct request *request);
 void command_reload(struct request *request);
 void command_log(struct request *request);
 void command_monitor(struct request *request);
@@ -37,8 +40,22 @@ void view_addr(struct json *json, const char *key, const struct addr *addr);
 /* Both families: the first that there is as key "address", all as array "addresses". */
 void view_addresses(struct json *json, const struct ip *v4, const struct ip *v6, uint16_t port);
 
-/* "up" once transfer packets may go there, else "down". */
+/* "up" if connections can be transferred there, else "down"; and what keeps them from it, NULL if
+ * nothing does. */
 const char *view_site_state(const struct site *site);
+const char *view_site_reason(const struct site *site);
+
+/* What an administrator said of a site: "enabled" or "disabled". */
+const char *view_site_admin(bool disabled);
+
+/* reply, rule and rule_reason: who would answer a connection that is transferred there now. */
+void view_site_rule(struct json *json, const struct site *site);
+
+/* What is known of the transfer path to it, and the rule. */
+void view_site_path(struct json *json, const struct site *site, uint64_t now);
+
+/* permitted, permitted_configured, and permitted_admin: what an administrator set, or null. */
+void view_permitted(struct json *json, const struct service *service);
 
 /* weight, weight_configured, and weight_admin: what an administrator set, or null. */
 void view_weight(struct json *json, const struct server *server);

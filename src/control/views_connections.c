@@ -47,6 +47,19 @@ ends(struct request *request, const struct connection *c)
 	}
 }
 
+/* Of the conversion rules the one that it follows. */
+static unsigned
+rule(const struct connection *c)
+{
+	if (c->kind == CONNECTION_LOCAL)
+		return 1;
+	return c->relay_port != 0 ? 3 : 2;
+}
+
+/*
+ * What the server sees, and who it is.  By rule 2 the transferor knows neither; by rule 3 it knows
+ * the address that the server answers to, and the server once it has answered.
+ */
 static void
 server_side(struct request *request, const struct connection *c)
 {
@@ -55,7 +68,12 @@ server_side(struct request *request, const struct connection *c)
 	const struct server *server = load_table_server(request->parts->load, c->server);
 	struct addr self, address;
 
-	if (c->server == CONNECTION_NO_SERVER) {
+	json_put_uint(json, "rule", rule(c));
+	if (c->relay_port != 0)
+		json_put_uint(json, "relay_port", c->relay_port);
+	else
+		json_put_null(json, "relay_port");
+	if (c->server == CONNECTION_NO_SERVER && c->relay_port == 0) {
 		json_put_null(json, "self");
 		json_put_null(json, "server");
 		json_put_null(json, "server_name");

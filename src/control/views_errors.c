@@ -13,7 +13,15 @@ seconds_since(uint64_t then, uint64_t now)
 	return now > then ? (now - then) / CLOCK_SECOND : 0;
 }
 
-/* Sites that are down, and those that an error was noted of, even if they are up again. */
+/* Sites that are down, whose direct replies do not get through or ours not to their clients, and
+ * those that an error was noted of, even if they are up again. */
+static bool
+site_is_wrong(const struct site *s)
+{
+	return view_site_reason(s) != NULL || s->direct == SITE_DIRECT_BLOCKED ||
+	    s->direct_out == SITE_DIRECT_BLOCKED || s->last_error != NULL;
+}
+
 static void
 sites(struct json *json, struct load_table *load, uint64_t now)
 {
@@ -21,13 +29,17 @@ sites(struct json *json, struct load_table *load, uint64_t now)
 	for (uint32_t i = 0; i < load_table_sites(load); i++) {
 		const struct site *s = load_table_site(load, i);
 
-		if (!s->present || (s->up_since != 0 && s->last_error == NULL))
+		if (!s->present || !site_is_wrong(s))
 			continue;
 		json_begin_object(json, NULL);
 		json_put_string(json, "site", s->name);
 		json_put_string(json, "state", view_site_state(s));
+		json_put_string(json, "reason", view_site_reason(s));
 		json_put_string(json, "session", site_session_name(s->session));
 		json_put_uint(json, "session_s", seconds_since(s->session_since, now));
+		json_put_string(json, "path", site_path_name(s->path));
+		json_put_string(json, "direct", site_direct_name(s->direct));
+		json_put_string(json, "direct_out", site_direct_name(s->direct_out));
 		json_put_string(json, "error", s->last_error);
 		json_end_object(json);
 	}

@@ -143,6 +143,8 @@ site_member(struct request *request, const struct chances *chances, size_t index
 	json_put_string(json, "site", site->name);
 	json_put_bool(json, "candidate", c->reason == SITECHOICE_candidate);
 	json_put_string(json, "reason", sitechoice_reason_text(c->reason));
+	json_put_string(json, "path", site_path_name(site->path));
+	view_site_rule(json, site);
 	json_put_real(json, "capacity", c->capacity, 0);
 	json_put_real(json, "load", c->load, 4);
 	json_put_real(json, "fresh", c->fresh, 4);

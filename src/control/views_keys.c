@@ -17,6 +17,7 @@ key_object(struct request *request, const struct keyring_entry *entry)
 	json_put_string(json, "site", site != NULL ? site->name : NULL);
 	json_put_string(json, "direction", entry->transmit ? "out" : "in");
 	json_put_string(json, "index", index);
+	json_put_string(json, "cipher", keys_cipher_name(entry->cipher));
 	json_put_uint(json, "epoch", entry->epoch);
 	json_put_uint(json, "packets", entry->packets);
 	json_put_bool(json, "usable", entry->usable);

@@ -32,6 +32,17 @@ ports_format(const struct service *s, char buf[PORTS_TEXT])
 	return buf;
 }
 
+void
+view_permitted(struct json *json, const struct service *service)
+{
+	json_put_bool(json, "permitted", service->transfer_permitted);
+	json_put_bool(json, "permitted_configured", service->transfer_configured);
+	if (service->transfer_set)
+		json_put_bool(json, "permitted_admin", service->transfer_permitted);
+	else
+		json_put_null(json, "permitted_admin");
+}
+
 static void
 service_object(struct json *json, const struct service *s)
 {
@@ -44,7 +55,7 @@ service_object(struct json *json, const struct service *s)
 	json_put_string(json, "ports", ports_format(s, ports));
 	json_put_string(json, "scheduler", config_scheduler_name(s->scheduler));
 	json_put_string(json, "prefer", config_prefer_name(s->prefer));
-	json_put_bool(json, "permitted", s->transfer_permitted);
+	view_permitted(json, s);
 	json_put_uint(json, "servers", s->servers_count);
 	json_put_uint(json, "servers_up", s->up);
 	json_put_uint(json, "servers_not_high", s->not_high);

@@ -66,6 +66,7 @@ services(struct json *json, struct load_table *load)
 		json_put_uint(json, "active", s->active);
 		json_put_uint(json, "transferred_active", s->transferred);
 		json_put_uint(json, "received_active", s->received);
+		json_put_bool(json, "permitted", s->transfer_permitted);
 		json_end_object(json);
 	}
 	json_end_array(json);
@@ -84,7 +85,10 @@ sites(struct json *json, struct load_table *load)
 		json_begin_object(json, NULL);
 		json_put_string(json, "site", s->name);
 		json_put_string(json, "state", view_site_state(s));
+		json_put_string(json, "reason", view_site_reason(s));
 		json_put_string(json, "session", site_session_name(s->session));
+		json_put_string(json, "path", site_path_name(s->path));
+		view_site_rule(json, s);
 		json_put_uint(json, "transferred_active", sums.transferred);
 		json_put_uint(json, "received_active", sums.received);
 		json_end_object(json);

@@ -15,12 +15,14 @@
 #include "io/raw.h"
 #include "io/udp.h"
 
-/* A device of the operating system, a UDP socket, raw sockets; each may be missing. */
+/* A device of the operating system, UDP sockets, raw sockets; each may be missing. */
 struct system_io {
 	struct io io; /* first: an io is cast to its system_io */
 	struct device *device;
 	struct udp *udp;
-	struct raw *raw; /* packets leave there, not by the device */
+	struct udp *demands; /* the demand port's */
+	bool demands_first;  /* who is read first takes turns */
+	struct raw *raw;     /* packets leave there, not by the device */
 };
 
 static int
@@ -57,12 +59,33 @@ flush_packets(struct io *io, struct io_refused *refused)
 	return 0;
 }
 
+/* As many as there are, of at most max; an error counts only if there are none. */
+static int
+receive_from(struct udp *udp, bool demand, struct datagram *batch, int max)
+{
+	int n = udp == NULL || max == 0 ? 0 : udp_receive(udp, batch, max);
+
+	for (int i = 0; i < n; i++)
+		batch[i].demand = demand;
+	return n;
+}
+
 static int
 receive_datagrams(struct io *io, struct datagram *batch, int max)
 {
 	struct system_io *s = (struct system_io *)io;
+	bool demands = s->demands_first;
+	int first, second;
 
-	return s->udp == NULL ? 0 : udp_receive(s->udp, batch, max);
+	if (s->demands == NULL)
+		return receive_from(s->udp, false, batch, max);
+	s->demands_first = !demands;
+	first = receive_from(demands ? s->demands : s->udp, demands, batch, max);
+	second = receive_from(demands ? s->udp : s->demands, !demands,
+	    batch + (first > 0 ? first : 0), max - (first > 0 ? first : 0));
+	if (first <= 0)
+		return second != 0 ? second : first;
+	return second > 0 ? first + second : first;
 }
 
 static long
@@ -94,6 +117,14 @@ datagram_fd(const struct io *io)
 	return s->udp == NULL ? -1 : udp_fd(s->udp);
 }
 
+static int
+demand_fd(const struct io *io)
+{
+	const struct system_io *s = (const struct system_io *)io;
+
+	return s->demands == NULL ? -1 : udp_fd(s->demands);
+}
+
 static void
 close_all(struct io *io)
 {
@@ -101,6 +132,7 @@ close_all(struct io *io)
 
 	device_close(s->device);
 	udp_close(s->udp);
+	udp_close(s->demands);
 	raw_close(s->raw);
 	free(s);
 }
@@ -113,6 +145,7 @@ static const struct io_ops system_ops = {
     .transfer_send = send_datagrams,
     .device_fd = packet_fd,
     .transfer_fd = datagram_fd,
+    .demand_fd = demand_fd,
     .close = close_all,
 };
 
@@ -165,6 +198,22 @@ open_device(
 	return 0;
 }
 
+static int
+open_sockets(
+    struct system_io *s, const struct io_settings *settings, char *error, size_t error_size)
+{
+	struct addr demands = settings->transfer_listen;
+
+	if (settings->transfer_listen.port == 0)
+		return 0;
+	s->udp = udp_open(&settings->transfer_listen, error, error_size);
+	if (s->udp == NULL || settings->demand_port == 0)
+		return s->udp == NULL ? -1 : 0;
+	demands.port = settings->demand_port;
+	s->demands = udp_open(&demands, error, error_size);
+	return s->demands == NULL ? -1 : 0;
+}
+
 struct io *
 io_open(const struct io_settings *settings, char *error, size_t error_size)
 {
@@ -173,11 +222,8 @@ io_open(const struct io_settings *settings, char *error, size_t error_size)
 	s->io.ops = &system_ops;
 	if (settings->device_name != NULL && open_device(s, settings, error, error_size) == -1)
 		goto fail;
-	if (settings->transfer_listen.port != 0) {
-		s->udp = udp_open(&settings->transfer_listen, error, error_size);
-		if (s->udp == NULL)
-			goto fail;
-	}
+	if (open_sockets(s, settings, error, error_size) == -1)
+		goto fail;
 	return &s->io;
 
 fail:

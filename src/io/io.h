@@ -26,6 +26,7 @@ struct datagram {
 	uint32_t len;
 	uint32_t segment; /* octets of each; == len if it is one */
 	struct addr from;
+	bool demand; /* it came to the demand port */
 };
 
 #define IO_BATCH 64 /* datagrams of one receive call, and packets of one wake-up */
@@ -73,6 +74,7 @@ struct io_ops {
 
 	int (*device_fd)(const struct io *io);   /* -1: none */
 	int (*transfer_fd)(const struct io *io); /* -1: none */
+	int (*demand_fd)(const struct io *io);   /* -1: none; transfer_receive reads both */
 	void (*close)(struct io *io);
 };
 
@@ -89,6 +91,7 @@ struct io_settings {
 	bool offload;                /* ask for super-packets and partial checksums */
 	bool raw;                    /* packets leave by raw sockets, not by the device */
 	struct addr transfer_listen; /* port 0: no transfer socket */
+	uint16_t demand_port;        /* a second one, on the same address; 0: none */
 };
 
 /* Opens device and sockets (needs CAP_NET_ADMIN, and CAP_NET_RAW for raw).  NULL with a sentence in error. */

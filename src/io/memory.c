@@ -162,6 +162,7 @@ transfer_receive(struct io *io, struct datagram *batch, int max)
 		batch[n].len = (uint32_t)in->len;
 		batch[n].segment = (uint32_t)in->len;
 		batch[n].from = in->peer;
+		batch[n].demand = in->demand;
 		n++;
 	}
 	return n;
@@ -220,6 +221,7 @@ static const struct io_ops memory_ops = {
     .transfer_send = transfer_send,
     .device_fd = no_fd,
     .transfer_fd = no_fd,
+    .demand_fd = no_fd,
     .close = memory_close,
 };
 
@@ -255,8 +257,8 @@ memory_put_packet(
 	return 0;
 }
 
-int
-memory_put_datagram(struct io *io, const void *data, size_t len, const struct addr *from)
+static int
+put_datagram(struct io *io, const void *data, size_t len, const struct addr *from, bool demand)
 {
 	struct memory *m = (struct memory *)io;
 	struct memory_packet *in = queue_put(m, &m->transfer_in, data, len);
@@ -264,7 +266,20 @@ memory_put_datagram(struct io *io, const void *data, size_t len, const struct ad
 	if (in == NULL)
 		return -1;
 	in->peer = *from;
+	in->demand = demand;
 	return 0;
+}
+
+int
+memory_put_datagram(struct io *io, const void *data, size_t len, const struct addr *from)
+{
+	return put_datagram(io, data, len, from, false);
+}
+
+int
+memory_put_demand(struct io *io, const void *data, size_t len, const struct addr *from)
+{
+	return put_datagram(io, data, len, from, true);
 }
 
 void

@@ -17,6 +17,7 @@ struct memory_packet {
 	bool gso_ecn;
 	uint16_t gso_size;
 	struct addr peer; /* datagrams: from or to */
+	bool demand;      /* a datagram for the demand port */
 };
 
 /* An io that holds up to capacity packets in each queue; more are refused as by a full device. */
@@ -27,6 +28,9 @@ struct io *memory_new(size_t capacity);
 int memory_put_packet(
     struct io *io, const void *data, size_t len, uint8_t gso, uint16_t gso_size, bool partial);
 int memory_put_datagram(struct io *io, const void *data, size_t len, const struct addr *from);
+
+/* The same for the demand port's socket. */
+int memory_put_demand(struct io *io, const void *data, size_t len, const struct addr *from);
 
 /* From now on datagrams of more octets are refused with EMSGSIZE, as by a path MTU; 0: none. */
 void memory_set_datagram_max(struct io *io, size_t octets);

@@ -32,10 +32,16 @@ udp_os_options(int fd, bool v6)
 
 	set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
 	set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
-	/* On an IPv6 socket this one is for mapped IPv4 peers. */
-	set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+	/*
+	 * DF always; what is larger than the interface takes is refused.  Not ..._DO: with that the kernel
+	 * believes ICMP messages about the path, which anybody may forge, and refuses what they
+	 * say is too large, for ten minutes and down to 552 octets; nothing could find out.  The
+	 * path is measured by sealed messages instead (transfer/path.h; RFC 8899, 4.6).
+	 * On an IPv6 socket the first one is for mapped IPv4 peers.
+	 */
+	set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
 	if (v6) {
-		set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
+		set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
 		set_int(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
 	}
 	return setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &none, sizeof(none)) == 0;

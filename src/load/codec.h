@@ -4,7 +4,7 @@
  * A message: type (1), reserved 0 (1), length of what follows (4, at most 65536); then TLVs: tag (2), length
  * (2), value.  Big-endian.  Unknown tags are skipped, unknown types are counted by the
  * caller.  A TLV that may repeat (services) nests TLVs.  One encode and one decode a message;
- * every length is checked before it is read.  The tags are in wlad-protocol(7) and codec.c.
+ * every length is checked before it is read.  The tags are in wlad-protocol(7) and codec*.c.
  */
 #ifndef WLAD_LOAD_CODEC_H
 #define WLAD_LOAD_CODEC_H
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "connection/connection.h"
 #include "transfer/keys.h"
 
 #define CODEC_VERSION     1
@@ -33,6 +34,8 @@ enum message_type {
 
 #define HELLO_SERVICES_MAX 1024
 #define HELLO_PORTS_MAX    1024 /* of one service */
+#define HELLO_SERVERS_MAX  4096 /* addresses of one service's servers */
+#define HELLO_CIPHERS_MAX  16
 
 struct hello_service {
 	char name[CODEC_NAME_MAX + 1];
@@ -41,6 +44,8 @@ struct hello_service {
 	struct ip v4, v6; /* zero: none */
 	uint16_t *ports;  /* host order; owned by the hello */
 	size_t ports_count;
+	struct addr *servers; /* who serves it, for rule 3; port 0: the client's; owned as well */
+	size_t servers_count;
 };
 
 struct hello {
@@ -48,12 +53,28 @@ struct hello {
 	char site[CODEC_NAME_MAX + 1];
 	uint64_t boot_id; /* random per start */
 	struct addr transfer; /* where this site's transfer packets come from and go to; zero ip: the session's */
-	uint32_t key_index; /* for transfer packets to this site; 0: none offered */
+	uint16_t demand_port; /* where connection demands go to; 0: with the rest */
+	uint32_t key_index;   /* for transfer packets to this site; 0: none offered */
 	uint8_t random[KEYS_RANDOM_LEN];
-	uint8_t cipher;                 /* enum keys_cipher */
+	uint8_t cipher; /* enum keys_cipher, or one that is not known here: its first choice */
+	uint8_t ciphers[HELLO_CIPHERS_MAX]; /* others that it accepts, in order of preference */
+	size_t ciphers_count;
 	uint32_t interval_ms;           /* between two reports of the sender; 0: not said */
 	struct hello_service *services; /* owned */
 	size_t services_count;
+};
+
+#define CLOSED_ENTRIES_MAX 1024 /* of one message */
+
+/* Connections that are over, or that the sender does not know. */
+struct closed {
+	struct connection_closed *entries; /* owned */
+	size_t count;
+};
+
+/* A direct-reply probe of the receiver's has arrived at the sender. */
+struct probe_seen {
+	uint64_t id;
 };
 
 struct load_report_service {
@@ -71,6 +92,8 @@ struct load_report {
 	uint64_t sent_ms; /* sender's monotonic clock, given back by the other in echo_ms */
 	uint64_t echo_ms; /* the receiver's own sent_ms of its last report; 0: none */
 	uint32_t echo_held_ms; /* how long the sender held it: gives the round-trip time */
+	uint32_t path_mtu; /* outer transfer packets that get from the sender to you; 0: not known */
+	uint8_t direct; /* enum site_direct: do the sender's replies under your addresses get through */
 	struct load_report_service *services; /* owned */
 	size_t services_count;
 };
@@ -86,12 +109,18 @@ void codec_buffer_fini(struct codec_buffer *b);
 
 /*
  * Each appends one whole message; 0, or -1 if its body would exceed CODEC_MESSAGE_MAX, or
- * services or ports their limit (nothing appended).
+ * services, ports or servers their limit (nothing appended).
  */
 int codec_encode_hello(struct codec_buffer *b, const struct hello *hello);
 int codec_encode_key_ready(struct codec_buffer *b, uint32_t key_index);
 int codec_encode_load(struct codec_buffer *b, const struct load_report *report);
 int codec_encode_bye(struct codec_buffer *b, enum bye_reason reason);
+int codec_encode_probe(struct codec_buffer *b, const struct probe_seen *probe);
+
+/* Also -1 if there are more than CLOSED_ENTRIES_MAX, or client and service of one are not of the same
+ * family.  IPv4 comes first in the message, else the order stays. */
+int codec_encode_closed(
+    struct codec_buffer *b, const struct connection_closed *entries, size_t count);
 
 /*
  * Reads a message's header.  1: type and length of the body are known; 0: fewer than
@@ -107,8 +136,12 @@ int codec_decode_hello(const uint8_t *body, size_t len, struct hello *hello);
 int codec_decode_key_ready(const uint8_t *body, size_t len, uint32_t *key_index);
 int codec_decode_load(const uint8_t *body, size_t len, struct load_report *report);
 int codec_decode_bye(const uint8_t *body, size_t len, enum bye_reason *reason);
+int codec_decode_probe(const uint8_t *body, size_t len, struct probe_seen *probe);
+int codec_decode_closed(const uint8_t *body, size_t len, struct closed *closed);
 
 void hello_fini(struct hello *hello);
+void hello_forget_servers(struct hello *hello); /* of all services */
 void load_report_fini(struct load_report *report);
+void closed_fini(struct closed *closed);
 
 #endif

@@ -14,7 +14,21 @@
 #define EXPIRY_WARN (30 * 86400)        /* seconds */
 #define CHANGED_GAP (CLOCK_SECOND / 10) /* between two reports */
 
+static const struct exchange_handlers no_handlers;
+
 /* ---- reporting ---- */
+
+static void
+report_to(struct peer *peer)
+{
+	const struct site *site = load_table_site(peer->exchange->parts.table, peer->site);
+
+	if (peer->current == NULL)
+		return;
+	peering_report(peer->current);
+	peer->told_mtu = site->path_mtu;
+	peer->told_direct = site->direct_out;
+}
 
 static void
 on_report(void *arg, uint64_t now)
@@ -23,8 +37,7 @@ on_report(void *arg, uint64_t now)
 
 	x->reported_at = now;
 	for (size_t i = 0; i < x->peers_count; i++)
-		if (x->peers[i]->current != NULL)
-			peering_report(x->peers[i]->current);
+		report_to(x->peers[i]);
 	loop_timer_set(
 	    x->report_timer, (uint64_t)(x->parts.config->load.interval * (double)CLOCK_SECOND));
 }
@@ -36,6 +49,36 @@ exchange_changed(struct exchange *x)
 
 	if (x->report_timer != NULL && !x->stopping)
 		loop_timer_set(x->report_timer, next > now ? next - now : 0);
+}
+
+void
+exchange_site_changed(struct exchange *x, uint32_t number)
+{
+	const struct site *site = load_table_site(x->parts.table, number);
+	const struct peer *peer = exchange_peer(x, number);
+
+	if (peer != NULL && peer->current != NULL &&
+	    (peer->told_mtu != site->path_mtu || peer->told_direct != site->direct_out))
+		exchange_changed(x);
+}
+
+void
+exchange_closed(struct exchange *x, uint32_t site, const struct connection_closed *entry)
+{
+	struct peer *peer = exchange_peer(x, site);
+
+	if (peer != NULL && ip_is_v4(&entry->client.ip) == ip_is_v4(&entry->service.ip))
+		peer_closed_add(peer, entry);
+}
+
+void
+exchange_probe_seen(struct exchange *x, uint32_t site, uint64_t id)
+{
+	struct peer *peer = exchange_peer(x, site);
+
+	if (peer != NULL && peer->current != NULL &&
+	    ratelimit_take(&peer->probes, exchange_now(x)))
+		peering_send_probe(peer->current, id);
 }
 
 /* ---- life ---- */
@@ -97,8 +140,19 @@ exchange_alloc(const struct exchange_parts *parts)
 	x->parts.keyring = parts->keyring;
 	random_system(&x->parts.boot_id, sizeof(x->parts.boot_id));
 	x->random = parts->random;
+	x->handlers = parts->handlers != NULL ? parts->handlers : &no_handlers;
+	x->handlers_arg = parts->handlers_arg;
 	x->stop_timer = loop_timer_new(parts->loop, on_stop, x);
 	return x;
+}
+
+static struct tls *
+load_tls(const struct config *config, char *error, size_t error_size)
+{
+	const struct tls_files files = {
+	    config->load.certificate, config->load.key, config->load.ca, config->load.crl};
+
+	return tls_new(&files, error, error_size);
 }
 
 struct exchange *
@@ -111,8 +165,7 @@ exchange_new(const struct exchange_parts *parts, char *error, size_t error_size)
 		return x;
 	signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of write(2), no more */
 	x->report_timer = loop_timer_new(parts->loop, on_report, x);
-	x->parts.session.tls = tls_new(
-	    config->load.certificate, config->load.key, config->load.ca, error, error_size);
+	x->parts.session.tls = load_tls(config, error, error_size);
 	if (x->parts.session.tls == NULL || add_peers(x, error, error_size) != 0 ||
 	    (config->load.listen.port != 0 &&
 		exchange_listen(x, &config->load.listen, error, error_size) != 0)) {
@@ -178,8 +231,7 @@ exchange_reload(struct exchange *x, const struct config *config, char *error, si
 	int result = 0;
 
 	if (config->peers_count > 0) {
-		tls = tls_new(config->load.certificate, config->load.key, config->load.ca,
-		    error, error_size);
+		tls = load_tls(config, error, error_size);
 		result = tls != NULL ? 0 : -1;
 	}
 	/* without peers the listener goes on, and needs something to refuse strangers with */
@@ -188,6 +240,9 @@ exchange_reload(struct exchange *x, const struct config *config, char *error, si
 		x->parts.session.tls = tls;
 	}
 	x->parts.config = config;
+	if (tls != NULL && config->load.crl != NULL)
+		for (size_t i = 0; i < x->peers_count; i++)
+			peer_judge(x->peers[i]);
 	change_peers(x, config);
 	if (tls != NULL)
 		warn_certificate(x);
@@ -240,8 +295,7 @@ exchange_check_files(const struct config *config, char *error, size_t error_size
 
 	if (config->peers_count == 0)
 		return 0;
-	tls = tls_new(
-	    config->load.certificate, config->load.key, config->load.ca, error, error_size);
+	tls = load_tls(config, error, error_size);
 	if (tls == NULL)
 		return -1;
 	ret = tls_check_own(tls, config->site, error, error_size);

@@ -16,11 +16,23 @@
 #include "base/counters.h"
 #include "base/random.h"
 #include "config/config.h"
+#include "connection/connection.h"
 #include "load/table.h"
 #include "loop.h"
 #include "transfer/keyring.h"
 
 struct exchange;
+
+/* What the packet path is told.  Any may be NULL. */
+struct exchange_handlers {
+	/* The peer reports a connection that is over. */
+	void (*closed)(void *arg, uint32_t site, const struct connection_closed *entry);
+	/* The peer has received our direct-reply probe of that number. */
+	void (*probe_seen)(void *arg, uint32_t site, uint64_t id);
+	/* The peer has started anew, or says that it stops: it knows none of its connections any
+	 * more. */
+	void (*forgotten)(void *arg, uint32_t site);
+};
 
 /* What the exchange works with; all borrowed and to outlive it. */
 struct exchange_parts {
@@ -30,6 +42,8 @@ struct exchange_parts {
 	struct keyring *keyring;
 	struct counters *counters;
 	struct random *random;
+	const struct exchange_handlers *handlers; /* NULL: none */
+	void *handlers_arg;
 };
 
 /*
@@ -59,6 +73,18 @@ int64_t exchange_certificate_expiry(const struct exchange *exchange);
 
 /* Load information changed: report at once, within 10 reports a second. */
 void exchange_changed(struct exchange *exchange);
+
+/* Something about a site changed, perhaps what it is told of the path to it: then the same. */
+void exchange_site_changed(struct exchange *exchange, uint32_t site);
+
+/* Reports to a site that a connection is over: in batches of 100 ms or CLOSED_ENTRIES_MAX, over
+ * the session, or once there is one again.  What does not fit into the queue (65536 entries a
+ * peer) is counted and left to its timeout. */
+void exchange_closed(
+    struct exchange *exchange, uint32_t site, const struct connection_closed *entry);
+
+/* Tells a site that its direct-reply probe has arrived here. */
+void exchange_probe_seen(struct exchange *exchange, uint32_t site, uint64_t id);
 
 /* A file of the configuration as the daemon would read it: checks certificate, key, CA for `wlad -n`.
  * 0, or -1 with a sentence. */

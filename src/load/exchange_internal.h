@@ -2,7 +2,8 @@
  * exchange_internal: the exchange's insides, for load/exchange*.c alone.
  *
  * exchange.c: life and reporting; exchange_peers.c: dialling, which session is a peer's current
- * one; exchange_listen.c: being dialled.
+ * one; exchange_keys.c: the keys of those that have ended; exchange_closed.c: the ends of
+ * connections; exchange_listen.c: being dialled.
  */
 #ifndef WLAD_LOAD_EXCHANGE_INTERNAL_H
 #define WLAD_LOAD_EXCHANGE_INTERNAL_H
@@ -11,7 +12,15 @@
 #include "load/exchange.h"
 #include "load/peering.h"
 
+struct closed_chunk;
 struct evconnlistener;
+
+/* Ends of connections that a peer is to be told. */
+struct closed_queue {
+	struct closed_chunk *first, *last; /* never NULL */
+	size_t waiting;                    /* entries */
+	struct loop_timer *timer;
+};
 
 /* One configured peer. */
 struct peer {
@@ -22,19 +31,26 @@ struct peer {
 	struct peering *dialling; /* by us, not established */
 	struct loop_timer *dial_timer;
 	uint64_t backoff;
-	uint64_t since;   /* when current was established */
-	uint64_t boot_id; /* of the current session, or the one before */
-	bool failing;     /* its last dial failed and was logged */
+	uint64_t since;          /* when current was established */
+	bool known;              /* it has said who it is, and not that it stops */
+	uint64_t boot_id;        /* if so: of the current session, or the one before */
+	bool failing;            /* its last dial failed and was logged */
+	struct ratelimit probes; /* that we confirm */
+	uint32_t told_mtu;       /* by the last report */
+	enum site_direct told_direct;
+	struct closed_queue closed;
 
-	/* A session has ended that another is to follow: its receive key, and until then its
-	 * transmit key and the site's state, stay. */
+	/* A session has ended: its receive key stays (exchange_keys.c). */
 	uint32_t held;
+	uint64_t held_since;
 	struct loop_timer *hold_timer;
 };
 
 struct exchange {
 	struct peering_parts parts; /* first: peerings point to it */
 	struct random *random;
+	const struct exchange_handlers *handlers; /* never NULL */
+	void *handlers_arg;
 	struct peer **peers;
 	size_t peers_count;
 	struct peering **peerings; /* all that have not ended */
@@ -65,7 +81,10 @@ exchange_count(struct exchange *x, enum counter counter)
 /* ---- exchange_peers.c ---- */
 
 /* For all peerings of an exchange, which is their argument. */
-extern const struct peering_handlers exchange_handlers;
+extern const struct peering_handlers exchange_peerings;
+
+/* NULL if the site is no peer. */
+struct peer *exchange_peer(struct exchange *x, uint32_t site);
 
 /* A configured peer, dialled with the loop if we are the one who dials.  NULL if it has no place
  * in the load table. */
@@ -78,11 +97,40 @@ void peer_renew(struct peer *peer, const struct config_peer *config);
 /* The peer is no longer configured: its sessions end with BYE, its keys are wiped. */
 void peer_dismiss(struct peer *peer);
 
+/* The peer's session ends if its certificate has been revoked; keys of a session that is over cannot
+ * be judged and go, too. */
+void peer_judge(struct peer *peer);
+
+/* No session, and none that is to follow. */
+void peer_no_session(struct peer *peer);
+
 /* True if we are the one who dials: our site has the smaller name. */
 bool peer_is_dialled(const struct peer *peer);
 
 /* A peering that ends by itself from now on. */
 void exchange_enter(struct exchange *x, struct peering *p);
+
+/* ---- exchange_keys.c ---- */
+
+/* The current session has ended, or another replaces it: there is none from now on, and its keys
+ * stay for a while.  hold_on: another one is there, from now on for a short one. */
+void peer_hold_keys(struct peer *peer);
+void peer_hold_on(struct peer *peer);
+void peer_on_hold(void *arg, uint64_t now); /* the hold timer's callback */
+
+void peer_forget_tx(struct peer *peer); /* the key to the peer */
+void peer_drop_keys(struct peer *peer); /* that, and the held one from it */
+
+/* True if there are keys, and packets under them get through. */
+bool peer_path_alive(const struct peer *peer);
+
+/* ---- exchange_closed.c ---- */
+
+void peer_closed_init(struct peer *peer);
+void peer_closed_fini(struct peer *peer);
+void peer_closed_add(struct peer *peer, const struct connection_closed *entry);
+void peer_closed_resume(struct peer *peer); /* there is a session again */
+void peer_closed_clear(struct peer *peer);  /* nobody is to be told any more */
 
 /* ---- exchange_listen.c ---- */
 

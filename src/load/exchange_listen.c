@@ -67,7 +67,7 @@ on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *
 		    addr_format(&from, address));
 		return;
 	}
-	p = peering_accept(&x->parts, fd, &from, &exchange_handlers, x);
+	p = peering_accept(&x->parts, fd, &from, &exchange_peerings, x);
 	if (p != NULL)
 		exchange_enter(x, p);
 }

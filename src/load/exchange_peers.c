@@ -16,10 +16,10 @@
 #define STOP_PAUSE   (2 * CLOCK_SECOND)    /* no dial after the peer's BYE */
 #define RENEW        (3600 * CLOCK_SECOND) /* a new session, for new keys */
 #define RENEW_SPREAD 300000                /* ms; not all sites at once */
-#define HOLD         (10 * CLOCK_SECOND)   /* keys of a session that another one follows */
+#define PROBES       100                   /* confirmed a second; each is a message */
 
-static struct peer *
-peer_of(struct exchange *x, uint32_t site)
+struct peer *
+exchange_peer(struct exchange *x, uint32_t site)
 {
 	for (size_t i = 0; i < x->peers_count; i++)
 		if (x->peers[i]->site == site)
@@ -94,7 +94,7 @@ on_dial(void *arg, uint64_t now)
 
 	if (peer->dialling != NULL)
 		return;
-	peer->dialling = peering_dial(&x->parts, peer->config, &exchange_handlers, x);
+	peer->dialling = peering_dial(&x->parts, peer->config, &exchange_peerings, x);
 	if (peer->dialling == NULL) {
 		dial_failed(peer, strerror(errno));
 		return;
@@ -106,53 +106,39 @@ on_dial(void *arg, uint64_t now)
 
 /* ---- sessions come and go ---- */
 
-static void
-forget_tx(struct peer *peer)
+void
+peer_no_session(struct peer *peer)
 {
 	struct exchange *x = peer->exchange;
 
-	keyring_set_tx(x->parts.keyring, (uint16_t)peer->site, NULL);
-	load_table_site_keys(x->parts.table, peer->site, false, exchange_now(x));
-}
-
-/* No session, and none that was to follow. */
-static void
-peer_down(struct peer *peer)
-{
-	struct exchange *x = peer->exchange;
-
-	forget_tx(peer);
 	load_table_site_session(x->parts.table, peer->site, SITE_NO_SESSION, exchange_now(x));
 }
 
+/* The peer knows nothing any more of what has been before. */
 static void
-release_held(struct peer *peer)
+peer_forgot(struct peer *peer)
 {
-	loop_timer_cancel(peer->hold_timer);
-	if (peer->held != 0)
-		keyring_remove(peer->exchange->parts.keyring, peer->held);
-	peer->held = 0;
+	struct exchange *x = peer->exchange;
+
+	peer->known = false;
+	peer_closed_clear(peer);
+	if (x->handlers->forgotten != NULL)
+		x->handlers->forgotten(x->handlers_arg, peer->site);
 }
 
+/* Who has established a session: the same process as before? */
 static void
-on_hold(void *arg, uint64_t now)
+recognize(struct peer *peer, const struct peering_info *info)
 {
-	struct peer *peer = arg;
+	bool same = peer->known && info->boot_id == peer->boot_id;
 
-	(void)now;
-	release_held(peer);
-	if (peer->current == NULL)
-		peer_down(peer);
-}
-
-/* The current session ends and another follows: what was sealed for its key is still opened. */
-static void
-hold(struct peer *peer)
-{
-	release_held(peer);
-	peer->held = peering_take_index(peer->current);
-	peer->current = NULL;
-	loop_timer_set(peer->hold_timer, HOLD);
+	/* started anew, or does not take transfers any more: the key to it is no good */
+	if (!same || info->offered == 0)
+		peer_forget_tx(peer);
+	if (!same && peer->known)
+		peer_forgot(peer);
+	peer->known = true;
+	peer->boot_id = info->boot_id;
 }
 
 static void
@@ -160,7 +146,7 @@ on_established(void *arg, struct peering *p)
 {
 	struct exchange *x = arg;
 	const struct peering_info *info = peering_info(p);
-	struct peer *peer = peer_of(x, info->site);
+	struct peer *peer = exchange_peer(x, info->site);
 	struct peering *old;
 	char address[ADDR_TEXT];
 
@@ -172,30 +158,42 @@ on_established(void *arg, struct peering *p)
 		peer->dialling = NULL;
 	old = peer->current;
 	if (old != NULL) {
-		hold(peer);
+		peer_hold_keys(peer);
 		peering_bye(old, BYE_REPLACED);
 	}
-	/* started anew, or does not take transfers any more: the key to it is no good */
-	if (info->boot_id != peer->boot_id || info->offered == 0)
-		forget_tx(peer);
-	peer->boot_id = info->boot_id;
+	recognize(peer, info);
+	peer_hold_on(peer);
 	peer->current = p;
 	peer->since = exchange_now(x);
 	peer->failing = false;
 	dial_in(peer, RENEW - random_below(x->random, RENEW_SPREAD) * CLOCK_MILLISECOND);
 	exchange_count(x, COUNTER_sessions_opened);
 	load_table_site_session(x->parts.table, peer->site, SITE_SESSION, peer->since);
+	load_table_site_no_error(x->parts.table, peer->site);
+	peer_closed_resume(peer);
 	log_info("session up site=%s address=%s dialled=%s replaces=%s", peer->config->site,
 	    addr_format(peering_address(p), address), info->dialled ? "yes" : "no",
 	    old != NULL ? "yes" : "no");
+}
+
+/* The keys and the state of a peer whose session has ended. */
+static void
+keep_or_drop(struct peer *peer, const struct peering_info *info)
+{
+	peer_hold_keys(peer);
+	if (info->said_bye == BYE_REPLACED || info->said_bye == BYE_RESTART)
+		return;
+	peer_no_session(peer);
+	if (info->said_bye == BYE_STOP || !peer_path_alive(peer))
+		peer_drop_keys(peer);
+	if (info->said_bye == BYE_STOP)
+		peer_forgot(peer);
 }
 
 /* The session that was in use has ended. */
 static void
 current_ended(struct peer *peer, const struct peering_info *info, const char *why)
 {
-	bool another = info->said_bye == BYE_REPLACED || info->said_bye == BYE_RESTART;
-
 	if (exchange_now(peer->exchange) - peer->since >= LIVED)
 		peer->backoff = BACKOFF_MIN;
 	if (info->said_bye == BYE_REPLACED && peer->dialling == NULL)
@@ -204,12 +202,7 @@ current_ended(struct peer *peer, const struct peering_info *info, const char *wh
 		    "this site? site=%s",
 		    peer->config->site);
 	load_table_site_error(peer->exchange->parts.table, peer->site, "%s", why);
-	if (another) {
-		hold(peer);
-	} else {
-		peer->current = NULL;
-		peer_down(peer);
-	}
+	keep_or_drop(peer, info);
 	if (peer->dialling != NULL)
 		return;
 	if (info->said_bye == BYE_RESTART)
@@ -245,7 +238,7 @@ on_ended(void *arg, struct peering *p, const char *why)
 {
 	struct exchange *x = arg;
 	const struct peering_info *info = peering_info(p);
-	struct peer *peer = peer_of(x, info->site);
+	struct peer *peer = exchange_peer(x, info->site);
 
 	log_ended(x, p, why);
 	remove_peering(x, p);
@@ -254,14 +247,48 @@ on_ended(void *arg, struct peering *p, const char *why)
 	} else if (peer != NULL && p == peer->dialling) {
 		peer->dialling = NULL;
 		if (load_table_site(x->parts.table, peer->site)->session == SITE_CONNECTING)
-			peer_down(peer);
+			peer_no_session(peer);
 		dial_failed(peer, why);
 	}
 	if (x->stopping && x->peerings_count == 0)
 		loop_timer_set(x->stop_timer, 0);
 }
 
-const struct peering_handlers exchange_handlers = {on_established, on_ended};
+/* ---- what peers say of connections and probes ---- */
+
+/* The peer whose current session that is, or NULL. */
+static struct peer *
+current_peer(struct exchange *x, const struct peering *p)
+{
+	struct peer *peer = exchange_peer(x, peering_info(p)->site);
+
+	return peer != NULL && peer->current == p ? peer : NULL;
+}
+
+static void
+on_closed(void *arg, struct peering *p, const struct closed *closed)
+{
+	struct exchange *x = arg;
+	const struct peer *peer = current_peer(x, p);
+
+	if (peer == NULL || x->handlers->closed == NULL)
+		return;
+	for (size_t i = 0; i < closed->count; i++)
+		x->handlers->closed(x->handlers_arg, peer->site, &closed->entries[i]);
+}
+
+static void
+on_probe_seen(void *arg, struct peering *p, uint64_t id)
+{
+	struct exchange *x = arg;
+	const struct peer *peer = current_peer(x, p);
+
+	if (peer != NULL && x->handlers->probe_seen != NULL)
+		x->handlers->probe_seen(x->handlers_arg, peer->site, id);
+}
+
+const struct peering_handlers exchange_peerings = {
+    on_established, on_ended, on_closed, on_probe_seen};
 
 /* ---- life ---- */
 
@@ -280,20 +307,22 @@ peer_new(struct exchange *x, const struct config_peer *config)
 	peer->site = site;
 	peer->backoff = BACKOFF_MIN;
 	peer->dial_timer = loop_timer_new(loop, on_dial, peer);
-	peer->hold_timer = loop_timer_new(loop, on_hold, peer);
+	peer->hold_timer = loop_timer_new(loop, peer_on_hold, peer);
+	peer->probes = ratelimit_make(PROBES, PROBES);
+	peer_closed_init(peer);
 	dial_in(peer, 0);
 	return peer;
 }
 
 static void
-cancel_dialling(struct peer *peer)
+cancel_dialling(struct peer *peer, enum bye_reason reason)
 {
 	struct peering *p = peer->dialling;
 
 	/* it was begun under the old configuration, which is about to go */
 	peer->dialling = NULL;
 	if (p != NULL)
-		peering_bye(p, BYE_STOP);
+		peering_bye(p, reason);
 }
 
 void
@@ -303,11 +332,12 @@ peer_renew(struct peer *peer, const struct config_peer *config)
 
 	peer->config = config;
 	peer->failing = false;
-	cancel_dialling(peer);
+	/* the peer may have taken it for established: the keys are to stay until the next */
+	cancel_dialling(peer, BYE_RESTART);
 	if (peer_is_dialled(peer)) {
 		dial_in(peer, 0);
 	} else if (current != NULL) {
-		hold(peer);
+		peer_hold_keys(peer);
 		peering_bye(current, BYE_RESTART);
 	}
 }
@@ -317,18 +347,43 @@ peer_dismiss(struct peer *peer)
 {
 	struct peering *current = peer->current;
 
-	cancel_dialling(peer);
-	peer->current = NULL;
-	if (current != NULL)
+	cancel_dialling(peer, BYE_STOP);
+	if (current != NULL) {
+		peer_hold_keys(peer);
 		peering_bye(current, BYE_STOP);
+	}
+	peer_forgot(peer);
 	peer_free(peer);
+}
+
+void
+peer_judge(struct peer *peer)
+{
+	struct exchange *x = peer->exchange;
+	struct peering *current = peer->current;
+
+	if (current == NULL) {
+		peer_drop_keys(peer);
+		return;
+	}
+	if (!peering_is_revoked(current))
+		return;
+	log_warnx("session ended, the peer's certificate has been revoked site=%s",
+	    peer->config->site);
+	peer_hold_keys(peer);
+	peering_bye(current, BYE_PROTOCOL);
+	peer_drop_keys(peer);
+	peer_no_session(peer);
+	peer_forgot(peer);
+	load_table_site_error(x->parts.table, peer->site, "its certificate has been revoked");
 }
 
 void
 peer_free(struct peer *peer)
 {
-	release_held(peer);
-	peer_down(peer);
+	peer_drop_keys(peer);
+	peer_no_session(peer);
+	peer_closed_fini(peer);
 	loop_timer_free(peer->dial_timer);
 	loop_timer_free(peer->hold_timer);
 	free(peer);

@@ -128,6 +128,63 @@ on_load(struct peering *p, const uint8_t *body, size_t len)
 	load_report_fini(&report);
 }
 
+/* ---- CLOSED and PROBE ---- */
+
+/* Reports of ends wait as long as there is this much before them. */
+#define WAITING_MAX (SESSION_OUTPUT_MAX / 4)
+
+bool
+peering_send_closed(struct peering *p, const struct connection_closed *entries, size_t count)
+{
+	struct codec_buffer b = {0};
+
+	if (!p->info.established || !session_is_open(p->session) ||
+	    session_waiting(p->session) > WAITING_MAX)
+		return false;
+	if (codec_encode_closed(&b, entries, count) == 0)
+		session_send(p->session, &b, 1);
+	codec_buffer_fini(&b);
+	return true;
+}
+
+void
+peering_send_probe(struct peering *p, uint64_t id)
+{
+	const struct probe_seen probe = {id};
+	struct codec_buffer b = {0};
+
+	if (!p->info.established || !session_is_open(p->session) ||
+	    session_waiting(p->session) > WAITING_MAX)
+		return;
+	if (codec_encode_probe(&b, &probe) == 0)
+		session_send(p->session, &b, 1);
+	codec_buffer_fini(&b);
+}
+
+static void
+on_closed(struct peering *p, const uint8_t *body, size_t len)
+{
+	struct closed closed;
+
+	if (codec_decode_closed(body, len, &closed) != 0) {
+		peering_refuse(p, "sent a malformed CLOSED");
+		return;
+	}
+	p->handlers->closed(p->arg, p, &closed);
+	closed_fini(&closed);
+}
+
+static void
+on_probe(struct peering *p, const uint8_t *body, size_t len)
+{
+	struct probe_seen probe;
+
+	if (codec_decode_probe(body, len, &probe) != 0)
+		peering_refuse(p, "sent a malformed PROBE");
+	else
+		p->handlers->probe_seen(p->arg, p, probe.id);
+}
+
 /* ---- BYE and the session's events ---- */
 
 static void
@@ -143,6 +200,28 @@ on_bye(struct peering *p, const uint8_t *body, size_t len)
 	session_close(p->session, "%s", bye_texts[reason]);
 }
 
+/* What is said between HELLO and BYE. */
+static void
+on_established_message(struct peering *p, uint8_t type, const uint8_t *body, size_t len)
+{
+	switch (type) {
+	case MESSAGE_KEY_READY:
+		on_key_ready(p, body, len);
+		break;
+	case MESSAGE_LOAD:
+		on_load(p, body, len);
+		break;
+	case MESSAGE_CLOSED:
+		on_closed(p, body, len);
+		break;
+	case MESSAGE_PROBE:
+		on_probe(p, body, len);
+		break;
+	default:
+		counter_add(p->parts->session.counters, COUNTER_messages_unknown, 1);
+	}
+}
+
 static void
 on_message(void *arg, struct session *session, uint8_t type, const uint8_t *body, size_t len)
 {
@@ -155,12 +234,8 @@ on_message(void *arg, struct session *session, uint8_t type, const uint8_t *body
 		on_bye(p, body, len);
 	else if (!p->info.established)
 		peering_refuse(p, "did not say HELLO first");
-	else if (type == MESSAGE_KEY_READY)
-		on_key_ready(p, body, len);
-	else if (type == MESSAGE_LOAD)
-		on_load(p, body, len);
 	else
-		counter_add(p->parts->session.counters, COUNTER_messages_unknown, 1);
+		on_established_message(p, type, body, len);
 }
 
 static void
@@ -172,8 +247,8 @@ on_opened(void *arg, struct session *session)
 	p->info.secured = true;
 	if (!p->info.dialled)
 		return;
-	if (tls_verify_peer(session_tls(session), p->peer->site, p->peer->fingerprint, why,
-		sizeof(why)) != 0)
+	if (tls_verify_peer(p->parts->session.tls, session_tls(session), p->peer->site,
+		p->peer->fingerprint, why, sizeof(why)) != 0)
 		session_close(session, "%s", why);
 	else
 		peering_say_hello(p);
@@ -264,6 +339,14 @@ peering_free(struct peering *p)
 		return;
 	session_free(p->session);
 	dispose(p);
+}
+
+bool
+peering_is_revoked(const struct peering *p)
+{
+	struct ssl_st *ssl = session_tls(p->session);
+
+	return ssl != NULL && tls_is_revoked(p->parts->session.tls, ssl);
 }
 
 const struct peering_info *

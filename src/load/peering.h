@@ -1,6 +1,6 @@
 /*
  * peering: what two sites say to each other in one session: HELLO, the agreement on keys,
- * LOAD, BYE.
+ * LOAD, what has ended, which probes have arrived, BYE.
  *
  *   dialer                              listener
  *     |  TLS 1.3, both certificates        |
@@ -9,7 +9,7 @@
  *     |                            verifies the dialer
  *     |<------- HELLO (key index) ---------|  both: keys from the TLS exporter
  *     |<------- KEY_READY ------- KEY_READY ------->|
- *     |<------- LOAD ... LOAD --- LOAD ... LOAD --->|
+ *     |<--- LOAD, CLOSED, PROBE ... LOAD, CLOSED, PROBE ... --->|
  *     |                  BYE               |
  *
  * The index in HELLO is the receive key's of who says it; KEY_READY with the same index tells that
@@ -45,6 +45,10 @@ struct peering_handlers {
 	void (*established)(void *arg, struct peering *p);
 	/* It is over, and freed after the call. */
 	void (*ended)(void *arg, struct peering *p, const char *why);
+	/* The peer reports connections that are over. */
+	void (*closed)(void *arg, struct peering *p, const struct closed *closed);
+	/* The peer has received our direct-reply probe. */
+	void (*probe_seen)(void *arg, struct peering *p, uint64_t id);
 };
 
 /* NULL with errno if there is no socket. */
@@ -55,6 +59,20 @@ struct peering *peering_accept(const struct peering_parts *parts, int fd,
 
 /* Reports our load now, if it is established. */
 void peering_report(struct peering *p);
+
+/*
+ * Reports connections that are over, CLOSED_ENTRIES_MAX at most, client and service of each of one
+ * family.  False if that is not possible now, because it is not established or the peer is slow
+ * to read: nothing has been sent.
+ */
+bool peering_send_closed(
+    struct peering *p, const struct connection_closed *entries, size_t count);
+
+/* Tells that a direct-reply probe of the peer's has arrived, if it is established. */
+void peering_send_probe(struct peering *p, uint64_t id);
+
+/* True if the revocation lists as they are now name the peer's certificate. */
+bool peering_is_revoked(const struct peering *p);
 
 /* Says BYE and ends; before HELLO it just ends. */
 void peering_bye(struct peering *p, enum bye_reason reason);

@@ -14,6 +14,61 @@
 #define IDLE_MIN_NS     (5 * CLOCK_SECOND)
 #define INTERVAL_MAX_MS 60000
 
+/* ---- ciphers ---- */
+
+/* Those that we accept, the one that we prefer first; returns how many, at least one. */
+static size_t
+own_ciphers(const struct config *config, uint8_t out[HELLO_CIPHERS_MAX])
+{
+	static const uint8_t all[] = {KEYS_AES_128_GCM, KEYS_AES_256_GCM, KEYS_CHACHA20_POLY1305};
+
+	switch (config->transfer.cipher) {
+	case CONFIG_CIPHER_AES_128_GCM:
+		out[0] = KEYS_AES_128_GCM;
+		return 1;
+	case CONFIG_CIPHER_AES_256_GCM:
+		out[0] = KEYS_AES_256_GCM;
+		return 1;
+	case CONFIG_CIPHER_CHACHA20_POLY1305:
+		out[0] = KEYS_CHACHA20_POLY1305;
+		return 1;
+	case CONFIG_CIPHER_AUTO:
+		break;
+	}
+	memcpy(out, all, sizeof(all));
+	return sizeof(all);
+}
+
+/* Those that a HELLO names. */
+static size_t
+named_ciphers(const struct hello *hello, uint8_t out[1 + HELLO_CIPHERS_MAX])
+{
+	out[0] = hello->cipher;
+	memcpy(out + 1, hello->ciphers, hello->ciphers_count);
+	return 1 + hello->ciphers_count;
+}
+
+/* The first of the dialer's that the listener accepts.  0, or -1 if there is none. */
+static int
+choose_cipher(struct peering *p, const struct hello *hello)
+{
+	uint8_t own[HELLO_CIPHERS_MAX], named[1 + HELLO_CIPHERS_MAX];
+	size_t own_count = own_ciphers(p->parts->config, own);
+	size_t named_count = named_ciphers(hello, named);
+	const uint8_t *dialer = p->info.dialled ? own : named;
+	const uint8_t *listener = p->info.dialled ? named : own;
+	size_t dialer_count = p->info.dialled ? own_count : named_count;
+	size_t listener_count = p->info.dialled ? named_count : own_count;
+
+	for (size_t i = 0; i < dialer_count; i++) {
+		if (memchr(listener, dialer[i], listener_count) == NULL)
+			continue;
+		p->cipher = (enum keys_cipher)dialer[i];
+		return 0;
+	}
+	return -1;
+}
+
 /* ---- HELLO out ---- */
 
 /* Where our transfer packets come from; a wildcard address says nothing. */
@@ -28,6 +83,32 @@ own_transfer(const struct config *config)
 	return transfer;
 }
 
+/* Without the servers, if it is too large with them: what needs them is rule 3 alone. */
+static int
+encode_hello(struct codec_buffer *b, struct hello *hello)
+{
+	if (codec_encode_hello(b, hello) == 0)
+		return 0;
+	hello_forget_servers(hello);
+	if (codec_encode_hello(b, hello) != 0)
+		return -1;
+	log_warnx(
+	    "servers not told to other sites, there are too many: no replies by way of the "
+	    "transferor");
+	return 0;
+}
+
+static void
+fill_ciphers(const struct config *config, struct hello *hello)
+{
+	uint8_t ciphers[HELLO_CIPHERS_MAX];
+	size_t count = own_ciphers(config, ciphers);
+
+	hello->cipher = ciphers[0];
+	hello->ciphers_count = count - 1;
+	memcpy(hello->ciphers, ciphers + 1, count - 1);
+}
+
 void
 peering_say_hello(struct peering *p)
 {
@@ -37,7 +118,7 @@ peering_say_hello(struct peering *p)
 	    .version = CODEC_VERSION,
 	    .boot_id = p->parts->boot_id,
 	    .transfer = own_transfer(config),
-	    .cipher = KEYS_AES_128_GCM,
+	    .demand_port = config->transfer.demand_port,
 	    .interval_ms = (uint32_t)(config->load.interval * 1000),
 	};
 	size_t left_out;
@@ -48,12 +129,19 @@ peering_say_hello(struct peering *p)
 	hello.key_index = p->index;
 	random_system(p->random, sizeof(p->random));
 	memcpy(hello.random, p->random, sizeof(hello.random));
+	fill_ciphers(config, &hello);
 	left_out = report_hello(p->parts->table, &hello);
 	if (left_out > 0)
 		log_warnx("services not told to other sites, at most %d can be left_out=%zu",
 		    HELLO_SERVICES_MAX, left_out);
+	left_out = report_servers(p->parts->table, &hello);
+	if (left_out > 0)
+		log_warnx(
+		    "servers not told to other sites, at most %d addresses of a service can "
+		    "be left_out=%zu",
+		    HELLO_SERVERS_MAX, left_out);
 	p->said_hello = true;
-	if (codec_encode_hello(&b, &hello) == 0)
+	if (encode_hello(&b, &hello) == 0)
 		session_send(p->session, &b, 1);
 	else
 		session_close(p->session,
@@ -71,7 +159,7 @@ make_keys(
     struct peering *p, const uint8_t out[KEYS_SECRET_LEN], const uint8_t in[KEYS_SECRET_LEN])
 {
 	if (p->index != 0) {
-		struct transfer_rx *rx = transfer_rx_new(KEYS_AES_128_GCM, in);
+		struct transfer_rx *rx = transfer_rx_new(p->cipher, in);
 
 		if (rx == NULL ||
 		    keyring_enter(p->parts->keyring, p->index, rx, (uint16_t)p->info.site,
@@ -79,7 +167,7 @@ make_keys(
 			return -1;
 	}
 	if (peering_transfers(p) && p->info.offered != 0) {
-		p->tx = transfer_tx_new(KEYS_AES_128_GCM, out, p->info.offered);
+		p->tx = transfer_tx_new(p->cipher, out, p->info.offered);
 		if (p->tx == NULL)
 			return -1;
 	}
@@ -90,7 +178,7 @@ static int
 agree_keys(struct peering *p, const struct hello *hello)
 {
 	int own = p->info.dialled ? 0 : 1, other = 1 - own;
-	struct keys_context context = {.cipher = KEYS_AES_128_GCM};
+	struct keys_context context = {.cipher = p->cipher};
 	uint8_t direction[2][KEYS_SECRET_LEN];
 	int ret = -1;
 
@@ -146,8 +234,8 @@ identify(struct peering *p, const struct hello *hello, char *why, size_t why_siz
 		snprintf(why, why_size, "site %s is no peer of ours", hello->site);
 		return -1;
 	}
-	if (tls_verify_peer(
-		session_tls(p->session), peer->site, peer->fingerprint, why, why_size) != 0)
+	if (tls_verify_peer(parts->session.tls, session_tls(p->session), peer->site,
+		peer->fingerprint, why, why_size) != 0)
 		return -1;
 	if (strcmp(hello->site, parts->config->site) >= 0) {
 		snprintf(why, why_size,
@@ -204,9 +292,11 @@ accept_hello(struct peering *p, const struct hello *hello)
 		peering_refuse(p, "speaks version %u, not %d", hello->version, CODEC_VERSION);
 	else if (identify(p, hello, why, sizeof(why)) != 0)
 		peering_refuse(p, "%s", why);
-	else if (hello->cipher != KEYS_AES_128_GCM)
-		peering_refuse(p, "wants cipher %u for transfer packets, which is unknown here",
-		    hello->cipher);
+	else if (choose_cipher(p, hello) != 0)
+		peering_refuse(p,
+		    "wants cipher %u (%s) for transfer packets, and names none that "
+		    "transfer.cipher allows here",
+		    hello->cipher, keys_cipher_name((enum keys_cipher)hello->cipher));
 	else {
 		if (!p->info.dialled)
 			peering_say_hello(p);

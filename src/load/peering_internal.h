@@ -18,6 +18,7 @@ struct peering {
 
 	uint8_t random[KEYS_RANDOM_LEN]; /* of our HELLO */
 	uint32_t index;                  /* of our receive key */
+	enum keys_cipher cipher;         /* that both sites accept */
 	struct transfer_tx *tx;          /* until KEY_READY */
 
 	uint32_t sequence_out, sequence_in;

@@ -3,6 +3,15 @@
 #include <string.h>
 
 #include "base/xalloc.h"
+#include "load/endpoints.h"
+
+#define INTERVAL_MAX 60.0 /* seconds; a longer one is not believed */
+
+#define MTU_MIN 1280 /* every path between sites takes that; less is not believed */
+
+/* A server without a port is entered with each port of its service, as long as there are no more
+ * than these of a site; beyond that any port of it is taken. */
+#define ENDPOINTS_MAX 65536
 
 /* Numbers of services travel in 16 bits. */
 static bool
@@ -43,9 +52,100 @@ report_hello(struct load_table *table, struct hello *hello)
 	return left_out;
 }
 
-void
-report_enter_hello(struct load_table *table, uint32_t site, const struct hello *hello)
+static size_t
+add_server(struct hello_service *to, const struct ip *ip, uint16_t port)
 {
+	if (ip_is_zero(ip))
+		return 0;
+	if (to->servers_count == HELLO_SERVERS_MAX)
+		return 1;
+	to->servers[to->servers_count++] = (struct addr){*ip, port};
+	return 0;
+}
+
+size_t
+report_servers(struct load_table *table, struct hello *hello)
+{
+	size_t left_out = 0;
+
+	for (size_t i = 0; i < hello->services_count; i++) {
+		struct hello_service *to = &hello->services[i];
+		const struct service *s = load_table_service(table, to->number);
+		size_t most = 2 * s->servers_count;
+
+		if (most > HELLO_SERVERS_MAX)
+			most = HELLO_SERVERS_MAX;
+		to->servers = xcalloc(most, sizeof(to->servers[0]));
+		for (size_t j = 0; j < s->servers_count; j++) {
+			const struct server *server = load_table_server(table, s->servers[j]);
+
+			left_out += add_server(to, &server->v4, server->port);
+			left_out += add_server(to, &server->v6, server->port);
+		}
+	}
+	return left_out;
+}
+
+/* How many endpoints the servers of a site become. */
+static size_t
+count_endpoints(const struct hello *hello, bool *any_port)
+{
+	size_t one_each = 0, ports = 0;
+
+	for (size_t i = 0; i < hello->services_count; i++) {
+		const struct hello_service *s = &hello->services[i];
+
+		one_each += s->servers_count;
+		for (size_t j = 0; j < s->servers_count; j++)
+			ports += s->servers[j].port == 0 ? s->ports_count : 1;
+	}
+	*any_port = ports > ENDPOINTS_MAX;
+	return *any_port ? one_each : ports;
+}
+
+static void
+enter_server(struct endpoints *servers, const struct addr *server,
+    const struct hello_service *s, uint32_t index, bool any_port)
+{
+	struct addr address = *server;
+
+	if (server->port != 0 || any_port) {
+		endpoints_add(servers, server, s->protocol, index);
+		return;
+	}
+	for (size_t i = 0; i < s->ports_count; i++) {
+		address.port = s->ports[i];
+		endpoints_add(servers, &address, s->protocol, index);
+	}
+}
+
+static void
+enter_servers(struct load_table *table, uint32_t site, const struct hello *hello)
+{
+	bool any_port;
+	struct endpoints *servers = endpoints_new(count_endpoints(hello, &any_port));
+
+	for (size_t i = 0; i < hello->services_count; i++) {
+		const struct hello_service *s = &hello->services[i];
+
+		for (size_t j = 0; j < s->servers_count; j++)
+			enter_server(servers, &s->servers[j], s, (uint32_t)i, any_port);
+	}
+	load_table_site_servers(table, site, servers);
+}
+
+static double
+interval_of(const struct hello *hello)
+{
+	double interval = hello->interval_ms / 1000.0;
+
+	return interval < INTERVAL_MAX ? interval : INTERVAL_MAX;
+}
+
+void
+report_enter_hello(struct load_table *table, uint32_t number, const struct hello *hello)
+{
+	struct site *site = load_table_site(table, number);
 	struct site_service *services = xcalloc(hello->services_count + 1, sizeof(services[0]));
 
 	for (size_t i = 0; i < hello->services_count; i++) {
@@ -62,7 +162,10 @@ report_enter_hello(struct load_table *table, uint32_t site, const struct hello *
 		to->ports_count = from->ports_count;
 		memcpy(to->ports, from->ports, from->ports_count * sizeof(to->ports[0]));
 	}
-	load_table_site_services(table, site, services, hello->services_count);
+	site->demand_port = hello->demand_port;
+	site->interval = interval_of(hello);
+	enter_servers(table, number, hello);
+	load_table_site_services(table, number, services, hello->services_count);
 }
 
 static uint32_t
@@ -95,8 +198,13 @@ held_for(struct load_table *table, uint32_t site, uint32_t service)
 void
 report_load(struct load_table *table, uint32_t site, struct load_report *report)
 {
+	const struct site *to = load_table_site(table, site);
 	uint32_t count = load_table_services(table);
 
+	if (to != NULL) {
+		report->path_mtu = to->path_mtu;
+		report->direct = (uint8_t)to->direct_out;
+	}
 	report->services = xcalloc(HELLO_SERVICES_MAX, sizeof(report->services[0]));
 	report->services_count = 0;
 	for (uint32_t i = 0; i < count && report->services_count < HELLO_SERVICES_MAX; i++) {
@@ -143,6 +251,8 @@ report_enter_load(
 	struct site *site = load_table_site(table, number);
 	size_t hint = 0;
 
+	site->peer_mtu = report->path_mtu >= MTU_MIN ? report->path_mtu : 0;
+	load_table_site_direct_reported(table, number, (enum site_direct)report->direct, now);
 	for (size_t i = 0; i < report->services_count; i++) {
 		const struct load_report_service *from = &report->services[i];
 		struct site_service *to = find(site, from->number, &hint);

@@ -18,10 +18,17 @@
  */
 size_t report_hello(struct load_table *table, struct hello *hello);
 
-/* Enters the services of a site's HELLO. */
+/*
+ * Adds to the services of a HELLO the addresses of their servers, HELLO_SERVERS_MAX of each at
+ * most.  Returns how many were left out.
+ */
+size_t report_servers(struct load_table *table, struct hello *hello);
+
+/* Enters what a site's HELLO says: services, servers, demand port, interval. */
 void report_enter_hello(struct load_table *table, uint32_t site, const struct hello *hello);
 
-/* Adds what there is to say to a site of each of our services that are present. */
+/* Adds what there is to say to a site: of the path to it, and of each of our services that are
+ * present. */
 void report_load(struct load_table *table, uint32_t site, struct load_report *report);
 
 /* Enters a site's report.  Services that its HELLO did not name are ignored. */

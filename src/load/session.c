@@ -358,6 +358,12 @@ session_finish(struct session *s, const char *why)
 	loop_timer_set(s->timer, SESSION_FINISH_NS);
 }
 
+size_t
+session_waiting(const struct session *s)
+{
+	return s->bev != NULL ? evbuffer_get_length(bufferevent_get_output(s->bev)) : 0;
+}
+
 bool
 session_is_open(const struct session *s)
 {

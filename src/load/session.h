@@ -79,6 +79,9 @@ void session_finish(struct session *session, const char *why);
 /* Gone at once, ended is not called.  Not from inside a handler.  NULL is fine. */
 void session_free(struct session *session);
 
+/* Octets that wait to be sent. */
+size_t session_waiting(const struct session *session);
+
 bool session_is_open(const struct session *session); /* handshake done and not ended */
 const struct addr *session_address(const struct session *session);
 struct ssl_st *session_tls(struct session *session); /* once opened */

@@ -26,6 +26,7 @@ site_free(struct site *site)
 {
 	site_services_free(site->services, site->services_count);
 	endpoints_free(site->endpoints);
+	endpoints_free(site->servers);
 	free(site->by_local);
 	free(site->last_error);
 	free(site->name);

@@ -65,7 +65,9 @@ struct service {
 	enum config_prefer prefer;
 	enum config_unknown on_unknown;
 	enum config_server_down on_server_down;
-	bool transfer_permitted;
+	bool transfer_permitted; /* in force: what the administrator set, else the configured */
+	bool transfer_configured;
+	bool transfer_set; /* by an administrator, kept over reload */
 	double high_load;
 
 	uint32_t *servers;             /* numbers of the servers that are present */
@@ -112,21 +114,50 @@ struct site_service {
 
 enum site_session { SITE_NO_SESSION, SITE_CONNECTING, SITE_SESSION };
 
+/* Whether transfer packets get through to a site and back, as liveness messages find. */
+enum site_path { SITE_PATH_UNKNOWN, SITE_PATH_ALIVE, SITE_PATH_LOST };
+
+/* Whether direct replies under a foreign address get through (rule 2). */
+enum site_direct { SITE_DIRECT_UNKNOWN, SITE_DIRECT_OK, SITE_DIRECT_BLOCKED };
+
 struct site {
 	char *name;
-	bool present; /* configured */
+	bool present;  /* configured */
+	bool disabled; /* by an administrator, kept over reload: no candidate */
 	struct addr load, transfer;
+	uint16_t demand_port; /* where it takes connection demands; 0: with the rest */
+	enum config_reply reply;
+	double interval; /* seconds between its reports, as its HELLO says; 0: not said */
 	enum site_session session;
 	bool keys; /* transfer packets can be sealed for it */
 	uint64_t session_since;
 	uint64_t up_since; /* for slow start: when it became usable; 0 while it is not */
 	double rtt;        /* seconds, of the session's messages; 0: unknown */
-	char *last_error;  /* owned; NULL if none */
+
+	/* Of the transfer path. */
+	enum site_path path;
+	uint64_t path_since;
+	double path_rtt;   /* seconds; 0: unknown */
+	double path_loss;  /* of the latest liveness messages, 0 to 1 */
+	uint32_t path_mtu; /* outer packets that get through to it; 0: not known */
+	uint32_t peer_mtu; /* the same the other way, as it reports; 0: not known */
+	enum site_direct direct; /* its replies under our addresses, as it reports or our clients show */
+	uint64_t direct_blocked_at; /* when clients showed that none get through; 0: they have not */
+	uint64_t direct_hold;       /* so long reports to the contrary are not believed, ns */
+	enum site_direct direct_out; /* ours under its addresses, as probes show: what we report */
+	/* When a liveness message was last answered, path_mtu last confirmed, and a direct-reply
+	 * probe last judged, whichever way: `wladmctl probe` waits for them.  0: never. */
+	uint64_t path_answered, mtu_confirmed, direct_judged;
+	uint64_t heard_at; /* when a transfer packet of it was last accepted; 0: never */
+
+	char *last_error;              /* owned; NULL if none */
 	struct site_service *services; /* as told by HELLO */
 	size_t services_count;
 	uint32_t *by_local; /* index into services by the number of our service */
 	size_t by_local_count;
 	struct endpoints *endpoints; /* index into services by address, port, protocol */
+	struct endpoints *servers; /* its servers, as told by HELLO: whose packets relay ports take;
+	                            * a port 0 stands for each of the service's */
 	uint64_t transfer_packets_in, transfer_packets_out, transfer_bytes_in, transfer_bytes_out;
 	uint64_t transfer_drops;
 };
@@ -211,8 +242,46 @@ void load_table_site_services(
 void load_table_site_session(
     struct load_table *table, uint32_t site, enum site_session session, uint64_t now);
 void load_table_site_keys(struct load_table *table, uint32_t site, bool keys, uint64_t now);
+
+/* A change of path or admin is told to the listener. */
+void load_table_site_set_path(
+    struct load_table *table, uint32_t site, enum site_path path, uint64_t now);
+void load_table_site_set_disabled(
+    struct load_table *table, uint32_t site, bool disabled, uint64_t now);
+
+/*
+ * Whether its direct replies get through (table_direct.c): as it reports, and as clients show that
+ * got an answer only when their connection was repeated by rule 3.  Clients are believed more: a
+ * report to the contrary is taken a minute later at the earliest, twice as long after each time
+ * that they contradict again, an hour at most.
+ */
+void load_table_site_direct_reported(
+    struct load_table *table, uint32_t site, enum site_direct direct, uint64_t now);
+void load_table_site_direct_blocked(struct load_table *table, uint32_t site, uint64_t now);
+
+/* True if a connection transferred to it now is to be answered by way of us (rule 3). */
+bool site_wants_relay(const struct site *site);
+
+/* What the next report to a site tells it; a change is told to the listener. */
+void load_table_site_set_mtu(struct load_table *table, uint32_t site, uint32_t path_mtu);
+void load_table_site_set_direct_out(
+    struct load_table *table, uint32_t site, enum site_direct direct);
+
+/* What HELLO says of a site's servers: replaces them; takes ownership. */
+void load_table_site_servers(struct load_table *table, uint32_t site, struct endpoints *servers);
+
+/* True if the site has announced a server at that address, for rule 3. */
+bool load_table_site_has_server(const struct load_table *table, uint32_t site,
+    const struct addr *address, uint8_t protocol);
+
+/* III of a service, set by an administrator until the next start. */
+void load_table_service_set_transfer(struct load_table *table, uint32_t service, bool permitted);
+
 void load_table_site_error(struct load_table *table, uint32_t site, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The error is over. */
+void load_table_site_no_error(struct load_table *table, uint32_t site);
 
 /* Called after a server's or site's state changed, after permission changed: what a report "at once" is due to. */
 enum load_change { LOAD_CHANGE_SERVER, LOAD_CHANGE_SERVICE, LOAD_CHANGE_SITE };
@@ -221,6 +290,8 @@ void load_table_set_listener(struct load_table *table, load_table_changed *liste
 
 const char *server_state_name(enum server_state state);
 const char *server_admin_name(enum server_admin admin);
+const char *site_path_name(enum site_path path);       /* unknown, alive, lost */
+const char *site_direct_name(enum site_direct direct); /* unknown, ok, blocked */
 const char *site_session_name(enum site_session session);
 
 #endif

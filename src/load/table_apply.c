@@ -97,7 +97,9 @@ apply_service(struct load_table *table, const struct config_service *c, uint64_t
 	s->prefer = c->prefer;
 	s->on_unknown = c->on_unknown;
 	s->on_server_down = c->on_server_down;
-	s->transfer_permitted = c->transfer_permitted;
+	s->transfer_configured = c->transfer_permitted;
+	if (!s->transfer_set)
+		s->transfer_permitted = c->transfer_permitted;
 	s->high_load = c->high_load;
 	free(s->servers);
 	s->servers = xcalloc(c->servers_count, sizeof(*s->servers));
@@ -124,6 +126,7 @@ apply_peer(struct load_table *table, const struct config_peer *c)
 	}
 	site->present = true;
 	site->load = c->load;
+	site->reply = c->reply;
 	site->transfer = c->transfer;
 }
 

@@ -186,6 +186,18 @@ load_table_server_set_weight(struct load_table *table, uint32_t number, uint32_t
 	table_changed(table, LOAD_CHANGE_SERVICE, server->service);
 }
 
+void
+load_table_service_set_transfer(struct load_table *table, uint32_t number, bool permitted)
+{
+	struct service *service = table->services[number];
+
+	service->transfer_set = true;
+	if (service->transfer_permitted == permitted)
+		return;
+	service->transfer_permitted = permitted;
+	table_changed(table, LOAD_CHANGE_SERVICE, number);
+}
+
 const char *
 server_state_name(enum server_state state)
 {

@@ -170,11 +170,12 @@ load_table_received_closed(struct load_table *table, uint32_t site, uint32_t ser
 		s->received--;
 }
 
-/* Slow start and candidacy begin when both the session and the keys are there. */
+/* Slow start and candidacy begin when session and keys are there and the path is proved. */
 static void
 judge_up(struct site *site, uint64_t now)
 {
-	bool up = site->session == SITE_SESSION && site->keys;
+	bool up =
+	    site->session == SITE_SESSION && site->keys && site->path == SITE_PATH_ALIVE;
 
 	if (!up)
 		site->up_since = 0;
@@ -212,6 +213,35 @@ load_table_site_keys(struct load_table *table, uint32_t number, bool keys, uint6
 }
 
 void
+load_table_site_set_path(
+    struct load_table *table, uint32_t number, enum site_path path, uint64_t now)
+{
+	struct site *site = table->sites[number];
+
+	if (site->path == path)
+		return;
+	site->path = path;
+	site->path_since = now;
+	judge_up(site, now);
+	table_changed(table, LOAD_CHANGE_SITE, number);
+}
+
+void
+load_table_site_set_disabled(
+    struct load_table *table, uint32_t number, bool disabled, uint64_t now)
+{
+	struct site *site = table->sites[number];
+
+	if (site->disabled == disabled)
+		return;
+	site->disabled = disabled;
+	/* who comes back is led in slowly, whatever it was away for */
+	if (site->up_since != 0)
+		site->up_since = now;
+	table_changed(table, LOAD_CHANGE_SITE, number);
+}
+
+void
 load_table_site_error(struct load_table *table, uint32_t number, const char *format, ...)
 {
 	struct site *site = table->sites[number];
@@ -230,4 +260,20 @@ site_session_name(enum site_session session)
 	static const char *const names[] = {"none", "connecting", "up"};
 
 	return names[session];
+}
+
+const char *
+site_path_name(enum site_path path)
+{
+	static const char *const names[] = {"unknown", "alive", "lost"};
+
+	return names[path];
+}
+
+const char *
+site_direct_name(enum site_direct direct)
+{
+	static const char *const names[] = {"unknown", "ok", "blocked"};
+
+	return names[direct];
 }

@@ -6,26 +6,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
+#include <openssl/x509_vfy.h>
 
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "load/tls_internal.h"
 
 #define ALPN     "\x06wlad/1"
 #define ALPN_LEN (sizeof(ALPN) - 1)
-
-struct tls {
-	SSL_CTX *ctx;
-	char *certificate; /* path, for messages */
-	char *ca;
-};
 
 /* Writes "what: reason of the last OpenSSL error" and returns -1. */
 static int
@@ -122,7 +116,8 @@ check_readable(const char *what, const char *path, char *error, size_t size)
 	if (access(path, R_OK) == 0)
 		return 0;
 	snprintf(error, size, "load.%s: %s: %s%s", what, path, strerror(errno),
-	    errno == ENOENT ? "; make it with \"wladmctl cert\"" : "");
+	    errno == ENOENT && strcmp(what, "crl") != 0 ? "; make it with \"wladmctl cert\""
+							: "");
 	return -1;
 }
 
@@ -137,26 +132,50 @@ warn_key_mode(const char *path)
 		    path, (unsigned)st.st_mode & 07777);
 }
 
+/*
+ * Certificates that their authorities have revoked.  Each authority of a chain must have its list in
+ * the file, and a list that has expired is none: who keeps new ones from us must not win by that.
+ */
 static int
-load_files(SSL_CTX *ctx, const char *certificate, const char *key, const char *ca, char *error,
-    size_t size)
+load_crl(SSL_CTX *ctx, const char *crl, char *error, size_t size)
 {
-	if (check_readable("certificate", certificate, error, size) != 0 ||
-	    check_readable("key", key, error, size) != 0 ||
-	    check_readable("ca", ca, error, size) != 0)
+	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+	X509_LOOKUP *lookup;
+
+	if (crl == NULL)
+		return 0;
+	if (check_readable("crl", crl, error, size) != 0)
 		return -1;
-	warn_key_mode(key);
-	if (SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1)
-		return fail_openssl(error, size, certificate);
-	if (SSL_CTX_load_verify_file(ctx, ca) != 1)
-		return fail_openssl(error, size, ca);
-	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
-		return fail_openssl(error, size, key);
+	lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+	if (lookup == NULL || X509_load_crl_file(lookup, crl, X509_FILETYPE_PEM) < 1) {
+		snprintf(
+		    error, size, "load.crl: %s: is no certificate revocation list in PEM", crl);
+		ERR_clear_error();
+		return -1;
+	}
+	X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 	return 0;
 }
 
+static int
+load_files(SSL_CTX *ctx, const struct tls_files *files, char *error, size_t size)
+{
+	if (check_readable("certificate", files->certificate, error, size) != 0 ||
+	    check_readable("key", files->key, error, size) != 0 ||
+	    check_readable("ca", files->ca, error, size) != 0)
+		return -1;
+	warn_key_mode(files->key);
+	if (SSL_CTX_use_certificate_chain_file(ctx, files->certificate) != 1)
+		return fail_openssl(error, size, files->certificate);
+	if (SSL_CTX_load_verify_file(ctx, files->ca) != 1)
+		return fail_openssl(error, size, files->ca);
+	if (SSL_CTX_use_PrivateKey_file(ctx, files->key, SSL_FILETYPE_PEM) != 1)
+		return fail_openssl(error, size, files->key);
+	return load_crl(ctx, files->crl, error, size);
+}
+
 struct tls *
-tls_new(const char *certificate, const char *key, const char *ca, char *error, size_t error_size)
+tls_new(const struct tls_files *files, char *error, size_t error_size)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_method());
 	struct tls *tls;
@@ -166,12 +185,13 @@ tls_new(const char *certificate, const char *key, const char *ca, char *error, s
 		fail_openssl(error, error_size, "TLS");
 		goto fail;
 	}
-	if (load_files(ctx, certificate, key, ca, error, error_size) != 0)
+	if (load_files(ctx, files, error, error_size) != 0)
 		goto fail;
 	tls = xcalloc(1, sizeof(*tls));
 	tls->ctx = ctx;
-	tls->certificate = xstrdup(certificate);
-	tls->ca = xstrdup(ca);
+	tls->certificate = xstrdup(files->certificate);
+	tls->ca = xstrdup(files->ca);
+	tls->crl = files->crl != NULL ? xstrdup(files->crl) : NULL;
 	return tls;
 fail:
 	SSL_CTX_free(ctx);
@@ -186,148 +206,8 @@ tls_free(struct tls *tls)
 	SSL_CTX_free(tls->ctx);
 	free(tls->certificate);
 	free(tls->ca);
+	free(tls->crl);
 	free(tls);
-}
-
-/* ---- certificates ---- */
-
-/* True if the certificate carries the name as subject alternative DNS name, octet for octet. */
-static bool
-carries_name(X509 *cert, const char *name)
-{
-	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-	size_t len = strlen(name);
-	bool found = false;
-
-	for (int i = 0; i < sk_GENERAL_NAME_num(names) && !found; i++) {
-		const GENERAL_NAME *entry = sk_GENERAL_NAME_value(names, i);
-
-		found = entry->type == GEN_DNS &&
-		    (size_t)ASN1_STRING_length(entry->d.dNSName) == len &&
-		    memcmp(ASN1_STRING_get0_data(entry->d.dNSName), name, len) == 0;
-	}
-	GENERAL_NAMES_free(names);
-	return found;
-}
-
-static int
-digest_of(X509 *cert, uint8_t digest[KEYS_DIGEST_LEN])
-{
-	unsigned len = 0;
-
-	return X509_digest(cert, EVP_sha256(), digest, &len) == 1 && len == KEYS_DIGEST_LEN ? 0
-											    : -1;
-}
-
-static bool
-matches_fingerprint(X509 *cert, const char *fingerprint)
-{
-	uint8_t digest[KEYS_DIGEST_LEN];
-	char text[2 * KEYS_DIGEST_LEN + 1];
-
-	if (digest_of(cert, digest) != 0)
-		return false;
-	for (size_t i = 0; i < KEYS_DIGEST_LEN; i++)
-		snprintf(text + 2 * i, 3, "%02x", digest[i]);
-	return strcmp(text, fingerprint) == 0;
-}
-
-int
-tls_verify_peer(struct ssl_st *ssl, const char *site, const char *fingerprint, char *error,
-    size_t error_size)
-{
-	X509 *cert = SSL_get0_peer_certificate(ssl);
-	long chain = SSL_get_verify_result(ssl);
-
-	if (cert == NULL) {
-		snprintf(error, error_size, "no certificate");
-		return -1;
-	}
-	if (!carries_name(cert, site)) {
-		snprintf(error, error_size, "its certificate is not that of site %s", site);
-		return -1;
-	}
-	if (fingerprint != NULL && !matches_fingerprint(cert, fingerprint)) {
-		snprintf(error, error_size,
-		    "its certificate does not have the fingerprint pinned for "
-		    "site %s",
-		    site);
-		return -1;
-	}
-	if (fingerprint == NULL && chain != X509_V_OK) {
-		snprintf(error, error_size, "its certificate is not good: %s",
-		    X509_verify_cert_error_string(chain));
-		return -1;
-	}
-	return 0;
-}
-
-int
-tls_digests(struct ssl_st *ssl, uint8_t own[KEYS_DIGEST_LEN], uint8_t peer[KEYS_DIGEST_LEN])
-{
-	X509 *mine = SSL_get_certificate(ssl), *other = SSL_get0_peer_certificate(ssl);
-
-	if (mine == NULL || other == NULL)
-		return -1;
-	return digest_of(mine, own) == 0 && digest_of(other, peer) == 0 ? 0 : -1;
-}
-
-int64_t
-tls_expiry(const struct tls *tls)
-{
-	const ASN1_TIME *end = X509_get0_notAfter(SSL_CTX_get0_certificate(tls->ctx));
-	struct tm tm = {0};
-
-	return ASN1_TIME_to_tm(end, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
-}
-
-/* The first reason for which our certificate would be refused by a peer of the same authority. */
-static int
-verify_own(const struct tls *tls, X509 *cert, const char *purpose)
-{
-	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-	STACK_OF(X509) *chain = NULL;
-	int result = X509_V_ERR_OUT_OF_MEM;
-
-	SSL_CTX_get0_chain_certs(tls->ctx, &chain);
-	if (ctx != NULL &&
-	    X509_STORE_CTX_init(ctx, SSL_CTX_get_cert_store(tls->ctx), cert, chain) == 1 &&
-	    X509_STORE_CTX_set_default(ctx, purpose) == 1)
-		result = X509_verify_cert(ctx) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(ctx);
-	X509_STORE_CTX_free(ctx);
-	ERR_clear_error();
-	return result;
-}
-
-int
-tls_check_own(const struct tls *tls, const char *site, char *error, size_t error_size)
-{
-	X509 *cert = SSL_CTX_get0_certificate(tls->ctx);
-	int result;
-
-	if (!carries_name(cert, site)) {
-		snprintf(error, error_size,
-		    "load.certificate: %s: does not carry the name of this "
-		    "site, \"%s\", as DNS name; make one with \"wladmctl cert site %s\"",
-		    tls->certificate, site, site);
-		return -1;
-	}
-	result = verify_own(tls, cert, "ssl_server");
-	if (result == X509_V_OK)
-		result = verify_own(tls, cert, "ssl_client");
-	if (result == X509_V_OK)
-		return 0;
-	if (result == X509_V_ERR_CERT_HAS_EXPIRED)
-		snprintf(error, error_size,
-		    "load.certificate: %s: it or its authority %s has expired; "
-		    "make a new one with \"wladmctl cert site %s\"",
-		    tls->certificate, tls->ca, site);
-	else
-		snprintf(error, error_size,
-		    "load.certificate: %s: peers that trust the authority %s "
-		    "will refuse it: %s",
-		    tls->certificate, tls->ca, X509_verify_cert_error_string(result));
-	return -1;
 }
 
 /* ---- a session ---- */

@@ -22,17 +22,22 @@ struct event_base;
 struct ssl_st; /* OpenSSL's SSL */
 struct tls;
 
+/* Paths, PEM.  crl: lists of revoked certificates, or NULL. */
+struct tls_files {
+	const char *certificate, *key, *ca, *crl;
+};
+
 /*
- * Loads certificate (chain), key and authority, which must be there and match.  Warns of a key
- * that others may read.  NULL with a sentence in error.
+ * Loads certificate (chain), key and authority, which must be there and match, and the revocation
+ * lists.  Warns of a key that others may read.  NULL with a sentence in error.
  */
-struct tls *tls_new(
-    const char *certificate, const char *key, const char *ca, char *error, size_t error_size);
+struct tls *tls_new(const struct tls_files *files, char *error, size_t error_size);
 void tls_free(struct tls *tls); /* sessions made of it may go on */
 
 /*
- * Is our own certificate good for this site: name, dates, chain to the authority, usage?  0, or
- * -1 with a sentence that says what to do.
+ * Is our own certificate good for this site: name, dates, chain to the authority, usage, not
+ * revoked; and are the revocation lists those of the authority, and not out of date?  0, or -1
+ * with a sentence that says what to do.
  */
 int tls_check_own(const struct tls *tls, const char *site, char *error, size_t error_size);
 
@@ -58,11 +63,15 @@ int tls_check_handshake(struct ssl_st *ssl, char *error, size_t error_size);
 /*
  * Does the peer's certificate carry this site's name as DNS name (exactly; no wildcards, no common
  * name), and does it chain to the authority or, if a fingerprint is pinned (64 hexadecimal
- * digits; NULL: none), match that?  A pinned certificate needs no chain and no dates.  0, or
- * -1 with a reason.
+ * digits; NULL: none), match that?  A pinned certificate needs no chain and no dates.  No
+ * revocation list may name it, pinned or not.  0, or -1 with a reason.
  */
-int tls_verify_peer(struct ssl_st *ssl, const char *site, const char *fingerprint, char *error,
-    size_t error_size);
+int tls_verify_peer(const struct tls *tls, struct ssl_st *ssl, const char *site,
+    const char *fingerprint, char *error, size_t error_size);
+
+/* True if a list names the peer's certificate, or one of its chain: asked again when there is a
+ * new list. */
+bool tls_is_revoked(const struct tls *tls, struct ssl_st *ssl);
 
 /* SHA-256 of our certificate and of the peer's, as this session uses them.  0, or -1. */
 int tls_digests(struct ssl_st *ssl, uint8_t own[KEYS_DIGEST_LEN], uint8_t peer[KEYS_DIGEST_LEN]);

@@ -131,6 +131,32 @@ reply_build_reset(const struct addr *source, const struct addr *destination, uin
 	return build_tcp(source, destination, TCP_RST | TCP_ACK, seq, ack, buf, size);
 }
 
+size_t
+reply_build_udp(const struct addr *source, const struct addr *destination,
+    const uint8_t *payload, size_t len, uint8_t *buf, size_t size)
+{
+	int version = ip_is_v4(&source->ip) ? 4 : 6;
+	size_t total = ip_header_len(version) + UDP_HEADER + len;
+	uint16_t udp_len, check;
+	uint8_t *udp;
+	uint32_t sum;
+
+	if (ip_is_v4(&source->ip) != ip_is_v4(&destination->ip) || size < total ||
+	    total > UINT16_MAX)
+		return 0;
+	udp_len = (uint16_t)(UDP_HEADER + len);
+	udp = buf + write_ip(buf, version, &source->ip, &destination->ip, IPPROTO_UDP, udp_len);
+	put16(udp, source->port);
+	put16(udp + 2, destination->port);
+	put16(udp + UDP_LENGTH, udp_len);
+	put16(udp + UDP_CHECKSUM, 0);
+	memcpy(udp + UDP_HEADER, payload, len);
+	sum = checksum_pseudo(version, &source->ip, &destination->ip, IPPROTO_UDP, udp_len);
+	check = (uint16_t)~checksum_fold(checksum_add(sum, udp, udp_len));
+	put16(udp + UDP_CHECKSUM, check == 0 ? 0xffff : check);
+	return total;
+}
+
 /* An error message about a packet, quoting as much of it as is allowed and fits. */
 static size_t
 build_error(const struct packet *about, const struct ip *sender, const struct icmp_error *error,

@@ -37,6 +37,10 @@ bool packet_is_echo_request(const struct packet *p);
 /* Turns an echo request into its reply in place (fresh TTL 64). */
 void packet_make_echo_reply(struct packet *p);
 
+/* A UDP datagram.  0 if the families differ, or it does not fit. */
+size_t reply_build_udp(const struct addr *source, const struct addr *destination,
+    const uint8_t *payload, size_t len, uint8_t *buf, size_t size);
+
 /* A TCP RST from nowhere: for a connection whose far end is gone.  Sequence numbers in host order. */
 size_t reply_build_reset(const struct addr *source, const struct addr *destination,
     uint32_t seq, uint32_t ack, uint8_t *buf, size_t size);

@@ -6,15 +6,13 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-#define KEY_LEN 16 /* of AES-128 */
-
 /* Octets of a packet that are put together before they are encrypted. */
 #define GATHER 128
 
 static EVP_CIPHER_CTX *
-context_new(const uint8_t key[KEY_LEN], enum cipher_use use)
+context_new(enum keys_cipher kind, const uint8_t *key, enum cipher_use use)
 {
-	EVP_CIPHER *algorithm = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
+	EVP_CIPHER *algorithm = EVP_CIPHER_fetch(NULL, keys_cipher_name(kind), NULL);
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 
 	if (algorithm == NULL || ctx == NULL ||
@@ -27,15 +25,16 @@ context_new(const uint8_t key[KEY_LEN], enum cipher_use use)
 }
 
 int
-cipher_init(struct cipher *c, uint8_t secret[KEYS_SECRET_LEN], enum cipher_use use)
+cipher_init(struct cipher *c, enum keys_cipher kind, uint8_t secret[KEYS_SECRET_LEN],
+    enum cipher_use use)
 {
-	uint8_t key[KEY_LEN], next[KEYS_SECRET_LEN];
+	uint8_t key[KEYS_KEY_MAX], next[KEYS_SECRET_LEN];
 
 	c->ctx = NULL;
-	if (keys_expand_label(secret, "key", key, sizeof(key)) == 0 &&
+	if (keys_expand_label(secret, "key", key, keys_key_len(kind)) == 0 &&
 	    keys_expand_label(secret, "iv", c->iv, sizeof(c->iv)) == 0 &&
 	    keys_expand_label(secret, "epoch", next, sizeof(next)) == 0)
-		c->ctx = context_new(key, use);
+		c->ctx = context_new(kind, key, use);
 	if (c->ctx != NULL)
 		memcpy(secret, next, sizeof(next));
 	else

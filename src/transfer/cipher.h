@@ -1,6 +1,6 @@
 /*
- * cipher: AES-128-GCM of one direction in one epoch: keyed once, then given a nonce for
- * each packet.
+ * cipher: AES-GCM or ChaCha20-Poly1305 of one direction in one epoch: keyed once, then given a
+ * nonce for each packet.
  *
  * The part of seal.c that speaks with OpenSSL; used by it alone.  The context is made
  * when the epoch is, nothing is allocated per packet.  OpenSSL's error queue is left
@@ -26,7 +26,8 @@ enum cipher_use { CIPHER_OPEN, CIPHER_SEAL };
  * next epoch's: who reads this memory later cannot go back.  Returns 0, or -1 with the
  * secret unchanged.
  */
-int cipher_init(struct cipher *c, uint8_t secret[KEYS_SECRET_LEN], enum cipher_use use);
+int cipher_init(struct cipher *c, enum keys_cipher kind, uint8_t secret[KEYS_SECRET_LEN],
+    enum cipher_use use);
 
 /* Wipes it.  A cipher that is all zero is fine. */
 void cipher_fini(struct cipher *c);

@@ -39,7 +39,7 @@ transfer_header_encode(const struct transfer_header *h, uint8_t out[TRANSFER_HEA
 static bool
 type_known(uint8_t type)
 {
-	return type >= TRANSFER_DATA && type <= TRANSFER_CLOSED;
+	return type >= TRANSFER_DATA && type <= TRANSFER_DIRECT;
 }
 
 enum drop

@@ -51,7 +51,7 @@ enum transfer_type {
 	TRANSFER_DATA = 11,
 	TRANSFER_PROBE,
 	TRANSFER_PROBE_ANSWER,
-	TRANSFER_CLOSED
+	TRANSFER_DIRECT /* a probe under the address of a service of another site */
 };
 
 #define TRANSFER_FLAG_DEMAND   0x01 /* connection demand; without: in service */

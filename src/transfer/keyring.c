@@ -149,6 +149,7 @@ describe_rx(const struct slot *slot, struct keyring_entry *entry)
 {
 	*entry = (struct keyring_entry){.site = slot->site,
 	    .index = slot->index,
+	    .cipher = transfer_rx_cipher(slot->rx),
 	    .epoch = transfer_rx_epoch(slot->rx),
 	    .packets = transfer_rx_opened(slot->rx),
 	    .usable = true};
@@ -160,6 +161,7 @@ describe_tx(const struct transfer_tx *tx, uint16_t site, struct keyring_entry *e
 	*entry = (struct keyring_entry){.site = site,
 	    .transmit = true,
 	    .index = transfer_tx_index(tx),
+	    .cipher = transfer_tx_cipher(tx),
 	    .epoch = transfer_tx_epoch(tx),
 	    .packets = transfer_tx_sealed(tx),
 	    .usable = transfer_tx_usable(tx)};

@@ -62,6 +62,7 @@ struct keyring_entry {
 	uint16_t site;
 	bool transmit;  /* else for receiving */
 	uint32_t index; /* the receiver's */
+	enum keys_cipher cipher;
 	uint16_t epoch;
 	uint64_t packets; /* sealed or opened with it, in all its epochs */
 	bool usable;      /* false: its last epoch is used up */

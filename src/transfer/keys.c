@@ -14,6 +14,29 @@
 #define NAME_MAX_LEN 63  /* of a DNS label */
 #define SHA256_LEN   32
 
+static const struct {
+	const char *name;
+	size_t key_len;
+} ciphers[] = {
+    [KEYS_AES_128_GCM] = {"AES-128-GCM", 16},
+    [KEYS_AES_256_GCM] = {"AES-256-GCM", 32},
+    [KEYS_CHACHA20_POLY1305] = {"ChaCha20-Poly1305", 32},
+};
+
+size_t
+keys_key_len(enum keys_cipher cipher)
+{
+	size_t number = (size_t)cipher;
+
+	return number < sizeof(ciphers) / sizeof(ciphers[0]) ? ciphers[number].key_len : 0;
+}
+
+const char *
+keys_cipher_name(enum keys_cipher cipher)
+{
+	return keys_key_len(cipher) != 0 ? ciphers[cipher].name : "unknown";
+}
+
 static size_t
 put(uint8_t *out, size_t at, const void *data, size_t len)
 {

@@ -4,7 +4,8 @@
  * secret         = TLS exporter, label "EXPORTER-wlad-transfer", 32 octets, context below
  * direction      = Expand-Label(secret, "dialer" | "listener", 32)  which side sends
  * epoch 0        = direction;  epoch n+1 = Expand-Label(epoch n, "epoch", 32)
- * key, iv        = Expand-Label(epoch n, "key", 16), Expand-Label(epoch n, "iv", 12)
+ * key            = Expand-Label(epoch n, "key", 16; 32 for AES-256-GCM, ChaCha20-Poly1305)
+ * iv             = Expand-Label(epoch n, "iv", 12)
  * nonce          = iv xor (0 (4) | epoch (2) | counter (6))
  *
  * Expand-Label is HKDF-Expand-Label of RFC 8446, 7.1, with SHA-256, an empty context and
@@ -26,7 +27,16 @@
 #define KEYS_IV_LEN     12
 #define KEYS_LABEL      "EXPORTER-wlad-transfer"
 
-enum keys_cipher { KEYS_AES_128_GCM = 1 };
+/* As HELLO calls them. */
+enum keys_cipher { KEYS_AES_128_GCM = 1, KEYS_AES_256_GCM, KEYS_CHACHA20_POLY1305 };
+
+#define KEYS_KEY_MAX 32
+
+/* Octets of a cipher's key; 0 for one that is not known here. */
+size_t keys_key_len(enum keys_cipher cipher);
+
+/* What OpenSSL calls it, and in small letters the configuration: "AES-128-GCM"; "unknown". */
+const char *keys_cipher_name(enum keys_cipher cipher);
 
 /* Both ends of the TLS session, the one that dialled first. */
 struct keys_context {

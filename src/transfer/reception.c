@@ -16,7 +16,8 @@ reception_open(struct keyring *ring, uint8_t *data, size_t len, const struct add
 	rx = keyring_find(ring, header.key_index, site, &expected);
 	if (rx == NULL)
 		return DROP_transfer_key;
-	if (!addr_equal(from, &expected))
+	/* one under a foreign address is what this type is for */
+	if (header.type != TRANSFER_DIRECT && !addr_equal(from, &expected))
 		return DROP_transfer_source;
 	return transfer_open(rx, &header, data, len, now, out);
 }

@@ -2,8 +2,8 @@
  * reception: transfer reception unit 26 as far as bytes go: from a datagram to the client
  * packet in it, or to the reason why there is none.
  *
- * Order of checks: length, version and type, key index, source address, epoch, replay, tag;
- * then the window is marked and the additional information read.  Nothing unauthenticated
+ * Order of checks: length, version and type, key index, source address (of a direct-reply
+ * probe any), epoch, replay, tag; then the window is marked and the additional information read.  Nothing unauthenticated
  * is answered, logged or kept.  Seed: [0052] Fig. 8.
  */
 #ifndef WLAD_TRANSFER_RECEPTION_H

@@ -14,6 +14,7 @@
 
 struct transfer_tx {
 	struct cipher cipher;
+	enum keys_cipher kind; /* of cipher, in all epochs */
 	uint32_t index;
 	uint16_t epoch;
 	bool spent;                    /* no packet may be sealed any more */
@@ -29,6 +30,7 @@ struct rx_epoch {
 };
 
 struct transfer_rx {
+	enum keys_cipher kind;
 	struct rx_epoch *held[EPOCHS_HELD]; /* the current epoch and those that come */
 	unsigned held_count;                /* at least 1 */
 	uint16_t epoch;                     /* number of held[0] */
@@ -44,12 +46,13 @@ transfer_tx_new(enum keys_cipher cipher, const uint8_t direction[KEYS_SECRET_LEN
 {
 	struct transfer_tx *tx;
 
-	if (cipher != KEYS_AES_128_GCM || (tx = OPENSSL_zalloc(sizeof(*tx))) == NULL)
+	if (keys_key_len(cipher) == 0 || (tx = OPENSSL_zalloc(sizeof(*tx))) == NULL)
 		return NULL;
+	tx->kind = cipher;
 	tx->index = index;
 	tx->limit = TRANSFER_EPOCH_PACKETS;
 	memcpy(tx->next, direction, sizeof(tx->next));
-	if (cipher_init(&tx->cipher, tx->next, CIPHER_SEAL) == -1) {
+	if (cipher_init(&tx->cipher, tx->kind, tx->next, CIPHER_SEAL) == -1) {
 		transfer_tx_free(tx);
 		return NULL;
 	}
@@ -77,7 +80,7 @@ transfer_tx_next_epoch(struct transfer_tx *tx)
 		tx->spent = true;
 		return;
 	}
-	if (cipher_init(&tx->cipher, tx->next, CIPHER_SEAL) == -1) {
+	if (cipher_init(&tx->cipher, tx->kind, tx->next, CIPHER_SEAL) == -1) {
 		log_errorx("cannot derive the keys of a new epoch, "
 			   "key_index=%08x epoch=%u",
 		    tx->index, tx->epoch + 1u);
@@ -128,10 +131,16 @@ transfer_tx_index(const struct transfer_tx *tx)
 	return tx->index;
 }
 
+enum keys_cipher
+transfer_tx_cipher(const struct transfer_tx *tx)
+{
+	return tx->kind;
+}
+
 static bool
 sealable(enum transfer_type type, const struct transfer_info *info)
 {
-	return type >= TRANSFER_DATA && type <= TRANSFER_CLOSED && info->hops <= 15 &&
+	return type >= TRANSFER_DATA && type <= TRANSFER_DIRECT && info->hops <= 15 &&
 	    (info->flags & ~TRANSFER_FLAGS_KNOWN) == 0;
 }
 
@@ -192,7 +201,8 @@ rx_fill(struct transfer_rx *rx)
 	while (rx->held_count < EPOCHS_HELD && rx->epoch + rx->held_count <= TRANSFER_EPOCH_LAST) {
 		struct rx_epoch *epoch = OPENSSL_zalloc(sizeof(*epoch));
 
-		if (epoch == NULL || cipher_init(&epoch->cipher, rx->next, CIPHER_OPEN) == -1) {
+		if (epoch == NULL ||
+		    cipher_init(&epoch->cipher, rx->kind, rx->next, CIPHER_OPEN) == -1) {
 			rx_epoch_free(epoch);
 			return -1;
 		}
@@ -207,8 +217,9 @@ transfer_rx_new(enum keys_cipher cipher, const uint8_t direction[KEYS_SECRET_LEN
 {
 	struct transfer_rx *rx;
 
-	if (cipher != KEYS_AES_128_GCM || (rx = OPENSSL_zalloc(sizeof(*rx))) == NULL)
+	if (keys_key_len(cipher) == 0 || (rx = OPENSSL_zalloc(sizeof(*rx))) == NULL)
 		return NULL;
+	rx->kind = cipher;
 	memcpy(rx->next, direction, sizeof(rx->next));
 	if (rx_fill(rx) == -1) {
 		transfer_rx_free(rx);
@@ -247,6 +258,12 @@ uint64_t
 transfer_rx_opened(const struct transfer_rx *rx)
 {
 	return rx->opened;
+}
+
+enum keys_cipher
+transfer_rx_cipher(const struct transfer_rx *rx)
+{
+	return rx->kind;
 }
 
 static struct rx_epoch *

@@ -32,7 +32,7 @@ struct transfer_rx;
 
 /*
  * direction: the secret of the sending side (see keys.h); index: the receiver's key
- * index.  NULL on error.
+ * index.  NULL on error, or if the cipher is not known.
  */
 struct transfer_tx *transfer_tx_new(
     enum keys_cipher cipher, const uint8_t direction[KEYS_SECRET_LEN], uint32_t index);
@@ -68,9 +68,10 @@ uint64_t transfer_tx_counter(const struct transfer_tx *tx);
 uint16_t transfer_tx_epoch(const struct transfer_tx *tx);
 bool transfer_tx_usable(const struct transfer_tx *tx);
 
-/* Packets sealed in all its epochs; the receiver's key index. */
+/* Packets sealed in all its epochs; the receiver's key index; the cipher. */
 uint64_t transfer_tx_sealed(const struct transfer_tx *tx);
 uint32_t transfer_tx_index(const struct transfer_tx *tx);
+enum keys_cipher transfer_tx_cipher(const struct transfer_tx *tx);
 
 struct transfer_rx *transfer_rx_new(
     enum keys_cipher cipher, const uint8_t direction[KEYS_SECRET_LEN]);
@@ -103,5 +104,7 @@ uint16_t transfer_rx_epoch(const struct transfer_rx *rx);
 
 /* Packets opened, that is authentic ones that had not come before, in all its epochs. */
 uint64_t transfer_rx_opened(const struct transfer_rx *rx);
+
+enum keys_cipher transfer_rx_cipher(const struct transfer_rx *rx);
 
 #endif

@@ -116,8 +116,11 @@ join_words(int count, char **words)
 static bool
 is_refusal(const json_t *answer)
 {
-	return strcmp(text_string(answer, "view"), "reload") == 0 &&
-	    !text_true(answer, "reloaded");
+	const char *view = text_string(answer, "view");
+
+	if (strcmp(view, "probe") == 0)
+		return !text_true(answer, "answered");
+	return strcmp(view, "reload") == 0 && !text_true(answer, "reloaded");
 }
 
 static int

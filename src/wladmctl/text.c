@@ -44,7 +44,8 @@ static void
 summary_sites(const json_t *answer, FILE *out, const struct table_style *style)
 {
 	static const struct table_column columns[] = {{"SITE", false}, {"STATE", false},
-	    {"SESSION", false}, {"TRANSFERRED", true}, {"RECEIVED", true}};
+	    {"SESSION", false}, {"PATH", false}, {"RULE", true}, {"TRANSFERRED", true},
+	    {"RECEIVED", true}, {"WHY NOT", false}};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o;
 	size_t i;
@@ -53,8 +54,11 @@ summary_sites(const json_t *answer, FILE *out, const struct table_style *style)
 		text_cell_string(table, o, "site");
 		text_cell_state(table, o, "state");
 		text_cell_state(table, o, "session");
+		text_cell_state(table, o, "path");
+		text_cell_count(table, o, "rule");
 		text_cell_count(table, o, "transferred_active");
 		text_cell_count(table, o, "received_active");
+		text_cell_remark(table, o, "reason");
 	}
 	if (i > 0)
 		fputc('\n', out);
@@ -80,12 +84,24 @@ print_summary(const json_t *answer, FILE *out, const struct table_style *style)
 	summary_sites(answer, out, style);
 }
 
+/* Worth a word only where other sites may not send connections, or an administrator said so. */
+static void
+cell_transfer(struct table *table, const json_t *o)
+{
+	bool set = json_is_boolean(json_object_get(o, "permitted_admin"));
+
+	if (json_is_false(json_object_get(o, "permitted")))
+		table_cell(table, TABLE_WARN, "prohibit%s", set ? " (set)" : "");
+	else
+		table_cell(table, TABLE_PLAIN, "%s", set ? "permit (set)" : "");
+}
+
 static void
 print_services(const json_t *answer, FILE *out, const struct table_style *style)
 {
 	static const struct table_column columns[] = {{"SERVICE", false}, {"ADDRESS", false},
 	    {"UP", true}, {"LOAD", true}, {"ACTIVE", true}, {"TOTAL", true}, {"SENT", true},
-	    {"GOT", true}, {"PORTS", false}};
+	    {"GOT", true}, {"TRANSFER", false}, {"PORTS", false}};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o;
 	size_t i;
@@ -99,6 +115,7 @@ print_services(const json_t *answer, FILE *out, const struct table_style *style)
 		text_cell_count(table, o, "total");
 		text_cell_count(table, o, "transferred_active");
 		text_cell_count(table, o, "received_active");
+		cell_transfer(table, o);
 		table_cell(table, TABLE_PLAIN, "%s %s", text_string(o, "protocol"),
 		    text_string(o, "ports"));
 	}
@@ -154,82 +171,8 @@ print_servers(const json_t *answer, FILE *out, const struct table_style *style)
 		cell_weight(table, o);
 		text_cell_count(table, o, "active");
 		text_cell_count(table, o, "total");
-		table_cell(table, TABLE_BAD, "%s",
-		    json_is_string(json_object_get(o, "cause")) ? text_string(o, "cause") : "");
+		text_cell_remark(table, o, "cause");
 	}
-	table_print(table, out, style);
-	table_free(table);
-}
-
-static void
-site_rows(const json_t *answer, FILE *out, const struct table_style *style)
-{
-	static const struct table_column columns[] = {{"SITE", false}, {"STATE", false},
-	    {"SESSION", false}, {"SINCE", true}, {"DIRECT", false}, {"RTT", true},
-	    {"TRANSFERRED", true}, {"RECEIVED", true}, {"ERROR", false}};
-	struct table *table = table_new(columns, COLUMNS(columns));
-	const json_t *o;
-	char rtt[TEXT_SHORT];
-	size_t i;
-
-	json_array_foreach (json_object_get(answer, "sites"), i, o) {
-		text_cell_string(table, o, "site");
-		text_cell_state(table, o, "state");
-		text_cell_state(table, o, "session");
-		text_cell_seconds(table, o, "session_s", 1);
-		text_cell_string(table, o, "direct");
-		table_cell(table, TABLE_PLAIN, "%s", text_rtt(o, rtt));
-		text_cell_count(table, o, "transferred_active");
-		text_cell_count(table, o, "received_active");
-		table_cell(table, TABLE_BAD, "%s",
-		    json_is_string(json_object_get(o, "error")) ? text_string(o, "error") : "");
-	}
-	table_print(table, out, style);
-	table_free(table);
-}
-
-static void
-site_service_row(struct table *table, const json_t *site, const json_t *o)
-{
-	const json_t *permitted = json_object_get(o, "permitted");
-
-	text_cell_string(table, site, "site");
-	text_cell_string(table, o, "service");
-	text_cell_count(table, o, "servers_up");
-	text_cell_count(table, o, "servers_not_high");
-	text_cell_count(table, o, "transferable");
-	if (json_is_boolean(permitted))
-		table_cell(table, json_is_true(permitted) ? TABLE_GOOD : TABLE_WARN, "%s",
-		    json_is_true(permitted) ? "yes" : "no");
-	else
-		table_cell(table, TABLE_PLAIN, "-");
-	text_cell_percent(table, o, "load");
-	text_cell_seconds(table, o, "age_ms", 0.001);
-	text_cell_count(table, o, "transferred_active");
-	text_cell_count(table, o, "received_active");
-}
-
-static void
-print_sites(const json_t *answer, FILE *out, const struct table_style *style)
-{
-	static const struct table_column columns[] = {{"SITE", false}, {"SERVICE", false},
-	    {"UP", true}, {"NOT HIGH", true}, {"FREE", true}, {"PERMITTED", false},
-	    {"LOAD", true}, {"AGE", true}, {"SENT", true}, {"GOT", true}};
-	struct table *table = table_new(columns, COLUMNS(columns));
-	const json_t *site, *o;
-	size_t i, k, rows = 0;
-
-	if (json_array_size(json_object_get(answer, "sites")) == 0)
-		fputs("no other sites\n", out);
-	site_rows(answer, out, style);
-	json_array_foreach (json_object_get(answer, "sites"), i, site) {
-		json_array_foreach (json_object_get(site, "services"), k, o) {
-			site_service_row(table, site, o);
-			rows++;
-		}
-	}
-	if (rows > 0)
-		fputc('\n', out);
 	table_print(table, out, style);
 	table_free(table);
 }
@@ -240,7 +183,10 @@ cell_served(struct table *table, const json_t *o)
 {
 	const char *kind = text_string(o, "kind");
 
-	if (strcmp(kind, "transferred") == 0)
+	if (strcmp(kind, "transferred") == 0 && json_is_string(json_object_get(o, "server")))
+		table_cell(table, TABLE_PLAIN, "%s at %s", text_string(o, "server"),
+		    text_string(o, "transferee"));
+	else if (strcmp(kind, "transferred") == 0)
 		table_cell(table, TABLE_PLAIN, "at %s", text_string(o, "transferee"));
 	else if (strcmp(kind, "received") == 0)
 		table_cell(table, TABLE_PLAIN, "%s for %s", text_string(o, "server"),
@@ -249,12 +195,25 @@ cell_served(struct table *table, const json_t *o)
 		table_cell(table, TABLE_PLAIN, "%s", text_string(o, "server"));
 }
 
+/* Nothing where there is none: without rule 3 the column is left out. */
+static void
+cell_port(struct table *table, const json_t *o, const char *key)
+{
+	const json_t *port = json_object_get(o, key);
+
+	if (json_is_number(port))
+		table_cell(table, TABLE_PLAIN, "%.0f", json_number_value(port));
+	else
+		table_cell(table, TABLE_PLAIN, "%s", "");
+}
+
 static void
 print_connections(const json_t *answer, FILE *out, const struct table_style *style)
 {
 	static const struct table_column columns[] = {{"PROTO", false}, {"CLIENT", false},
 	    {"SERVICE ADDRESS", false}, {"SERVER", false}, {"STATE", false}, {"KIND", false},
-	    {"IDLE", true}, {"PACKETS", true}, {"BYTES", true}};
+	    {"RULE", true}, {"RELAY PORT", true}, {"IDLE", true}, {"PACKETS", true},
+	    {"BYTES", true}};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o;
 	size_t i;
@@ -266,6 +225,8 @@ print_connections(const json_t *answer, FILE *out, const struct table_style *sty
 		cell_served(table, o);
 		text_cell_state(table, o, "state");
 		text_cell_string(table, o, "kind");
+		text_cell_count(table, o, "rule");
+		cell_port(table, o, "relay_port");
 		text_cell_seconds(table, o, "idle_ms", 0.001);
 		text_cell_count(table, o, "packets");
 		text_cell_count(table, o, "bytes");
@@ -359,7 +320,7 @@ static const struct {
     {"summary", print_summary},
     {"services", print_services},
     {"servers", print_servers},
-    {"sites", print_sites},
+    {"sites", text_sites},
     {"connections", print_connections},
     {"counters", print_counters},
     {"keys", text_keys},
@@ -367,6 +328,9 @@ static const struct {
     {"errors", text_errors},
     {"explain", text_explain},
     {"server", print_server},
+    {"site", text_site},
+    {"transfer", text_transfer},
+    {"probe", text_probe},
     {"reload", text_reload},
     {"log", print_log},
     {"version", print_version},

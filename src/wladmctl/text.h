@@ -19,8 +19,12 @@ void text_print(const json_t *answer, FILE *out, const struct table_style *style
 /* An event of `monitor`, in one line. */
 void text_event(const json_t *event, FILE *out, const struct table_style *style);
 
-/* Views in files of their own: text_explain.c, and text_state.c for the rest. */
+/* Views in files of their own: text_explain.c, text_sites.c, and text_state.c for the rest. */
 void text_explain(const json_t *answer, FILE *out, const struct table_style *style);
+void text_sites(const json_t *answer, FILE *out, const struct table_style *style);
+void text_site(const json_t *answer, FILE *out, const struct table_style *style);
+void text_transfer(const json_t *answer, FILE *out, const struct table_style *style);
+void text_probe(const json_t *answer, FILE *out, const struct table_style *style);
 void text_keys(const json_t *answer, FILE *out, const struct table_style *style);
 void text_config(const json_t *answer, FILE *out, const struct table_style *style);
 void text_errors(const json_t *answer, FILE *out, const struct table_style *style);
@@ -32,7 +36,10 @@ const char *text_count(double value, char buf[TEXT_SHORT]); /* 950, 12.3k, 4.5M 
 const char *text_seconds(double value, char buf[TEXT_SHORT]); /* 0.25s, 12s, 3m05s, 2h10m, 4d02h */
 const char *text_percent(double value, char buf[TEXT_SHORT]); /* of a share 0 to 1 */
 
-const char *text_rtt(const json_t *site, char buf[TEXT_SHORT]); /* 12.5ms, or - if not known */
+/* The same of a member of an object: 12.5ms, 1500 as it is, 1.6%; or - if it is not known. */
+const char *text_ms(const json_t *object, const char *key, char buf[TEXT_SHORT]);
+const char *text_exact(const json_t *object, const char *key, char buf[TEXT_SHORT]);
+const char *text_share(const json_t *object, const char *key, char buf[TEXT_SHORT]);
 
 /* Members of an object: "-" or 0 where there is none. */
 const char *text_string(const json_t *object, const char *key);
@@ -42,8 +49,11 @@ bool text_true(const json_t *object, const char *key);
 /* A cell with a number, a share, a text, a time in units of so many seconds; "-" if the key is
  * missing or null. */
 void text_cell_count(struct table *table, const json_t *object, const char *key);
+void text_cell_exact(struct table *table, const json_t *object, const char *key);
 void text_cell_percent(struct table *table, const json_t *object, const char *key);
 void text_cell_string(struct table *table, const json_t *object, const char *key);
+void text_cell_remark(
+    struct table *table, const json_t *object, const char *key); /* empty, not "-" */
 void text_cell_seconds(struct table *table, const json_t *object, const char *key, double unit);
 
 /* States in colours: what is good, what asks for attention, what is broken. */

@@ -57,7 +57,7 @@ print_sites(const json_t *answer, FILE *out, const struct table_style *style)
 {
 	static const struct table_column columns[] = {{"SITE", false}, {"REASON", false},
 	    {"CAPACITY", true}, {"LOAD", true}, {"FRESH", true}, {"SLOW START", true},
-	    {"NEAR", true}, {"WEIGHT", true}, {"GETS", true}};
+	    {"NEAR", true}, {"WEIGHT", true}, {"GETS", true}, {"RULE", true}, {"WHY", false}};
 	static const char *const factors[] = {"fresh", "slow_start", "near"};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o;
@@ -72,6 +72,8 @@ print_sites(const json_t *answer, FILE *out, const struct table_style *style)
 			table_cell(table, TABLE_PLAIN, "%.2f", text_number(o, factors[k]));
 		table_cell(table, TABLE_PLAIN, "%.1f", text_number(o, "weight"));
 		text_cell_percent(table, o, "probability");
+		text_cell_count(table, o, "rule");
+		table_cell(table, TABLE_PLAIN, "%s", text_string(o, "rule_reason"));
 	}
 	if (i > 0)
 		fputc('\n', out);

@@ -43,7 +43,7 @@ void
 text_keys(const json_t *answer, FILE *out, const struct table_style *style)
 {
 	static const struct table_column columns[] = {{"SITE", false}, {"DIRECTION", false},
-	    {"INDEX", false}, {"EPOCH", true}, {"PACKETS", true}, {"USABLE", false}};
+	    {"INDEX", false}, {"CIPHER", false}, {"EPOCH", true}, {"PACKETS", true}, {"USABLE", false}};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o;
 	size_t i;
@@ -56,6 +56,7 @@ text_keys(const json_t *answer, FILE *out, const struct table_style *style)
 		text_cell_string(table, o, "site");
 		text_cell_string(table, o, "direction");
 		text_cell_string(table, o, "index");
+		text_cell_string(table, o, "cipher");
 		text_cell_count(table, o, "epoch");
 		text_cell_count(table, o, "packets");
 		table_cell(table, usable ? TABLE_GOOD : TABLE_BAD, "%s", usable ? "yes" : "no");
@@ -110,7 +111,8 @@ static bool
 error_sites(const json_t *answer, FILE *out, const struct table_style *style)
 {
 	static const struct table_column columns[] = {{"SITE", false}, {"STATE", false},
-	    {"SESSION", false}, {"SINCE", true}, {"LAST ERROR", false}};
+	    {"SESSION", false}, {"SINCE", true}, {"PATH", false}, {"DIRECT IN", false},
+	    {"OUT", false}, {"WHY NOT", false}, {"LAST ERROR", false}};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o;
 	size_t i;
@@ -120,6 +122,10 @@ error_sites(const json_t *answer, FILE *out, const struct table_style *style)
 		text_cell_state(table, o, "state");
 		text_cell_state(table, o, "session");
 		text_cell_seconds(table, o, "session_s", 1);
+		text_cell_state(table, o, "path");
+		text_cell_state(table, o, "direct");
+		text_cell_state(table, o, "direct_out");
+		text_cell_remark(table, o, "reason");
 		text_cell_string(table, o, "error");
 	}
 	table_print(table, out, style);

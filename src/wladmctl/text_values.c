@@ -50,15 +50,34 @@ text_percent(double value, char buf[TEXT_SHORT])
 }
 
 const char *
-text_rtt(const json_t *site, char buf[TEXT_SHORT])
+text_ms(const json_t *object, const char *key, char buf[TEXT_SHORT])
 {
-	const json_t *rtt = json_object_get(site, "rtt_ms");
+	const json_t *value = json_object_get(object, key);
 
-	if (json_is_number(rtt))
-		snprintf(buf, TEXT_SHORT, "%.1fms", json_number_value(rtt));
-	else
-		snprintf(buf, TEXT_SHORT, "-");
+	snprintf(buf, TEXT_SHORT, "-");
+	if (json_is_number(value))
+		snprintf(buf, TEXT_SHORT, "%.1fms", json_number_value(value));
 	return buf;
+}
+
+const char *
+text_exact(const json_t *object, const char *key, char buf[TEXT_SHORT])
+{
+	const json_t *value = json_object_get(object, key);
+
+	snprintf(buf, TEXT_SHORT, "-");
+	if (json_is_number(value))
+		snprintf(buf, TEXT_SHORT, "%.0f", json_number_value(value));
+	return buf;
+}
+
+const char *
+text_share(const json_t *object, const char *key, char buf[TEXT_SHORT])
+{
+	const json_t *value = json_object_get(object, key);
+
+	snprintf(buf, TEXT_SHORT, "-");
+	return json_is_number(value) ? text_percent(json_number_value(value), buf) : buf;
 }
 
 const char *
@@ -92,19 +111,34 @@ text_cell_count(struct table *table, const json_t *object, const char *key)
 }
 
 void
+text_cell_exact(struct table *table, const json_t *object, const char *key)
+{
+	char buf[TEXT_SHORT];
+
+	table_cell(table, TABLE_PLAIN, "%s", text_exact(object, key, buf));
+}
+
+void
 text_cell_percent(struct table *table, const json_t *object, const char *key)
 {
 	char buf[TEXT_SHORT];
-	const json_t *value = json_object_get(object, key);
 
-	table_cell(table, TABLE_PLAIN, "%s",
-	    json_is_number(value) ? text_percent(json_number_value(value), buf) : "-");
+	table_cell(table, TABLE_PLAIN, "%s", text_share(object, key, buf));
 }
 
 void
 text_cell_string(struct table *table, const json_t *object, const char *key)
 {
 	table_cell(table, TABLE_PLAIN, "%s", text_string(object, key));
+}
+
+/* What is worth a word only when something is not as it should be. */
+void
+text_cell_remark(struct table *table, const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	table_cell(table, TABLE_BAD, "%s", json_is_string(value) ? json_string_value(value) : "");
 }
 
 enum table_colour
@@ -122,6 +156,10 @@ text_state_colour(const char *state)
 	    {"disabled", TABLE_WARN},
 	    {"opening", TABLE_WARN},
 	    {"established", TABLE_GOOD},
+	    {"alive", TABLE_GOOD},
+	    {"lost", TABLE_BAD},
+	    {"ok", TABLE_GOOD},
+	    {"blocked", TABLE_WARN},
 	};
 
 	for (size_t i = 0; i < sizeof(colours) / sizeof(colours[0]); i++)

@@ -94,8 +94,9 @@ print_sites(const struct top_sample *before, const struct top_sample *now, doubl
     FILE *out, const struct table_style *style)
 {
 	static const struct table_column columns[] = {{"SITE", false}, {"STATE", false},
-	    {"RTT", true}, {"SENT", true}, {"SENT/S", true}, {"GOT", true}, {"GOT/S", true},
-	    {"OUT B/S", true}, {"IN B/S", true}};
+	    {"RTT", true}, {"LOSS", true}, {"RULE", true}, {"SENT", true}, {"SENT/S", true},
+	    {"GOT", true}, {"GOT/S", true}, {"OUT B/S", true}, {"IN B/S", true},
+	    {"WHY NOT", false}};
 	static const char *const keys[] = {"site", NULL};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o, *old;
@@ -107,13 +108,16 @@ print_sites(const struct top_sample *before, const struct top_sample *now, doubl
 				     : NULL;
 		text_cell_string(table, o, "site");
 		text_cell_state(table, o, "state");
-		table_cell(table, TABLE_PLAIN, "%s", text_rtt(o, rtt));
+		table_cell(table, TABLE_PLAIN, "%s", text_ms(o, "path_rtt_ms", rtt));
+		text_cell_percent(table, o, "path_loss");
+		text_cell_count(table, o, "rule");
 		text_cell_count(table, o, "transferred_active");
 		cell_rate(table, old, o, "transferred_total", seconds);
 		text_cell_count(table, o, "received_active");
 		cell_rate(table, old, o, "received_total", seconds);
 		cell_rate(table, old, o, "transfer_bytes_out", seconds);
 		cell_rate(table, old, o, "transfer_bytes_in", seconds);
+		text_cell_remark(table, o, "reason");
 	}
 	table_print(table, out, style);
 	table_free(table);

@@ -36,18 +36,32 @@ text_own(const json_t *summary, FILE *out, const struct table_style *style)
 }
 
 static void
+text_path(const json_t *site, FILE *out, const struct table_style *style)
+{
+	const char *path = text_string(site, "path");
+	char rtt[TEXT_SHORT], loss[TEXT_SHORT], mtu[TEXT_SHORT], rule[TEXT_SHORT];
+
+	print_line(out, style, text_state_colour(path),
+	    xasprintf("    path %s: rtt %s, loss %s, MTU %s, direct %s, rule %s", path,
+		text_ms(site, "path_rtt_ms", rtt), text_share(site, "path_loss", loss),
+		text_exact(site, "path_mtu", mtu), text_string(site, "direct"),
+		text_exact(site, "rule", rule)));
+}
+
+static void
 text_link(const json_t *site, FILE *out, const struct table_style *style)
 {
 	const char *state = text_string(site, "state");
-	char rtt[TEXT_SHORT];
-	const json_t *o;
+	const json_t *reason = json_object_get(site, "reason"), *o;
 	size_t i;
 
 	print_line(out, style, text_state_colour(state),
-	    xasprintf("<-> %s: %s, session %s, rtt %s, sent %.0f, got %.0f",
-		text_string(site, "site"), state, text_string(site, "session"),
-		text_rtt(site, rtt), text_number(site, "transferred_active"),
+	    xasprintf("<-> %s: %s%s%s, session %s, sent %.0f, got %.0f",
+		text_string(site, "site"), state, json_is_string(reason) ? ": " : "",
+		json_is_string(reason) ? json_string_value(reason) : "",
+		text_string(site, "session"), text_number(site, "transferred_active"),
 		text_number(site, "received_active")));
+	text_path(site, out, style);
 	json_array_foreach (json_object_get(site, "services"), i, o) {
 		char load[TEXT_SHORT];
 
@@ -113,14 +127,16 @@ dot_node(FILE *out, const json_t *site, bool alive)
 	fprintf(out, "\"%s];\n", alive ? "" : ", color=red");
 }
 
+/* How many connections go that way; from here also by which rule, and how far it is. */
 static void
-dot_edge(FILE *out, const char *from, const char *to, double connections, bool alive)
+dot_edge(FILE *out, const char *from, const char *to, double connections, const char *how,
+    bool alive)
 {
 	fputs("\t\"", out);
 	put_quoted(out, from);
 	fputs("\" -> \"", out);
 	put_quoted(out, to);
-	fprintf(out, "\" [label=\"%.0f\"%s];\n", connections,
+	fprintf(out, "\" [label=\"%.0f%s\"%s];\n", connections, how,
 	    alive ? "" : ", color=red, style=dashed");
 }
 
@@ -136,10 +152,13 @@ topology_dot(const json_t *summary, const json_t *sites, FILE *out)
 	json_array_foreach (json_object_get(sites, "sites"), i, site) {
 		const char *name = text_string(site, "site");
 		bool alive = strcmp(text_string(site, "state"), "up") == 0;
+		char how[3 * TEXT_SHORT], rtt[TEXT_SHORT], rule[TEXT_SHORT];
 
+		snprintf(how, sizeof(how), " by rule %s\\n%s", text_exact(site, "rule", rule),
+		    text_ms(site, "path_rtt_ms", rtt));
 		dot_node(out, site, alive);
-		dot_edge(out, own, name, text_number(site, "transferred_active"), alive);
-		dot_edge(out, name, own, text_number(site, "received_active"), alive);
+		dot_edge(out, own, name, text_number(site, "transferred_active"), how, alive);
+		dot_edge(out, name, own, text_number(site, "received_active"), "", alive);
 	}
 	fputs("}\n", out);
 }

@@ -252,7 +252,7 @@ send_through(struct bench *b, uint32_t i)
 	(void)i;
 	arrive(b, b->x);
 	datapath_transfer_datagram(b->y->datapath, b->datagram + IO_HEADROOM, b->datagram_len,
-	    &b->x->config->transfer.listen, NOW);
+	    &b->x->config->transfer.listen, false, NOW);
 }
 
 static uint64_t

@@ -1,7 +1,7 @@
 """What wlad is compared with: other ways through the gateway, each started and stopped alone.
 
-A peer says which address and ports the client asks, whether UDP passes too, and which process,
-if any, does the work.
+A peer says which address and ports the client asks, whether UDP passes too, and which processes,
+if any, do the work.
 """
 
 import os
@@ -20,7 +20,7 @@ class Forward:
 
     tools = []
     udp = True
-    process = None
+    processes = ()
 
     def __init__(self, net):
         self.net = net
@@ -90,7 +90,12 @@ class Haproxy(Forward):
     tools = ["haproxy"]
     udp = False
 
+    def ends(self):
+        """(server, sender address towards it)."""
+        return self.net.SERVER4, self.net.OUT4
+
     def start(self):
+        server, source = self.ends()
         conf = self.net.net.path("haproxy.conf")
         with open(conf, "w") as f:
             f.write("""global
@@ -104,12 +109,13 @@ defaults
 """)
             for port, target in PORTS:
                 f.write("listen p%d\n    bind %s:%d\n    server s %s:%d source %s\n" % (
-                    port, self.net.PROXY4, port, self.net.SERVER4, target, self.net.OUT4))
-        self.process = self.net.gw.start("haproxy", "-db", "-f", conf)
+                    port, self.net.PROXY4, port, server, target, source))
+        self.processes = [self.net.gw.start("haproxy", "-db", "-f", conf)]
         return self.net.PROXY4, 80
 
     def stop(self):
-        self.process.stop()
+        for process in self.processes:
+            process.stop()
 
 
 class NginxStream(Forward):
@@ -142,11 +148,12 @@ events { worker_connections 16384; }
 stream { proxy_connect_timeout 5s; proxy_timeout 60s;
 %s}
 """ % ("" if self.built_in() else "load_module %s;\n" % MODULE, directory, listen))
-        self.process = self.net.gw.start("nginx", "-e", "stderr", "-p", directory, "-c", conf)
+        self.processes = [self.net.gw.start("nginx", "-e", "stderr", "-p", directory, "-c", conf)]
         return self.net.STREAM4, 80
 
     def stop(self):
-        self.process.stop()
+        for process in self.processes:
+            process.stop()
 
 
 class Wlad(Forward):
@@ -167,7 +174,7 @@ class Wlad(Forward):
         wlad.start({"site": "bench", "user": "nobody", "self_addresses": [self.net.SELF4],
                     "services": services, "device": {"output": self.output},
                     "control": {"socket": wlad.socket, "group": ""}})
-        self.process = wlad.process
+        self.processes = [wlad.process]
         netns.wait_for(lambda: all(wlad.up(s["name"]) for s in services), timeout=15,
                        what="servers up")
         return self.net.V4, 80

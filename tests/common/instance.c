@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/xalloc.h"
+#include "load/endpoints.h"
 #include "transfer/keys.h"
 
 #define QUEUE 4096
@@ -19,6 +20,47 @@ parse(const char *text)
 		fprintf(stderr, "%s\n", faults.text[i]);
 	config_faults_free(&faults);
 	return config;
+}
+
+static void
+on_closed(void *arg, uint32_t site, const struct connection_closed *entry)
+{
+	struct instance *i = arg;
+
+	if (i->closed_count < INSTANCE_CLOSED_MAX) {
+		i->closed[i->closed_count].site = site;
+		i->closed[i->closed_count].entry = *entry;
+	}
+	i->closed_count++;
+}
+
+static void
+on_seen(void *arg, uint32_t site, uint64_t id)
+{
+	struct instance *i = arg;
+
+	if (i->seen_count < INSTANCE_SEEN_MAX) {
+		i->seen[i->seen_count].site = site;
+		i->seen[i->seen_count].id = id;
+	}
+	i->seen_count++;
+}
+
+unsigned
+instance_tell(struct instance *a, struct instance *b, uint64_t now)
+{
+	uint32_t b_at_a = load_table_find_site(a->load, b->config->site);
+	uint32_t a_at_b = load_table_find_site(b->load, a->config->site);
+	unsigned told = 0;
+
+	for (size_t i = 0; i < a->closed_count && i < INSTANCE_CLOSED_MAX; i++) {
+		if (a->closed[i].site != b_at_a)
+			continue;
+		datapath_peer_closed(b->datapath, a_at_b, &a->closed[i].entry, now);
+		told++;
+	}
+	a->closed_count = 0;
+	return told;
 }
 
 struct instance *
@@ -39,14 +81,16 @@ instance_new(const char *text, uint64_t seed, uint64_t now)
 	i->allocation = allocation_new(i->load, config->load.interval);
 	i->keyring = keyring_new(&i->random);
 	i->io = memory_new(QUEUE);
-	i->datapath = datapath_new(&(struct datapath_parts){.config = config,
-				       .io = i->io,
-				       .load = i->load,
-				       .allocation = i->allocation,
-				       .keyring = i->keyring,
-				       .counters = &i->counters,
-				       .random = &i->random},
-	    now);
+	i->datapath =
+	    datapath_new(&(struct datapath_parts){.config = config,
+			     .io = i->io,
+			     .load = i->load,
+			     .allocation = i->allocation,
+			     .keyring = i->keyring,
+			     .counters = &i->counters,
+			     .random = &i->random,
+			     .peers = {.arg = i, .closed = on_closed, .probe_seen = on_seen}},
+		now);
 	return i;
 }
 
@@ -84,6 +128,26 @@ offers(struct instance *a, size_t *count)
 		memcpy(list[n].ports, s->ports, s->ports_count * sizeof(*s->ports));
 	}
 	return list;
+}
+
+/* And of its servers. */
+static struct endpoints *
+announced(struct instance *a)
+{
+	uint32_t count = load_table_servers(a->load);
+	struct endpoints *e = endpoints_new(2 * (size_t)count + 1);
+
+	for (uint32_t n = 0; n < count; n++) {
+		const struct server *s = load_table_server(a->load, n);
+		const struct service *owner = load_table_service(a->load, s->service);
+		struct addr v4 = {s->v4, s->port}, v6 = {s->v6, s->port};
+
+		if (!ip_is_zero(&s->v4))
+			endpoints_add(e, &v4, owner->protocol, s->service);
+		if (!ip_is_zero(&s->v6))
+			endpoints_add(e, &v6, owner->protocol, s->service);
+	}
+	return e;
 }
 
 void
@@ -129,8 +193,11 @@ link_one_way(struct instance *a, struct instance *b, uint8_t secret_octet, uint6
 	    a->keyring, (uint16_t)b_at_a, transfer_tx_new(KEYS_AES_128_GCM, secret, index));
 	services = offers(b, &count);
 	load_table_site_services(a->load, b_at_a, services, count);
+	load_table_site_servers(a->load, b_at_a, announced(b));
+	load_table_site(a->load, b_at_a)->demand_port = b->config->transfer.demand_port;
 	load_table_site_session(a->load, b_at_a, SITE_SESSION, now);
 	load_table_site_keys(a->load, b_at_a, true, now);
+	load_table_site_set_path(a->load, b_at_a, SITE_PATH_ALIVE, now);
 	return 0;
 }
 
@@ -144,6 +211,17 @@ instance_link(struct instance *a, struct instance *b, uint64_t now)
 	return 0;
 }
 
+/* What went to the demand port. */
+static void
+demand(struct instance *a, struct instance *b, const struct memory_packet *d, uint64_t now)
+{
+	static uint8_t room[IO_HEADROOM + 65536];
+
+	memcpy(room + IO_HEADROOM, d->data, d->len);
+	datapath_transfer_datagram(
+	    b->datapath, room + IO_HEADROOM, d->len, &a->config->transfer.listen, true, now);
+}
+
 unsigned
 instance_carry(struct instance *a, struct instance *b, uint64_t now)
 {
@@ -151,8 +229,12 @@ instance_carry(struct instance *a, struct instance *b, uint64_t now)
 	unsigned count = 0;
 
 	while (memory_take_datagram(a->io, &d)) {
-		memory_put_datagram(b->io, d.data, d.len, &a->config->transfer.listen);
 		count++;
+		if (b->config->transfer.demand_port != 0 &&
+		    d.peer.port == b->config->transfer.demand_port)
+			demand(a, b, &d, now);
+		else
+			memory_put_datagram(b->io, d.data, d.len, &a->config->transfer.listen);
 	}
 	while (datapath_run_transfer(b->datapath, now) == IO_BATCH)
 		;

@@ -18,6 +18,9 @@
 #include "load/table.h"
 #include "transfer/keyring.h"
 
+#define INSTANCE_CLOSED_MAX 256
+#define INSTANCE_SEEN_MAX   16
+
 struct instance {
 	struct config *config;
 	struct load_table *load;
@@ -27,6 +30,20 @@ struct instance {
 	struct random random;
 	struct io *io;
 	struct datapath *datapath;
+
+	/* Reports to other sites, the oldest first, as CLOSED would carry them. */
+	struct {
+		uint32_t site;
+		struct connection_closed entry;
+	} closed[INSTANCE_CLOSED_MAX];
+	size_t closed_count; /* of all; what is beyond the room is lost */
+
+	/* Direct-reply probes that arrived, as PROBE would report them. */
+	struct {
+		uint32_t site;
+		uint64_t id;
+	} seen[INSTANCE_SEEN_MAX];
+	size_t seen_count; /* likewise */
 };
 
 /* All servers up.  NULL after messages on stderr if the configuration is wrong. */
@@ -41,6 +58,9 @@ int instance_link(struct instance *a, struct instance *b, uint64_t now);
 
 /* Reports a's load to b as LOAD would. */
 void instance_report(struct instance *a, struct instance *b, uint64_t now);
+
+/* Tells b what a has reported to it; returns how many.  Reports to others are dropped. */
+unsigned instance_tell(struct instance *a, struct instance *b, uint64_t now);
 
 /* Carries a's datagrams to b as coming from a's transfer address; returns how many. */
 unsigned instance_carry(struct instance *a, struct instance *b, uint64_t now);

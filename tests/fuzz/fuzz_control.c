@@ -22,7 +22,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define NOW      (100 * CLOCK_SECOND)
-#define REQUESTS 64 /* of one input */
+#define REQUESTS 16 /* of one input */
 
 static const char text[] =
     "site = \"tokyo\"; services: ("

@@ -2,7 +2,8 @@
  * Fragments in any order through a site, and through two: what goes on is what came, converted, each
  * fragment once; the rest is dropped and counted; nothing stays for more than 2 seconds.
  *
- *   octet 0     bit 0 transferred
+ *   octet 0     bit 0 transferred, bits 1-3 all set: of each fragment as many as FLOOD, in as many
+ *               datagrams
  *   then, five octets a fragment:
  *     octet 0   bit 0 IPv6, 1 more fragments, 2 TCP, 3 from the server, 4 don't fragment, 5-7 time by 0.3 s
  *     octet 1   identification
@@ -19,6 +20,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define STEP    5
 #define LARGEST 1480
+#define MOST    160 /* fragments of an input: more than are held, or known, of a datagram */
+#define FLOOD   8   /* with these there are more of them, and more octets, than fit into the store */
+
+/* What a datagram consists of behind its header: each octet tells where it belongs. */
+static uint8_t pattern[65536 + LARGEST];
 
 struct world {
 	struct instance *x, *y;
@@ -51,15 +57,13 @@ struct shape {
 	uint16_t id, offset, len;
 };
 
-/* Writes a packet whose octets behind the transport header tell where they belong. */
 static size_t
 write_packet(uint8_t *out, const struct shape *s)
 {
 	size_t at = s->six ? (s->fragment ? 48 : 40) : 20;
 
 	memset(out, 0, 48);
-	for (size_t i = 0; i < s->len; i++)
-		out[at + i] = (uint8_t)((s->offset + i) / 8);
+	memcpy(out + at, pattern + s->offset, s->len);
 	if (s->six) {
 		out[0] = 0x60;
 		put16(out + 4, at - 40 + s->len);
@@ -121,8 +125,11 @@ world(bool remote)
 {
 	struct world *w = &worlds[remote];
 
-	if (w->x == NULL)
+	if (w->x == NULL) {
 		sites_make(&w->x, &w->y, remote, now);
+		for (size_t i = 0; i < sizeof(pattern); i++)
+			pattern[i] = (uint8_t)(i / 8);
+	}
 	load_table_site_keys(w->x->load, 0, true, now);
 	instance_report(w->y, w->x, now);
 	for (int six = 0; six < 2; six++) {
@@ -134,7 +141,7 @@ world(bool remote)
 }
 
 static size_t
-fragment(const struct world *w, const uint8_t *in, uint8_t *out)
+fragment(const struct world *w, const uint8_t *in, uint16_t datagram, uint8_t *out)
 {
 	bool six = in[0] & 1, from_server = in[0] & 8;
 	struct shape s = {
@@ -145,7 +152,7 @@ fragment(const struct world *w, const uint8_t *in, uint8_t *out)
 	    .more = in[0] & 2,
 	    .dont = in[0] & 16,
 	    .protocol = in[0] & 4 ? IPPROTO_TCP : IPPROTO_UDP,
-	    .id = in[1],
+	    .id = (uint16_t)(datagram << 8 | in[1]),
 	    .offset = (uint16_t)((in[2] & 63) * 64 + (in[2] >> 6) * 8),
 	    .len = (uint16_t)((in[3] << 8 | in[4]) % LARGEST),
 	};
@@ -155,60 +162,93 @@ fragment(const struct world *w, const uint8_t *in, uint8_t *out)
 	return write_packet(out, &s);
 }
 
-/* What is written to a device is a packet, and no larger than what came. */
+/* What is written to a device is a packet, no larger than what came, and has the octets that
+ * belong where it says; those of a transport header aside. */
+static void
+check_output(const struct memory_packet *out)
+{
+	struct packet p = {.data = out->data, .len = (uint32_t)out->len};
+	size_t skip;
+
+	require(packet_parse(&p) == DROP_none);
+	require(out->len <= LARGEST + 48);
+	skip = p.fragment == PACKET_LATER_FRAGMENT ? 0 : 20;
+	if (p.fragment == PACKET_WHOLE || p.len < p.transport + skip)
+		return;
+	require(memcmp(p.data + p.transport + skip, pattern + p.fragment_offset + skip,
+		    p.len - p.transport - skip) == 0);
+}
+
 static uint64_t
 take(struct instance *i)
 {
 	struct memory_packet out;
 	uint64_t count = 0;
 
-	while (memory_take_packet(i->io, &out)) {
-		struct packet p = {.data = out.data, .len = (uint32_t)out.len};
-
-		require(packet_parse(&p) == DROP_none);
-		require(out.len <= LARGEST + 48);
-		count++;
-	}
+	for (; memory_take_packet(i->io, &out); count++)
+		check_output(&out);
 	return count;
+}
+
+/* A fragment out of one of the devices; returns how many packets went into them because of it. */
+static uint64_t
+send_fragment(struct world *w, bool remote, const uint8_t *in, uint16_t datagram)
+{
+	uint8_t octets[LARGEST + 48];
+	size_t len = fragment(w, in, datagram, octets);
+
+	sites_device(remote && (in[0] & 8) ? w->y : w->x, octets, len, now);
+	instance_carry(w->x, w->y, now);
+	return take(w->x) + take(w->y);
+}
+
+struct sums {
+	uint64_t drops, answers, cut, sealed;
+};
+
+static struct sums
+sums_of(const struct world *w)
+{
+	const uint64_t *x = w->x->counters.counter, *y = w->y->counters.counter;
+
+	return (struct sums){
+	    .drops = sites_drops(w->x) + sites_drops(w->y),
+	    .answers = x[COUNTER_icmp_sent] + x[COUNTER_resets_sent] + y[COUNTER_icmp_sent] +
+		y[COUNTER_resets_sent],
+	    .cut = x[COUNTER_fragments_out],
+	    .sealed = x[COUNTER_transfer_packets_out],
+	};
+}
+
+/* What came went on, cut if it had to be, or was dropped once; answers come on top. */
+static void
+check_sums(const struct sums *before, const struct sums *after, uint64_t in, uint64_t out)
+{
+	uint64_t answers = after->answers - before->answers, cut = after->cut - before->cut;
+
+	require(cut <= after->sealed - before->sealed);
+	require(out - answers <= in + cut);
+	require(out - answers + after->drops - before->drops >= in);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	bool remote = size > 0 && (data[0] & 1);
+	unsigned datagrams = size > 0 && (data[0] & 14) == 14 ? FLOOD : 1;
 	struct world *w = world(remote);
-	struct instance *ends[2] = {w->x, w->y};
-	uint8_t octets[LARGEST + 48];
-	uint64_t in = 0, out = 0, drops = sites_drops(w->x) + sites_drops(w->y);
-	uint64_t answers = w->x->counters.counter[COUNTER_icmp_sent] +
-	    w->x->counters.counter[COUNTER_resets_sent] +
-	    w->y->counters.counter[COUNTER_icmp_sent] +
-	    w->y->counters.counter[COUNTER_resets_sent];
-	uint64_t cut = w->x->counters.counter[COUNTER_fragments_out];
-	uint64_t sealed = w->x->counters.counter[COUNTER_transfer_packets_out];
+	struct sums before = sums_of(w), after;
+	uint64_t in = 0, out = 0;
 
-	for (size_t at = 1; at + STEP <= size; at += STEP, in++) {
-		size_t len = fragment(w, data + at, octets);
-		bool at_y = remote && (data[at] & 8);
-
+	for (size_t at = 1; at + STEP <= size && at < 1 + MOST * STEP; at += STEP) {
 		now += (data[at] >> 5) * (CLOCK_SECOND * 3 / 10);
-		sites_device(at_y ? w->y : w->x, octets, len, now);
-		instance_carry(w->x, w->y, now);
-		out += take(w->x) + take(w->y);
+		for (unsigned i = 0; i < datagrams; i++, in++)
+			out += send_fragment(w, remote, data + at, (uint16_t)i);
 	}
 	now += 3 * CLOCK_SECOND;
-	for (int i = 0; i < 2; i++)
-		datapath_expire(ends[i]->datapath, now);
-	/* what came went on, cut if it had to be, or was dropped once; answers come on top */
-	answers = w->x->counters.counter[COUNTER_icmp_sent] +
-	    w->x->counters.counter[COUNTER_resets_sent] +
-	    w->y->counters.counter[COUNTER_icmp_sent] +
-	    w->y->counters.counter[COUNTER_resets_sent] - answers;
-	cut = w->x->counters.counter[COUNTER_fragments_out] - cut;
-	sealed = w->x->counters.counter[COUNTER_transfer_packets_out] - sealed;
-	drops = sites_drops(w->x) + sites_drops(w->y) - drops;
-	require(cut <= sealed);
-	require(out - answers <= in + cut);
-	require(out - answers + drops >= in);
+	datapath_expire(w->x->datapath, now);
+	datapath_expire(w->y->datapath, now);
+	after = sums_of(w);
+	check_sums(&before, &after, in, out);
 	return 0;
 }

@@ -6,7 +6,9 @@
  *   0x80-0xff  octets to xor into a good datagram; bits 0-3 choose it, bit 4: not from the
  *              peer's address, bit 5: the datagram is made as long as these octets
  *
- * Nothing may be accepted but the good datagrams as they were sealed, and those only once.
+ * Nothing may be accepted but the good datagrams as they were sealed, and those only once.  What is
+ * refused leaves nothing behind: the receiver is that of all inputs before, and is made anew only
+ * when it has accepted something.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -28,24 +30,13 @@ static struct {
 } sealed[SEALED];
 
 static struct addr peer, stranger;
+static struct keyring *ring;
 
 static void
 expect(int true_or_wrong)
 {
 	if (!true_or_wrong)
 		abort();
-}
-
-/* A ring whose first index depends on nothing but the seed. */
-static struct keyring *
-ring_new(struct random *random, uint32_t *index)
-{
-	struct keyring *ring;
-
-	random_init(random, 7210);
-	ring = keyring_new(random);
-	*index = keyring_reserve(ring);
-	return ring;
 }
 
 /* Packets of several sizes and epochs; the last ones are too far ahead of the first. */
@@ -69,17 +60,34 @@ seal_all(uint32_t index)
 	transfer_tx_free(tx);
 }
 
-static void
-set_up(uint32_t index)
+/* A ring whose first index depends on nothing but the seed, with the key under it. */
+static uint32_t
+make_ring(void)
 {
-	static int done;
+	static struct random random;
+	uint32_t index;
 
-	if (done)
-		return;
-	done = 1;
+	random_init(&random, 7210);
+	ring = keyring_new(&random);
+	index = keyring_reserve(ring);
+	expect(keyring_enter(
+		   ring, index, transfer_rx_new(KEYS_AES_128_GCM, direction), 3, &peer) == 0);
+	return index;
+}
+
+static void
+set_up(void)
+{
 	expect(addr_parse("192.0.2.1:7210", &peer) == 0);
 	expect(addr_parse("192.0.2.2:7210", &stranger) == 0);
-	seal_all(index);
+	seal_all(make_ring());
+}
+
+static void
+renew_ring(void)
+{
+	keyring_free(ring);
+	make_ring();
 }
 
 /* Builds the datagram; returns its length. */
@@ -117,7 +125,7 @@ genuine(const uint8_t *datagram, size_t len)
 
 /* Receives a copy that ends where its memory ends. */
 static enum drop
-receive(struct keyring *ring, const uint8_t *datagram, size_t len, const struct addr *from)
+receive(const uint8_t *datagram, size_t len, const struct addr *from)
 {
 	uint8_t *copy = malloc(len == 0 ? 1 : len);
 	struct transfer_opened opened;
@@ -141,27 +149,22 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t datagram[ROOM];
-	struct random random;
-	struct keyring *ring;
-	uint32_t index;
 	enum drop first, second;
 	size_t len;
 	int strange, good;
 
 	if (size == 0)
 		return 0;
-	ring = ring_new(&random, &index);
-	set_up(index);
-	expect(keyring_enter(
-		   ring, index, transfer_rx_new(KEYS_AES_128_GCM, direction), 3, &peer) == 0);
-
+	if (ring == NULL)
+		set_up();
 	len = build(data, size, datagram);
 	strange = (data[0] & ((data[0] & 0x80) != 0 ? 0x10 : 0x01)) != 0;
 	good = genuine(datagram, len) && !strange;
-	first = receive(ring, datagram, len, strange ? &stranger : &peer);
-	second = receive(ring, datagram, len, strange ? &stranger : &peer);
+	first = receive(datagram, len, strange ? &stranger : &peer);
+	second = receive(datagram, len, strange ? &stranger : &peer);
 	expect((first == DROP_none) == good);
 	expect(second == (good ? DROP_transfer_replay : first));
-	keyring_free(ring);
+	if (good)
+		renew_ring();
 	return 0;
 }

@@ -25,7 +25,7 @@ from netns import LabError, Net, wait_for
 from servers import Server
 
 CLIENT4, CLIENT6 = "192.0.2.2", "2001:db8:c::2"
-NAMES = {"x": "tokyo", "y": "osaka"}
+NAMES = {"x": "tokyo", "y": "osaka", "z": "nagoya"}
 SERVERS = 3
 WEB_PORT = 80
 EXCHANGE_PORT = TRANSFER_PORT = 7210
@@ -38,7 +38,7 @@ class Site:
     def __init__(self, lab, letter, number):
         self.lab, self.letter, self.number = lab, letter, number
         self.name = NAMES[letter]
-        hexa = "ab"[number - 1]
+        hexa = "abd"[number - 1]
         self.v4, self.v6 = "203.0.113.%d0" % number, "2001:db8:%s::10" % hexa
         self.self4, self.self6 = "198.51.100.1%d0" % number, "2001:db8:%s::110" % hexa
         self.wan4, self.wan6 = "198.51.100.%d" % (4 * number - 2), "2001:db8:0:%d::2" % number
@@ -52,7 +52,7 @@ class Site:
 
     def _join_wan(self, wan):
         device = "gw" + self.letter
-        self.lab.net.connect(wan, device, self.gw, "wan")
+        self.lab.join(device, self.gw)
         wan.ip("addr add %s/30 dev %s" % (self.hop4, device),
                "addr add %s/64 dev %s nodad" % (self.hop6, device),
                "route add %s/32 via %s" % (self.v4, self.wan4),
@@ -78,7 +78,7 @@ class Site:
         return Server(ns, name, v4, v6, self.lab.content, dns=self.lab.dns)
 
     def settings(self, max_connections=0, self_addresses=True):
-        """A configuration for this site with the other one as its peer, as a dict to be changed."""
+        """A configuration for this site with the others as its peers, as a dict to be changed."""
         def service(name, protocol, port, target):
             servers = []
             for s in self.servers:
@@ -91,7 +91,6 @@ class Site:
             return {"name": name, "address": [self.v4, self.v6], "protocol": protocol,
                     "ports": [port], "check": dict(FAST_CHECK), "servers": servers}
 
-        other = self.lab.other(self)
         certificate, key = self.lab.authority.site(self.name)
         settings = {
             "site": self.name,
@@ -101,7 +100,8 @@ class Site:
             "load": {"listen": "%s:%d" % (self.wan4, EXCHANGE_PORT), "interval": 0.3,
                      "certificate": certificate, "key": key, "ca": self.lab.authority.ca},
             "peers": [{"site": other.name, "load": "%s:%d" % (other.wan4, EXCHANGE_PORT),
-                       "transfer": "%s:%d" % (other.wan4, TRANSFER_PORT)}],
+                       "transfer": "%s:%d" % (other.wan4, TRANSFER_PORT)}
+                      for other in self.lab.others(self)],
             "control": {"socket": self.wlad.socket, "group": ""},
         }
         if self.lab.dns:
@@ -131,9 +131,9 @@ class Site:
         wait_for(lambda: self.wlad.up(service) == count, timeout,
                  "%d servers up at %s" % (count, self.name))
 
-    def sees_up(self, count, service="web", timeout=8.0):
+    def sees_up(self, count, service="web", timeout=8.0, other=None):
         """Until the daemon knows that the other site has so many servers up, and can use it."""
-        other = self.lab.other(self).name
+        other = (other or self.lab.other(self)).name
 
         def known():
             report = self.wlad.site_service(other, service)
@@ -164,6 +164,8 @@ class Site:
 class TwoSites:
     """Two sites with three servers each, the wide area and a client."""
 
+    LETTERS = "xy"
+
     def __init__(self, directory, content, dns=True):
         self.net = Net(directory)
         self.content, self.dns = content, dns
@@ -171,8 +173,10 @@ class TwoSites:
             self.wan = self.net.namespace("wan")
             self.wan.router(rp_filter=0)
             self._client()
-            self.x, self.y = Site(self, "x", 1), Site(self, "y", 2)
-            self.sites = [self.x, self.y]
+            self.sites = []
+            for number, letter in enumerate(self.LETTERS, 1):
+                self.sites.append(Site(self, letter, number))
+                setattr(self, letter, self.sites[-1])
         except BaseException:
             self.close()
             raise
@@ -188,8 +192,15 @@ class TwoSites:
                        "route add default via 2001:db8:c::1")
         self.client.sysctl("ipv4.ip_local_port_range", "1024 65535")
 
+    def join(self, device, gateway):
+        """A site's link to the wide area."""
+        self.net.connect(self.wan, device, gateway, "wan")
+
+    def others(self, site):
+        return [s for s in self.sites if s is not site]
+
     def other(self, site):
-        return self.y if site is self.x else self.x
+        return self.others(site)[0]
 
     def start_servers(self):
         for site in self.sites:
@@ -215,10 +226,12 @@ class TwoSites:
         for site in self.sites:
             site.wait_up()
         for site in self.sites:
-            site.sees_up(SERVERS)
             if self.dns:
                 site.wait_up(service="dns")
-                site.sees_up(SERVERS, "dns")
+            for other in self.others(site):
+                site.sees_up(SERVERS, other=other)
+                if self.dns:
+                    site.sees_up(SERVERS, "dns", other=other)
 
     def close(self):
         self.net.close()

@@ -73,10 +73,12 @@ def test_bad_file_changes_nothing(lab, changed):
 def test_what_needs_a_restart_is_named(lab, changed):
     changed["device"] = {"name": "other0"}
     changed["limits"] = {"connections": 2048}
+    changed["transfer"]["demand_port"] = 7211
     apply(lab, changed)
     text = lab.x.wlad.text()
     assert "device.name cannot change while wlad runs" in text
     assert "limits.connections cannot change while wlad runs" in text
+    assert "transfer.demand_port cannot change while wlad runs" in text
     assert len(set(lab.who_many(lab.x, 30))) == 3
 
 

@@ -14,6 +14,8 @@
  *   packets SITE                    takes what was written to the device: "packet GSO SIZE PARTIAL HEX"
  *   counters SITE                   all counters and drops that are not 0, "NAME N", drops as "drop.NAME N"
  *   connections SITE                "connection KIND STATE PROTOCOL CLIENT SERVICE SELF SERVER"
+ *   tell A B                        B hears of the connections that A has reported to be over; prints "told N"
+ *   lost SITE NUMBER                the site of that number is given up
  *   expire SITE                     lets time do its work
  * Each command ends with a line "."
  */
@@ -116,7 +118,7 @@ print_connections(struct instance *i)
 	uint32_t cursor = 0;
 
 	while ((c = connection_walk(t, &cursor)) != NULL) {
-		bool far = c->kind == CONNECTION_TRANSFERRED;
+		bool far = c->kind == CONNECTION_TRANSFERRED && c->relay_port == 0;
 		struct addr client = connection_client(t, c), service = connection_service(t, c);
 		struct addr self = {0}, server = {0};
 
@@ -216,6 +218,10 @@ command(char *line)
 		print_counters(&site(a)->counters);
 	else if (sscanf(line, "connections %u", &a) == 1)
 		print_connections(site(a));
+	else if (sscanf(line, "tell %u %u", &a, &b) == 2)
+		printf("told %u\n", instance_tell(site(a), site(b), now));
+	else if (sscanf(line, "lost %u %u", &a, &b) == 2)
+		datapath_site_lost(site(a)->datapath, b, now);
 	else if (sscanf(line, "expire %u", &a) == 1)
 		datapath_expire(site(a)->datapath, now);
 	else

@@ -23,7 +23,7 @@
 
 /* What the change callback was told. */
 struct told {
-	uint32_t inactive, ended, ended_active, wrong;
+	uint32_t inactive, over, ended, ended_active, wrong;
 	struct connection last;
 };
 
@@ -36,12 +36,13 @@ told_change(
 	/* a record that ends still has its state, one that stops being active has the new one */
 	told->wrong += active_after;
 	told->wrong += connection_is_active(c) != (ended && active_before);
-	told->wrong += !ended && !active_before;
+	told->wrong += !ended && !active_before && c->state != CONNECTION_TIME_WAIT;
 	told->last = *c;
+	told->over += !ended && c->state == CONNECTION_TIME_WAIT;
 	if (ended)
 		told->ended++;
 	else
-		told->inactive++;
+		told->inactive += active_before;
 	if (ended && active_before)
 		told->ended_active++;
 }

@@ -23,6 +23,7 @@ static struct {
 	struct control *control;
 	char directory[64], path[128];
 	bool timed_out;
+	unsigned probes; /* that were asked for */
 } t;
 
 static inline void
@@ -32,6 +33,14 @@ on_timeout(void *arg, uint64_t now)
 	(void)now;
 	t.timed_out = true;
 	loop_stop(t.loop);
+}
+
+/* Nothing comes of it by itself: tests say when. */
+static inline void
+count_probe(void *arg, uint32_t site)
+{
+	(void)site;
+	++*(unsigned *)arg;
 }
 
 static inline int
@@ -51,6 +60,8 @@ setup(void **arg)
 	t.f.config->control.group = xstrdup("");
 	t.loop = loop_new();
 	t.f.parts.loop = t.loop;
+	t.f.parts.probe = count_probe;
+	t.f.parts.probe_arg = &t.probes;
 	t.timeout = loop_timer_new(t.loop, on_timeout, NULL);
 	loop_timer_set(t.timeout, TEST_TIMEOUT);
 	t.control = control_new(&t.f.parts, error, sizeof(error));

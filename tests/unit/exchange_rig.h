@@ -145,6 +145,8 @@ struct rig_order {
 	uint16_t port;
 	uint16_t transfer_port; /* 0: no transfer */
 	double interval;        /* 0: 0.1 s */
+	const char *cipher;     /* NULL: auto */
+	const char *crl;        /* file in authority; NULL: none */
 	struct rig_peer peers[3];
 };
 
@@ -156,6 +158,13 @@ struct rig {
 	struct random random;
 	struct exchange *exchange;
 	struct exchange_parts parts;
+
+	/* what the packet path was told */
+	struct connection_closed *closed;
+	size_t closed_count;
+	uint64_t probe_ids[8];
+	size_t probes_seen, forgotten;
+	uint32_t told_of; /* the site of the last of these */
 };
 
 static struct config *
@@ -178,13 +187,17 @@ rig_config(const struct rig_order *o)
 	    "  transfer = \"prohibit\"; servers: ( { name = \"d\"; address = \"10.0.0.3\"; } "
 	    "); } );"
 	    "load: { listen = \"127.0.0.1:%u\"; interval = %.3f;"
-	    "  certificate = \"%s/%s/%s.crt\"; key = \"%s/%s/%s.key\"; ca = \"%s/%s/ca.crt\"; "
-	    "};",
+	    "  certificate = \"%s/%s/%s.crt\"; key = \"%s/%s/%s.key\"; ca = \"%s/%s/ca.crt\"; ",
 	    o->site, o->site, o->port, o->interval > 0 ? o->interval : 0.1, rig_dir, own, stem,
 	    rig_dir, own, stem, rig_dir, o->authority);
+	if (o->crl != NULL)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "crl = \"%s/%s/%s\"; ",
+		    rig_dir, o->authority, o->crl);
+	len += (size_t)snprintf(text + len, sizeof(text) - len, "};");
 	if (o->transfer_port != 0)
 		len += (size_t)snprintf(text + len, sizeof(text) - len,
-		    "transfer: { listen = \"127.0.0.1:%u\"; };", o->transfer_port);
+		    "transfer: { listen = \"127.0.0.1:%u\"; cipher = \"%s\"; };",
+		    o->transfer_port, o->cipher != NULL ? o->cipher : "auto");
 	len += (size_t)snprintf(text + len, sizeof(text) - len, "peers: (");
 	for (size_t i = 0; i < 3 && o->peers[i].site != NULL; i++)
 		len += (size_t)snprintf(text + len, sizeof(text) - len,
@@ -206,6 +219,41 @@ rig_start(struct rig *r)
 		fail_msg("%s", error);
 }
 
+/* ---- what the packet path is told ---- */
+
+static inline void
+rig_on_closed(void *arg, uint32_t site, const struct connection_closed *entry)
+{
+	struct rig *r = arg;
+
+	if ((r->closed_count & (r->closed_count - 1)) == 0)
+		r->closed = xrealloc_array(r->closed,
+		    r->closed_count == 0 ? 1 : 2 * r->closed_count, sizeof(r->closed[0]));
+	r->closed[r->closed_count++] = *entry;
+	r->told_of = site;
+}
+
+static inline void
+rig_on_probe_seen(void *arg, uint32_t site, uint64_t id)
+{
+	struct rig *r = arg;
+
+	r->probe_ids[r->probes_seen++ % 8] = id;
+	r->told_of = site;
+}
+
+static inline void
+rig_on_forgotten(void *arg, uint32_t site)
+{
+	struct rig *r = arg;
+
+	r->forgotten++;
+	r->told_of = site;
+}
+
+static const struct exchange_handlers rig_handlers = {
+    rig_on_closed, rig_on_probe_seen, rig_on_forgotten};
+
 static struct rig *
 rig_prepare(const struct rig_order *order)
 {
@@ -217,8 +265,8 @@ rig_prepare(const struct rig_order *order)
 	load_table_apply(r->table, r->config, clock_now());
 	fixture_all_up(r->table);
 	r->keyring = keyring_new(&r->random);
-	r->parts = (struct exchange_parts){
-	    rig_loop, r->config, r->table, r->keyring, &r->counters, &r->random};
+	r->parts = (struct exchange_parts){rig_loop, r->config, r->table, r->keyring,
+	    &r->counters, &r->random, &rig_handlers, r};
 	return r;
 }
 
@@ -238,6 +286,7 @@ rig_free(struct rig *r)
 	keyring_free(r->keyring);
 	load_table_free(r->table);
 	config_free(r->config);
+	free(r->closed);
 	free(r);
 }
 

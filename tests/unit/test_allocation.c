@@ -90,6 +90,7 @@ other_site(struct state *s, uint32_t active)
 	load_table_site_services(s->table, 0, web, 1);
 	load_table_site_session(s->table, 0, SITE_SESSION, 1);
 	load_table_site_keys(s->table, 0, true, 1);
+	load_table_site_set_path(s->table, 0, SITE_PATH_ALIVE, 1);
 }
 
 static struct allocation_decision

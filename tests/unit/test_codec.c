@@ -24,6 +24,7 @@ ip_of(const char *text)
 }
 
 static uint16_t web_ports[] = {80, 443, 65535}, dns_ports[] = {53};
+static struct addr web_servers[2];
 static struct hello_service sample_services[2];
 
 static struct hello
@@ -34,19 +35,26 @@ sample_hello(void)
 	    .boot_id = UINT64_C(0x0102030405060708),
 	    .key_index = 0xfedcba98,
 	    .cipher = 1,
+	    .ciphers = {2, 3},
+	    .ciphers_count = 2,
+	    .demand_port = 7211,
 	    .interval_ms = 1000,
 	    .services = sample_services,
 	    .services_count = 2};
 
 	h.transfer = (struct addr){ip_of("198.51.100.1"), 7210};
 	memset(h.random, 0xab, sizeof(h.random));
+	web_servers[0] = (struct addr){ip_of("10.1.0.1"), 8080};
+	web_servers[1] = (struct addr){ip_of("2001:db8:1::1"), 0};
 	sample_services[0] = (struct hello_service){.name = "web",
 	    .number = 0,
 	    .protocol = IPPROTO_TCP,
 	    .v4 = ip_of("203.0.113.10"),
 	    .v6 = ip_of("2001:db8::10"),
 	    .ports = web_ports,
-	    .ports_count = 3};
+	    .ports_count = 3,
+	    .servers = web_servers,
+	    .servers_count = 2};
 	sample_services[1] = (struct hello_service){.name = "dns",
 	    .number = 65535,
 	    .protocol = IPPROTO_UDP,
@@ -74,6 +82,8 @@ sample_load(void)
 	    .sent_ms = UINT64_MAX,
 	    .echo_ms = 12345678901,
 	    .echo_held_ms = 250,
+	    .path_mtu = 1400,
+	    .direct = 2,
 	    .services = sample_reports,
 	    .services_count = 2};
 }
@@ -218,7 +228,15 @@ hello_round_trip(void **state)
 	assert_memory_equal(got.random, h.random, sizeof(h.random));
 	assert_int_equal(got.cipher, 1);
 	assert_int_equal(got.interval_ms, 1000);
+	assert_int_equal(got.demand_port, 7211);
+	assert_int_equal(got.ciphers_count, 2);
+	assert_int_equal(got.ciphers[0], 2);
+	assert_int_equal(got.ciphers[1], 3);
 	assert_int_equal(got.services_count, 2);
+	assert_int_equal(got.services[0].servers_count, 2);
+	assert_true(addr_equal(&got.services[0].servers[0], &web_servers[0]));
+	assert_true(addr_equal(&got.services[0].servers[1], &web_servers[1]));
+	assert_int_equal(got.services[1].servers_count, 0);
 	assert_string_equal(got.services[0].name, "web");
 	assert_int_equal(got.services[0].number, 0);
 	assert_int_equal(got.services[0].protocol, IPPROTO_TCP);
@@ -240,29 +258,39 @@ hello_octets(void **state)
 	/* a line a field */
 	/* clang-format off */
 	static const uint8_t expected[] = {
-	    1, 0, 0, 0, 0, 103,
+	    1, 0, 0, 0, 0, 103 + 6 + 7 + 10 + 22,
 	    0, 1, 0, 1, 1,
 	    0, 2, 0, 1, 'x',
 	    0, 3, 0, 8, 0, 0, 0, 0, 0, 0, 0, 9,
 	    0, 4, 0, 18, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1, 0x1c, 0x2a,
 	    0, 6, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 	    0, 7, 0, 1, 1,
-	    0, 9, 0, 30,
+	    0, 10, 0, 2, 0x1c, 0x2b,
+	    0, 11, 0, 3, 3, 2, 200,
+	    0, 9, 0, 30 + 10 + 22,
 	    0, 1, 0, 1, 'w', 0, 2, 0, 2, 0, 3, 0, 3, 0, 1, 6, 0, 4, 0, 4, 10, 0, 0, 1,
 	    0, 6, 0, 2, 0, 80,
+	    0, 7, 0, 6, 10, 1, 0, 2, 0x1f, 0x90,
+	    0, 7, 0, 18, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0,
 	};
 	/* clang-format on */
 	uint16_t port = 80;
+	struct addr servers[] = {{ip_of("10.1.0.2"), 8080}, {ip_of("2001:db8::2"), 0}};
 	struct hello_service s = {.name = "w",
 	    .number = 3,
 	    .protocol = 6,
 	    .v4 = ip_of("10.0.0.1"),
 	    .ports = &port,
-	    .ports_count = 1};
+	    .ports_count = 1,
+	    .servers = servers,
+	    .servers_count = 2};
 	struct hello h = {.version = 1,
 	    .site = "x",
 	    .boot_id = 9,
 	    .cipher = 1,
+	    .ciphers = {3, 2, 200},
+	    .ciphers_count = 3,
+	    .demand_port = 7211,
 	    .services = &s,
 	    .services_count = 1,
 	    .transfer = {ip_of("192.0.2.1"), 7210}};
@@ -291,6 +319,8 @@ load_round_trip(void **state)
 	assert_true(got.sent_ms == UINT64_MAX);
 	assert_true(got.echo_ms == r.echo_ms);
 	assert_int_equal(got.echo_held_ms, 250);
+	assert_int_equal(got.path_mtu, 1400);
+	assert_int_equal(got.direct, 2);
 	assert_int_equal(got.services_count, 2);
 	assert_int_equal(got.services[0].servers_up, 3);
 	assert_int_equal(got.services[0].servers_not_high, 2);
@@ -383,8 +413,8 @@ hello_truncated(void **state)
 			whole++;
 		}
 	}
-	/* behind CIPHER, behind INTERVAL, behind the first service */
-	assert_int_equal(whole, 3);
+	/* behind CIPHER, INTERVAL, DEMAND_PORT, CIPHERS, the first service */
+	assert_int_equal(whole, 5);
 	codec_buffer_fini(&b);
 }
 
@@ -406,8 +436,8 @@ load_truncated(void **state)
 			whole++;
 		}
 	}
-	/* behind SENT, ECHO, ECHO_HELD, the first service */
-	assert_int_equal(whole, 4);
+	/* behind SENT, ECHO, ECHO_HELD, PATH_MTU, DIRECT, the first service */
+	assert_int_equal(whole, 6);
 	codec_buffer_fini(&b);
 }
 
@@ -422,9 +452,12 @@ hello_must_and_once(void **state)
 	(void)state;
 	assert_int_equal(codec_encode_hello(&b, &h), 0);
 	body = body_of(&b, MESSAGE_HELLO, &len);
-	for (unsigned tag = 1; tag <= 8; tag++) {
+	for (unsigned tag = 1; tag <= 11; tag++) {
 		struct body cut = without(body, len, tag), twice;
-		bool may_lack = tag == 4 || tag == 5 || tag == 8;
+		bool may_lack = tag == 4 || tag == 5 || tag == 8 || tag == 10 || tag == 11;
+
+		if (tag == 9)
+			continue;
 
 		assert_true(cut.len < len);
 		if (may_lack) {
@@ -433,6 +466,10 @@ hello_must_and_once(void **state)
 				assert_true(ip_is_zero(&got.transfer.ip));
 			if (tag == 5)
 				assert_int_equal(got.key_index, 0);
+			if (tag == 10)
+				assert_int_equal(got.demand_port, 0);
+			if (tag == 11)
+				assert_int_equal(got.ciphers_count, 0);
 			hello_fini(&got);
 		} else {
 			refuse_hello(&cut);
@@ -441,7 +478,7 @@ hello_must_and_once(void **state)
 		twice.len = len;
 		memcpy(twice.data, body, len);
 		cut = without(body, len, 9);
-		for (unsigned other = 1; other <= 8; other++)
+		for (unsigned other = 1; other <= 11; other++)
 			if (other != tag)
 				cut = without(cut.data, cut.len, other);
 		memcpy(twice.data + twice.len, cut.data, cut.len);
@@ -462,19 +499,24 @@ load_must_and_once(void **state)
 	(void)state;
 	assert_int_equal(codec_encode_load(&b, &r), 0);
 	body = body_of(&b, MESSAGE_LOAD, &len);
-	for (unsigned tag = 1; tag <= 4; tag++) {
+	for (unsigned tag = 1; tag <= 7; tag++) {
+		static const size_t lengths_of[] = {0, 4, 8, 8, 4, 0, 4, 1};
 		struct body cut = without(body, len, tag);
 		static struct body twice;
 
+		if (tag == 5)
+			continue;
 		if (tag <= 2) {
 			refuse_load(&cut);
 		} else {
 			assert_int_equal(decode_load(cut.data, cut.len, &got), 0);
+			assert_int_equal(got.path_mtu, tag == 6 ? 0 : 1400);
+			assert_int_equal(got.direct, tag == 7 ? 0 : 2);
 			load_report_fini(&got);
 		}
 		memcpy(twice.data, body, len);
 		twice.len = len;
-		add(&twice, tag, "\0\0\0\0\0\0\0\1", tag == 1 || tag == 4 ? 4 : 8);
+		add(&twice, tag, "\0\0\0\0\0\0\0\1", lengths_of[tag]);
 		refuse_load(&twice);
 	}
 	codec_buffer_fini(&b);
@@ -619,15 +661,15 @@ names(void **state)
 static void
 lengths(void **state)
 {
-	static const size_t right[] = {0, 1, 0, 8, 18, 4, 16, 1, 4};
+	static const size_t right[] = {0, 1, 0, 8, 18, 4, 16, 1, 4, 0, 2};
 	static const uint8_t octets[32] = {
 	    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 	struct hello got;
 	struct body b;
 
 	(void)state;
-	for (unsigned tag = 1; tag <= 8; tag++) {
-		if (tag == 2)
+	for (unsigned tag = 1; tag <= 10; tag++) {
+		if (tag == 2 || tag == 9)
 			continue;
 		for (size_t len = 0; len <= 20; len++) {
 			b = hello_with(tag, octets, len);
@@ -700,6 +742,16 @@ service_values(void **state)
 	memset(ports, 1, sizeof(ports));
 	assert_int_equal(decodes_service(6, ports, 2 * 1024), 0);
 	assert_int_equal(decodes_service(6, ports, 2 * 1025), -1);
+	assert_int_equal(decodes_service(7, "\12\0\0\1\37\220", 6), 0);
+	assert_int_equal(decodes_service(7, "\12\0\0\1\0\0", 6), 0);
+	assert_int_equal(decodes_service(7, "\0\0\0\0\0\1", 6), -1);
+	assert_int_equal(decodes_service(7, "\40\1\15\270\0\0\0\0\0\0\0\0\0\0\0\1\0\1", 18), 0);
+	/* an address has one form */
+	assert_int_equal(decodes_service(7, "\0\0\0\0\0\0\0\0\0\0\377\377\12\0\0\1\0\1", 18), -1);
+	assert_int_equal(decodes_service(7, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 18), -1);
+	for (size_t len = 0; len < 30; len++)
+		if (len != 6 && len != 18)
+			assert_int_equal(decodes_service(7, ports, len), -1);
 }
 
 static int
@@ -741,6 +793,276 @@ report_values(void **state)
 		assert_int_equal(decodes_report(tag, "\0\0\0\0\0", 5), -1);
 	}
 	assert_int_equal(decodes_report(8, "\0\0\0\1", 4), 0);
+}
+
+/* A LOAD with one TLV of the sender's own. */
+static int
+decodes_load(unsigned tag, const void *value, size_t len)
+{
+	struct load_report r = sample_load(), got;
+	struct codec_buffer b = {0};
+	const uint8_t *body;
+	struct body cut;
+	size_t body_len;
+	int ret;
+
+	assert_int_equal(codec_encode_load(&b, &r), 0);
+	body = body_of(&b, MESSAGE_LOAD, &body_len);
+	cut = without(body, body_len, tag);
+	add(&cut, tag, value, len);
+	codec_buffer_fini(&b);
+	ret = decode_load(cut.data, cut.len, &got);
+	if (ret == 0)
+		load_report_fini(&got);
+	return ret;
+}
+
+static void
+load_values(void **state)
+{
+	(void)state;
+	assert_int_equal(decodes_load(6, "\0\0\377\377", 4), 0);
+	assert_int_equal(decodes_load(6, "\0\1\0\0", 4), -1);
+	assert_int_equal(decodes_load(6, "\0\0\0\0", 4), 0);
+	assert_int_equal(decodes_load(6, "\5\0", 2), -1);
+	for (uint8_t direct = 0; direct < 10; direct++)
+		assert_int_equal(decodes_load(7, &direct, 1), direct <= 2 ? 0 : -1);
+	assert_int_equal(decodes_load(7, "", 0), -1);
+	assert_int_equal(decodes_load(7, "\0\1", 2), -1);
+}
+
+static void
+cipher_lists(void **state)
+{
+	static const uint8_t octets[17] = {1, 2, 3, 255, 255, 0};
+	struct hello got;
+	struct body b;
+
+	(void)state;
+	for (size_t len = 0; len <= 17; len++) {
+		b = hello_with(11, octets, len);
+		if (len == 0 || len == 17) {
+			refuse_hello(&b);
+			continue;
+		}
+		assert_int_equal(decode_hello(b.data, b.len, &got), 0);
+		assert_int_equal(got.ciphers_count, len);
+		assert_memory_equal(got.ciphers, octets, len);
+		hello_fini(&got);
+	}
+}
+
+static void
+servers_are_limited(void **state)
+{
+	struct body s, b;
+	struct hello got;
+	uint8_t octets[6] = {10, 0, 0, 0, 0, 80};
+
+	(void)state;
+	s = service_with(99, "", 0);
+	for (unsigned i = 0; i < HELLO_SERVERS_MAX; i++) {
+		octets[2] = (uint8_t)(i >> 8);
+		octets[3] = (uint8_t)i;
+		add(&s, 7, octets, 6);
+	}
+	b = hello_with_service(&s);
+	assert_int_equal(decode_hello(b.data, b.len, &got), 0);
+	assert_int_equal(got.services[0].servers_count, HELLO_SERVERS_MAX);
+	assert_int_equal(got.services[0].servers[4095].ip.octet[14], 15);
+	assert_int_equal(got.services[0].servers[4095].ip.octet[15], 255);
+	hello_forget_servers(&got);
+	assert_int_equal(got.services[0].servers_count, 0);
+	assert_int_equal(got.services_count, 1);
+	hello_fini(&got);
+	add(&s, 7, octets, 6);
+	b = hello_with_service(&s);
+	refuse_hello(&b);
+}
+
+/* ---- CLOSED and PROBE ---- */
+
+static struct connection_closed
+closed_of(const char *client, const char *service, unsigned n)
+{
+	return (struct connection_closed){.client = {ip_of(client), (uint16_t)(1000 + n)},
+	    .service = {ip_of(service), 443},
+	    .protocol = n % 2 == 0 ? IPPROTO_TCP : IPPROTO_UDP,
+	    .reset = n % 3 == 0,
+	    .from_transferor = n % 5 == 1,
+	    .seq = 0xfffffff0 + n};
+}
+
+static void
+same_closed(const struct connection_closed *a, const struct connection_closed *b)
+{
+	assert_true(addr_equal(&a->client, &b->client));
+	assert_true(addr_equal(&a->service, &b->service));
+	assert_int_equal(a->protocol, b->protocol);
+	assert_int_equal(a->reset, b->reset);
+	assert_int_equal(a->from_transferor, b->from_transferor);
+	assert_true(a->seq == b->seq);
+}
+
+static int
+decode_closed(const uint8_t *data, size_t len, struct closed *closed)
+{
+	uint8_t *copy = malloc(len > 0 ? len : 1);
+	int ret;
+
+	memcpy(copy, data, len);
+	ret = codec_decode_closed(copy, len, closed);
+	free(copy);
+	return ret;
+}
+
+static void
+closed_octets(void **state)
+{
+	/* clang-format off */
+	static const uint8_t expected[] = {
+	    4, 0, 0, 0, 0, 4 + 18 + 4 + 42,
+	    0, 1, 0, 18,
+	    192, 0, 2, 7, 0x03, 0xe9, 203, 0, 113, 10, 0x01, 0xbb, 17, 2, 0xff, 0xff, 0xff, 0xf1,
+	    0, 2, 0, 42,
+	    0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0x03, 0xe8,
+	    0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0x01, 0xbb,
+	    6, 1, 0xff, 0xff, 0xff, 0xf0,
+	};
+	/* clang-format on */
+	struct connection_closed entries[] = {closed_of("2001:db8::7", "2001:db8::9", 0),
+	    closed_of("192.0.2.7", "203.0.113.10", 1)};
+	struct codec_buffer b = {0};
+	struct closed got;
+
+	(void)state;
+	assert_int_equal(codec_encode_closed(&b, entries, 2), 0);
+	assert_int_equal(b.len, sizeof(expected));
+	assert_memory_equal(b.data, expected, sizeof(expected));
+	assert_int_equal(decode_closed(b.data + 6, b.len - 6, &got), 0);
+	assert_int_equal(got.count, 2);
+	same_closed(&got.entries[0], &entries[1]);
+	same_closed(&got.entries[1], &entries[0]);
+	closed_fini(&got);
+	codec_buffer_fini(&b);
+}
+
+static void
+closed_limits(void **state)
+{
+	static struct connection_closed entries[CLOSED_ENTRIES_MAX + 1];
+	struct codec_buffer b = {0};
+	struct closed got;
+
+	(void)state;
+	for (unsigned i = 0; i <= CLOSED_ENTRIES_MAX; i++)
+		entries[i] = closed_of("2001:db8::7", "2001:db8::9", i);
+	assert_int_equal(codec_encode_closed(&b, entries, CLOSED_ENTRIES_MAX + 1), -1);
+	assert_int_equal(b.len, 0);
+	assert_int_equal(codec_encode_closed(&b, entries, CLOSED_ENTRIES_MAX), 0);
+	assert_int_equal(decode_closed(b.data + 6, b.len - 6, &got), 0);
+	assert_int_equal(got.count, CLOSED_ENTRIES_MAX);
+	for (unsigned i = 0; i < CLOSED_ENTRIES_MAX; i++)
+		same_closed(&got.entries[i], &entries[i]);
+	closed_fini(&got);
+	b.len = 0;
+	/* none at all is a message, too */
+	assert_int_equal(codec_encode_closed(&b, NULL, 0), 0);
+	assert_int_equal(b.len, 6);
+	assert_int_equal(decode_closed(b.data + 6, 0, &got), 0);
+	assert_int_equal(got.count, 0);
+	closed_fini(&got);
+	b.len = 0;
+	entries[3] = closed_of("192.0.2.7", "2001:db8::9", 1);
+	assert_int_equal(codec_encode_closed(&b, entries, 5), -1);
+	assert_int_equal(b.len, 0);
+	codec_buffer_fini(&b);
+}
+
+/* 1024 of both families together, however they are spread. */
+static void
+closed_of_both_families_are_limited(void **state)
+{
+	static struct body b;
+	static uint8_t v4[18 * 1024], v6[42 * 1024];
+	struct closed got;
+
+	(void)state;
+	for (size_t i = 0; i < 1024; i++) {
+		v4[18 * i] = 10;
+		v4[18 * i + 12] = v6[42 * i + 36] = 6;
+		v6[42 * i] = v6[42 * i + 18] = 0x20;
+	}
+	b.len = 0;
+	add(&b, 1, v4, 18 * 1000);
+	add(&b, 2, v6, 42 * 24);
+	assert_int_equal(decode_closed(b.data, b.len, &got), 0);
+	assert_int_equal(got.count, 1024);
+	closed_fini(&got);
+	b.len = 0;
+	add(&b, 1, v4, 18 * 1000);
+	add(&b, 2, v6, 42 * 25);
+	assert_int_equal(decode_closed(b.data, b.len, &got), -1);
+	assert_null(got.entries);
+	b.len = 0;
+	add(&b, 1, v4, 18 * 1024);
+	add(&b, 2, v6, 42);
+	assert_int_equal(decode_closed(b.data, b.len, &got), -1);
+}
+
+static void
+closed_malformed(void **state)
+{
+	struct connection_closed entry = closed_of("192.0.2.7", "203.0.113.10", 2);
+	struct codec_buffer b = {0};
+	struct closed got;
+	uint8_t *record;
+
+	(void)state;
+	assert_int_equal(codec_encode_closed(&b, &entry, 1), 0);
+	record = b.data + 10;
+	for (size_t n = 1; n < b.len - 6; n++)
+		assert_int_equal(decode_closed(b.data + 6, n, &got), -1);
+	for (unsigned protocol = 0; protocol < 256; protocol++) {
+		record[12] = (uint8_t)protocol;
+		assert_int_equal(decode_closed(b.data + 6, b.len - 6, &got),
+		    protocol == 6 || protocol == 17 ? 0 : -1);
+		closed_fini(&got);
+	}
+	/* flags that are not known say nothing */
+	record[12] = 6;
+	record[13] = 0xfc;
+	assert_int_equal(decode_closed(b.data + 6, b.len - 6, &got), 0);
+	assert_false(got.entries[0].reset);
+	assert_false(got.entries[0].from_transferor);
+	closed_fini(&got);
+	codec_buffer_fini(&b);
+
+	entry = closed_of("2001:db8::7", "2001:db8::9", 2);
+	assert_int_equal(codec_encode_closed(&b, &entry, 1), 0);
+	record = b.data + 10;
+	memcpy(record + 18, "\0\0\0\0\0\0\0\0\0\0\377\377", 12);
+	assert_int_equal(decode_closed(b.data + 6, b.len - 6, &got), -1);
+	codec_buffer_fini(&b);
+}
+
+static void
+probe(void **state)
+{
+	static const uint8_t expected[] = {
+	    5, 0, 0, 0, 0, 12, 0, 1, 0, 8, 1, 2, 3, 4, 5, 6, 7, 0xff};
+	struct probe_seen seen = {UINT64_C(0x01020304050607ff)}, got;
+	struct codec_buffer b = {0};
+
+	(void)state;
+	assert_int_equal(codec_encode_probe(&b, &seen), 0);
+	assert_int_equal(b.len, sizeof(expected));
+	assert_memory_equal(b.data, expected, sizeof(expected));
+	assert_int_equal(codec_decode_probe(b.data + 6, 12, &got), 0);
+	assert_true(got.id == seen.id);
+	for (size_t n = 0; n < 12; n++)
+		assert_int_equal(codec_decode_probe(b.data + 6, n, &got), -1);
+	codec_buffer_fini(&b);
 }
 
 /* ---- several services ---- */
@@ -845,7 +1167,7 @@ unknown_tags_are_skipped(void **state)
 
 	(void)state;
 	add(&b, 0, "", 0);
-	add(&b, 10, "x", 1);
+	add(&b, 12, "x", 1);
 	add(&b, 31, "x", 1);
 	add(&b, 32, "x", 1);
 	add(&b, 33, "x", 1); /* 33 - 32 is a known tag */
@@ -889,6 +1211,13 @@ encoder_refuses_what_is_too_large(void **state)
 	h.services_count = 1;
 	services[0].ports_count = 1025;
 	assert_int_equal(codec_encode_hello(&b, &h), -1);
+	services[0].ports_count = 1;
+	services[0].servers_count = HELLO_SERVERS_MAX + 1;
+	assert_int_equal(codec_encode_hello(&b, &h), -1);
+	services[0].servers_count = 0;
+	h.ciphers_count = HELLO_CIPHERS_MAX + 1;
+	assert_int_equal(codec_encode_hello(&b, &h), -1);
+	h.ciphers_count = 0;
 	/* each within its limit, all together over 64 KiB */
 	h.services_count = 40;
 	for (int i = 0; i < 40; i++)
@@ -924,6 +1253,14 @@ main(void)
 	    cmocka_unit_test(lengths),
 	    cmocka_unit_test(service_values),
 	    cmocka_unit_test(report_values),
+	    cmocka_unit_test(load_values),
+	    cmocka_unit_test(cipher_lists),
+	    cmocka_unit_test(servers_are_limited),
+	    cmocka_unit_test(closed_octets),
+	    cmocka_unit_test(closed_limits),
+	    cmocka_unit_test(closed_of_both_families_are_limited),
+	    cmocka_unit_test(closed_malformed),
+	    cmocka_unit_test(probe),
 	    cmocka_unit_test(services_must_differ),
 	    cmocka_unit_test(services_are_limited),
 	    cmocka_unit_test(unknown_tags_are_skipped),

@@ -511,6 +511,7 @@ test_ends_are_told(void **state)
 	open_one(table, CONNECTION_LOCAL, IPPROTO_UDP, 1, START);
 	assert_int_equal(connection_expire(table, START + 200 * CLOCK_SECOND, MANY), 2);
 	assert_int_equal(told.inactive, 1);
+	assert_int_equal(told.over, 1);
 	assert_int_equal(told.ended, 2);
 	assert_int_equal(told.ended_active, 1);
 	assert_int_equal(told.wrong, 0);

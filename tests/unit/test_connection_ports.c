@@ -409,6 +409,69 @@ test_ports_of_a_flood(void **state)
 	connection_table_free(table);
 }
 
+/* All ports but for a few in use by connections that live. */
+static void
+leave_few(struct connection_table *table, uint32_t few)
+{
+	uint32_t i, left = PORTS;
+	struct connection *c;
+	bool existed;
+
+	for (i = 0; left > few; i++) {
+		struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, i);
+
+		assert_true(i < PORTS + 1000);
+		if (connection_open(table, &what, &random_source, START, &c, &existed) !=
+		    DROP_none)
+			continue;
+		track(table, c, CONNECTION_FROM_CLIENT, 0, 0, 0, START);
+		track(table, c, CONNECTION_FROM_SERVER, 0, 0, 0, START);
+		left--;
+	}
+}
+
+/* Opens as many as that and ends them again; how many could be opened? */
+static uint32_t
+try_opening(struct connection_table *table, uint32_t count, uint64_t now, uint64_t step)
+{
+	uint32_t opened = 0;
+	struct connection *c;
+	bool existed;
+
+	for (uint32_t i = 0; i < count; i++, now += step) {
+		struct connection_new what =
+		    connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 500000 + i);
+
+		if (connection_open(table, &what, &random_source, now, &c, &existed) != DROP_none)
+			continue;
+		opened++;
+		connection_end(table, c);
+	}
+	return opened;
+}
+
+/* For a second after a search that found nothing the next ones are short; what they find
+ * ends that, and so does the second. */
+static void
+test_exhausted_server(void **state)
+{
+	struct connection_table *table = table_of(100000);
+	struct connection_new what = connection_of(CONNECTION_LOCAL, IPPROTO_UDP, 900000);
+	uint64_t now = START + 10 * CLOCK_SECOND;
+
+	(void)state;
+	leave_few(table, 300);
+	/* one of 215 is free: 320 tries meet one three times in four, 33 one time in seven */
+	assert_in_range(try_opening(table, 400, now, 2 * CLOCK_SECOND), 260, 340);
+	now += 1000 * CLOCK_SECOND;
+	assert_in_range(try_opening(table, 4000, now, CLOCK_MILLISECOND / 8), 800, 1800);
+	/* others do not suffer */
+	what.server.port++;
+	connection_end(table, open_new(table, &what, &random_source, now));
+	assert_int_equal(count_live(table), PORTS - 300);
+	connection_table_free(table);
+}
+
 static bool
 only_port_2000(void *arg, const struct addr *self, uint8_t protocol)
 {
@@ -580,6 +643,7 @@ main(void)
 	    cmocka_unit_test_setup(test_ports_are_random, setup),
 	    cmocka_unit_test_setup(test_freed_ports_are_used_last, setup),
 	    cmocka_unit_test_setup(test_freed_ports_are_used_nonetheless, setup),
+	    cmocka_unit_test_setup(test_exhausted_server, setup),
 	    cmocka_unit_test_setup(test_ports_of_the_past, setup),
 	    cmocka_unit_test_setup(test_ports_of_a_flood, setup),
 	    cmocka_unit_test_setup(test_port_of_the_past_is_quiet, setup),

@@ -878,7 +878,7 @@ static void
 test_ambiguous(void **arg)
 {
 	(void)arg;
-	assert_error(&fixture, "s", CONTROL_BAD, "ambiguous \"s\": show, server");
+	assert_error(&fixture, "s", CONTROL_BAD, "ambiguous \"s\": show, server, site");
 	assert_error(&fixture, "show s", CONTROL_BAD,
 	    "ambiguous \"s\": summary, services, servers, sites");
 	assert_error(&fixture, "show ser", CONTROL_BAD, "ambiguous \"ser\": services, servers");
@@ -893,8 +893,9 @@ test_bad_lines(void **arg)
 	size_t len;
 
 	(void)arg;
-	assert_error(&fixture, "",
-	    CONTROL_BAD, "incomplete command: next is one of show, explain, server, reload, log, monitor, version, help");
+	assert_error(&fixture, "", CONTROL_BAD,
+	    "incomplete command: next is one of show, explain, server, site, transfer, probe, "
+	    "reload, log, monitor, version, help");
 	assert_error(&fixture, " \t ", CONTROL_BAD, "incomplete command");
 	assert_error(&fixture, "show", CONTROL_BAD, "next is one of summary, services");
 	assert_error(&fixture, "shov", CONTROL_BAD, "unknown command \"shov\"");

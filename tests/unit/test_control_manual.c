@@ -247,6 +247,13 @@ fake_reload(void *arg, char *error, size_t size)
 	return -1;
 }
 
+static void
+fake_probe(void *arg, uint32_t site)
+{
+	(void)arg;
+	(void)site;
+}
+
 static int64_t
 fake_expiry(void *arg)
 {
@@ -264,6 +271,7 @@ everything_wrong(struct control_fixture *f, struct control_reload *last)
 	keyring_set_tx(ring, OSAKA, transfer_tx_new(KEYS_AES_128_GCM, direction, 1));
 	f->parts.keyring = ring;
 	f->parts.reload = fake_reload;
+	f->parts.probe = fake_probe;
 	f->parts.certificate_expiry = fake_expiry;
 	f->parts.last_reload = last;
 	last->at = NOW;
@@ -292,6 +300,9 @@ test_keys(void **arg)
 	    {"show errors", "errors"},
 	    {"server web/a weight 3", "server"},
 	    {"reload", "reload"},
+	    {"site osaka enable", "site"},
+	    {"transfer permit", "transfer"},
+	    {"probe osaka", "probe"},
 	};
 	struct control_reload last = {0};
 	struct control_fixture f;

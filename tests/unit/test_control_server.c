@@ -67,6 +67,54 @@ test_pipelined(void **arg)
 	reader_fini(&r);
 }
 
+/* Who waits for something to happen keeps nobody waiting, not even two at once. */
+static void
+test_waiting(void **arg)
+{
+	struct reader first = {.fd = dial()}, second = {.fd = dial()}, other = {.fd = dial()};
+	struct site *osaka;
+
+	(void)arg;
+	control_fixture_osaka(&t.f, 100);
+	osaka = load_table_site(t.f.parts.load, OSAKA);
+	say(first.fd, "probe osaka\nversion\n", 20);
+	say(second.fd, "probe osaka\n", 12);
+	say(other.fd, "version\n", 8);
+	read_answers(&other, 1);
+	say(other.fd, "version\n", 8); /* what came before it has been seen as well by now */
+	read_answers(&other, 2);
+	assert_int_equal(t.probes, 2);
+	assert_int_equal(answers(&first), 0);
+	osaka->path_answered = osaka->mtu_confirmed = osaka->direct_judged = loop_now(t.loop);
+	read_answers(&first, 2);
+	assert_non_null(strstr(first.data, "\"answered\":true"));
+	read_answers(&second, 1);
+	assert_non_null(strstr(second.data, "\"answered\":true"));
+	reader_fini(&first);
+	reader_fini(&second);
+	reader_fini(&other);
+}
+
+/* And one that leaves while it waits is gone. */
+static void
+test_waiting_client_leaves(void **arg)
+{
+	struct reader gone = {.fd = dial()}, other = {.fd = dial()};
+
+	(void)arg;
+	control_fixture_osaka(&t.f, 100);
+	say(gone.fd, "probe osaka\n", 12);
+	say(other.fd, "version\n", 8);
+	read_answers(&other, 1);
+	say(other.fd, "version\n", 8);
+	read_answers(&other, 2);
+	assert_int_equal(t.probes, 1);
+	reader_fini(&gone);
+	say(other.fd, "version\n", 8);
+	read_answers(&other, 3);
+	reader_fini(&other);
+}
+
 /* A client that shuts its side down after the requests still gets the answers, then the end. */
 static void
 test_shutdown_then_answers(void **arg)
@@ -579,6 +627,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(test_one_request),
 	    T(test_pipelined),
+	    T(test_waiting),
+	    T(test_waiting_client_leaves),
 	    T(test_shutdown_then_answers),
 	    T(test_oversized_line),
 	    T(test_oversized_whole_line),

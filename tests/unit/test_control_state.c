@@ -120,6 +120,7 @@ test_no_errors(void **arg)
 	load_table_site_services(fixture.parts.load, KOBE, NULL, 0);
 	load_table_site_session(fixture.parts.load, KOBE, SITE_SESSION, NOW);
 	load_table_site_keys(fixture.parts.load, KOBE, true, NOW);
+	load_table_site_set_path(fixture.parts.load, KOBE, SITE_PATH_ALIVE, NOW);
 	root = ask(&fixture, "show errors", "errors");
 	assert_count(root, "sites", 0);
 	assert_count(root, "servers", 0);
@@ -361,6 +362,7 @@ test_keys(void **arg)
 	assert_text(o, "site", "osaka");
 	assert_text(o, "direction", "out");
 	assert_text(o, "index", "00000abc");
+	assert_text(o, "cipher", "AES-128-GCM");
 	assert_number(o, "epoch", 1);
 	assert_number(o, "packets", 3); /* of the epoch that is over as well */
 	assert_true(json_is_true(json_object_get(o, "usable")));
@@ -530,7 +532,7 @@ test_find_any(void **arg)
 	    grammar_arguments(id, topology + 1, 1, &match, error, sizeof(error)), -1);
 	assert_string_equal(error, "unexpected \"--dot\"");
 	assert_int_equal(grammar_find_any(t, 1, &id, error, sizeof(error)), -1);
-	assert_string_equal(error, "ambiguous \"t\": top, topology");
+	assert_string_equal(error, "ambiguous \"t\": transfer, top, topology");
 	assert_int_equal(grammar_find_any(show, 2, &id, error, sizeof(error)), 2);
 	assert_int_equal(id, GRAMMAR_SHOW_SUMMARY);
 }

@@ -537,8 +537,8 @@ unknown_counted(void *arg)
 static void
 unknown_types_are_skipped(void **state)
 {
-	static const uint8_t messages[] = {MESSAGE_CLOSED, 0, 0, 0, 0, 2, 1, 2, MESSAGE_PROBE,
-	    0, 0, 0, 0, 0, MESSAGE_SITES, 0, 0, 0, 0, 1, 9, 200, 0, 0, 0, 0, 0};
+	static const uint8_t messages[] = {100, 0, 0, 0, 0, 2, 1, 2, 8, 0, 0, 0, 0, 0,
+	    MESSAGE_SITES, 0, 0, 0, 0, 1, 9, 200, 0, 0, 0, 0, 0};
 	struct raw *r = establish("alpha", 1);
 
 	(void)state;
@@ -1090,8 +1090,9 @@ peer_that_does_not_read(void **state)
 	    nothing_opened, nothing_message, note_ended};
 	struct counters counters = {{0}, {0}};
 	char error[512];
-	struct tls *tls = tls_new(rig_path("main", "mike.crt"), rig_path("main", "mike.key"),
-	    rig_path("main", "ca.crt"), error, sizeof(error));
+	struct tls_files files = {rig_path("main", "mike.crt"), rig_path("main", "mike.key"),
+	    rig_path("main", "ca.crt"), NULL};
+	struct tls *tls = tls_new(&files, error, sizeof(error));
 	struct session_parts parts = {rig_loop, tls, &counters};
 	int listener = listen_as_zulu();
 	struct addr to = {.port = zulu_port};

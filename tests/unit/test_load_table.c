@@ -321,18 +321,66 @@ test_site_services_are_linked_by_name(void **arg)
 }
 
 static void
-test_site_is_up_with_session_and_keys(void **arg)
+test_site_disabled(void **arg)
 {
 	struct load_table *table = fixture_table(WEB(A));
 	struct site *site = load_table_site(table, 0);
 
 	(void)arg;
-	load_table_site_session(table, 0, SITE_SESSION, 10);
+	load_table_site_set_disabled(table, 0, true, 5);
+	assert_true(site->disabled);
 	assert_int_equal(site->up_since, 0);
+	load_table_site_session(table, 0, SITE_SESSION, 10);
+	load_table_site_keys(table, 0, true, 10);
+	load_table_site_set_path(table, 0, SITE_PATH_ALIVE, 10);
+	assert_int_equal(site->up_since, 10);
+	/* led in slowly again */
+	load_table_site_set_disabled(table, 0, false, 50);
+	assert_false(site->disabled);
+	assert_int_equal(site->up_since, 50);
+	load_table_site_set_disabled(table, 0, false, 60);
+	assert_int_equal(site->up_since, 50);
+	load_table_free(table);
+}
+
+static void
+test_path_names(void **arg)
+{
+	(void)arg;
+	assert_string_equal(site_path_name(SITE_PATH_UNKNOWN), "unknown");
+	assert_string_equal(site_path_name(SITE_PATH_ALIVE), "alive");
+	assert_string_equal(site_path_name(SITE_PATH_LOST), "lost");
+	assert_string_equal(site_direct_name(SITE_DIRECT_UNKNOWN), "unknown");
+	assert_string_equal(site_direct_name(SITE_DIRECT_OK), "ok");
+	assert_string_equal(site_direct_name(SITE_DIRECT_BLOCKED), "blocked");
+}
+
+static void
+test_site_is_up_with_session_keys_and_path(void **arg)
+{
+	struct load_table *table = fixture_table(WEB(A));
+	struct site *site = load_table_site(table, 0);
+
+	(void)arg;
+	memset(changes, 0, sizeof(changes));
+	load_table_set_listener(table, count_change, NULL);
+	load_table_site_session(table, 0, SITE_SESSION, 10);
 	load_table_site_keys(table, 0, true, 20);
-	assert_int_equal(site->up_since, 20);
+	assert_int_equal(site->up_since, 0);
+	load_table_site_set_path(table, 0, SITE_PATH_ALIVE, 25);
+	assert_int_equal(site->up_since, 25);
+	assert_int_equal(site->path_since, 25);
+	assert_int_equal(changes[LOAD_CHANGE_SITE], 3);
+	load_table_site_set_path(table, 0, SITE_PATH_ALIVE, 26);
+	assert_int_equal(site->path_since, 25);
+	assert_int_equal(changes[LOAD_CHANGE_SITE], 3); /* nothing has */
 	load_table_site_keys(table, 0, true, 30);
-	assert_int_equal(site->up_since, 20);
+	assert_int_equal(site->up_since, 25);
+	load_table_site_set_path(table, 0, SITE_PATH_LOST, 31);
+	assert_int_equal(site->up_since, 0);
+	load_table_site_set_path(table, 0, SITE_PATH_ALIVE, 32);
+	assert_int_equal(site->up_since, 32);
+	load_table_set_listener(table, NULL, NULL);
 	load_table_site_services(table, 0, offer("web", "203.0.113.98:80", IPPROTO_TCP), 1);
 	site->services[0].reported = true;
 	load_table_site_session(table, 0, SITE_NO_SESSION, 40);
@@ -384,7 +432,9 @@ main(void)
 	    cmocka_unit_test(test_weight),
 	    cmocka_unit_test(test_reload_keeps_slots),
 	    cmocka_unit_test(test_site_services_are_linked_by_name),
-	    cmocka_unit_test(test_site_is_up_with_session_and_keys),
+	    cmocka_unit_test(test_site_is_up_with_session_keys_and_path),
+	    cmocka_unit_test(test_site_disabled),
+	    cmocka_unit_test(test_path_names),
 	    cmocka_unit_test(test_endpoints_hold_many),
 	};
 

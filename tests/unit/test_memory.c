@@ -113,6 +113,15 @@ test_datagrams_in(void **state)
 	}
 	assert_int_equal(io->ops->transfer_receive(io, batch, 3), 3);
 	assert_int_equal(batch[2].data[0], 66);
+	assert_false(batch[2].demand);
+	while (io->ops->transfer_receive(io, batch, IO_BATCH) > 0)
+		;
+	assert_int_equal(memory_put_demand(io, "d", 1, &from), 0);
+	assert_int_equal(memory_put_datagram(io, "s", 1, &from), 0);
+	assert_int_equal(io->ops->transfer_receive(io, batch, IO_BATCH), 2);
+	assert_true(batch[0].demand);
+	assert_false(batch[1].demand);
+	assert_int_equal(io->ops->demand_fd(io), -1);
 	io_close(io);
 }
 

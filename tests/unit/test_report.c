@@ -6,6 +6,7 @@
 
 #include <netinet/in.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,6 +178,248 @@ load_is_entered(void **state)
 	load_table_free(table);
 }
 
+/* ---- rule 3, path, direct replies ---- */
+
+static struct addr
+addr_of(const char *ip, uint16_t port)
+{
+	struct addr addr = {.port = port};
+
+	assert_int_equal(ip_parse(ip, &addr.ip), 0);
+	return addr;
+}
+
+static bool
+serves(struct load_table *table, const char *ip, uint16_t port, uint8_t protocol)
+{
+	struct addr addr = addr_of(ip, port);
+
+	return load_table_site_has_server(table, 0, &addr, protocol);
+}
+
+static void
+own_servers_are_told(void **state)
+{
+	struct load_table *table = fixture_table(
+	    "site = \"x\"; services: ("
+	    "{ name = \"web\"; address = [ \"203.0.113.1\", \"2001:db8::1\" ]; protocol = "
+	    "\"tcp\"; ports = [ 80 ];"
+	    "  servers: ("
+	    "  { name = \"a\"; address = [ \"10.0.0.1\", \"2001:db8::a\" ]; port = 8080; },"
+	    "  { name = \"b\"; address = \"10.0.0.2\"; weight = 0; },"
+	    "  { name = \"c\"; address = \"2001:db8::c\"; backup = true; } ); },"
+	    "{ name = \"dns\"; address = \"203.0.113.2\"; protocol = \"udp\"; ports = [ 53 ];"
+	    "  servers: ( { name = \"d\"; address = \"10.0.0.3\"; } ); } );");
+	const struct addr expected[] = {addr_of("10.0.0.1", 8080), addr_of("2001:db8::a", 8080),
+	    addr_of("10.0.0.2", 0), addr_of("2001:db8::c", 0)};
+	struct hello hello = {0};
+
+	(void)state;
+	/* down as they all are: a connection may be older than that */
+	assert_int_equal(report_hello(table, &hello), 0);
+	assert_int_equal(hello.services[0].servers_count, 0);
+	assert_int_equal(report_servers(table, &hello), 0);
+	assert_int_equal(hello.services[0].servers_count, 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_true(addr_equal(&hello.services[0].servers[i], &expected[i]));
+	assert_int_equal(hello.services[1].servers_count, 1);
+	hello_fini(&hello);
+	load_table_free(table);
+}
+
+/* More addresses than a HELLO takes of one service. */
+static void
+too_many_servers(void **state)
+{
+	enum { MANY = HELLO_SERVERS_MAX / 2 + 5 };
+	char *text = malloc(MANY * 120 + 1000), *at = text;
+	struct load_table *table;
+	struct hello hello = {0};
+
+	(void)state;
+	at += sprintf(at,
+	    "site = \"x\"; services: ( { name = \"web\"; address = \"203.0.113.1\";"
+	    " protocol = \"tcp\"; ports = [ 80 ]; servers: (");
+	for (int i = 0; i < MANY; i++)
+		at += sprintf(at,
+		    "%s{ name = \"s%d\"; address = [ \"10.0.%d.%d\", \"2001:db8::%x\" ]; }",
+		    i == 0 ? "" : ",", i, i / 250, 1 + i % 250, i + 1);
+	sprintf(at, "); } );");
+	table = fixture_table(text);
+	free(text);
+	assert_int_equal(report_hello(table, &hello), 0);
+	assert_int_equal(report_servers(table, &hello), 10);
+	assert_int_equal(hello.services[0].servers_count, HELLO_SERVERS_MAX);
+	hello_fini(&hello);
+	load_table_free(table);
+}
+
+static void
+their_servers_are_entered(void **state)
+{
+	struct load_table *table = two_services();
+	struct hello_service services[2] = {
+	    their_service("web", 1, IPPROTO_TCP), their_service("dns", 2, IPPROTO_UDP)};
+	uint16_t ports[] = {80, 443};
+	struct addr web[] = {
+	    addr_of("10.9.0.1", 8080), addr_of("10.9.0.2", 0), addr_of("2001:db8::9", 0)};
+	struct addr dns[] = {addr_of("10.9.0.2", 0)};
+	struct hello hello = {
+	    .services = services, .services_count = 2, .demand_port = 7211, .interval_ms = 250};
+	const struct site *site = load_table_site(table, 0);
+
+	(void)state;
+	assert_false(serves(table, "10.9.0.1", 8080, IPPROTO_TCP));
+	free(services[0].ports);
+	services[0].ports = ports;
+	services[0].ports_count = 2;
+	services[0].servers = web;
+	services[0].servers_count = 3;
+	services[1].servers = dns;
+	services[1].servers_count = 1;
+	report_enter_hello(table, 0, &hello);
+	assert_int_equal(site->demand_port, 7211);
+	assert_true(site->interval > 0.249 && site->interval < 0.251);
+	assert_true(serves(table, "10.9.0.1", 8080, IPPROTO_TCP));
+	assert_false(serves(table, "10.9.0.1", 80, IPPROTO_TCP));
+	assert_false(serves(table, "10.9.0.1", 8080, IPPROTO_UDP));
+	assert_true(serves(table, "10.9.0.2", 80, IPPROTO_TCP));
+	assert_true(serves(table, "10.9.0.2", 443, IPPROTO_TCP));
+	assert_false(serves(table, "10.9.0.2", 444, IPPROTO_TCP));
+	assert_false(serves(table, "10.9.0.2", 0, IPPROTO_TCP));
+	assert_true(serves(table, "10.9.0.2", 80, IPPROTO_UDP));
+	assert_false(serves(table, "10.9.0.2", 443, IPPROTO_UDP));
+	assert_true(serves(table, "2001:db8::9", 443, IPPROTO_TCP));
+	assert_false(serves(table, "10.9.0.3", 80, IPPROTO_TCP));
+	{
+		struct addr addr = addr_of("10.9.0.1", 8080);
+
+		assert_false(load_table_site_has_server(table, 1, &addr, IPPROTO_TCP));
+	}
+	/* the next HELLO replaces them */
+	hello.interval_ms = 4000000000u;
+	hello.demand_port = 0;
+	services[0].servers_count = 1;
+	report_enter_hello(table, 0, &hello);
+	assert_true(serves(table, "10.9.0.1", 8080, IPPROTO_TCP));
+	assert_false(serves(table, "10.9.0.2", 80, IPPROTO_TCP));
+	assert_true(serves(table, "10.9.0.2", 80, IPPROTO_UDP));
+	assert_int_equal(site->demand_port, 0);
+	assert_true(site->interval > 59 && site->interval < 61);
+	free(services[1].ports);
+	load_table_free(table);
+}
+
+/* A HELLO that would become millions of endpoints: then any port of such a server is taken. */
+static void
+endpoints_are_bounded(void **state)
+{
+	struct load_table *table = two_services();
+	struct hello_service service = their_service("web", 1, IPPROTO_TCP);
+	struct hello hello = {.services = &service, .services_count = 1};
+
+	(void)state;
+	free(service.ports);
+	service.ports = calloc(HELLO_PORTS_MAX, sizeof(service.ports[0]));
+	service.ports_count = HELLO_PORTS_MAX;
+	for (int i = 0; i < HELLO_PORTS_MAX; i++)
+		service.ports[i] = (uint16_t)(i + 1);
+	service.servers = calloc(HELLO_SERVERS_MAX, sizeof(service.servers[0]));
+	service.servers_count = 64;
+	for (int i = 0; i < HELLO_SERVERS_MAX; i++) {
+		service.servers[i] = addr_of("10.9.0.0", 0);
+		service.servers[i].ip.octet[14] = (uint8_t)(i / 256);
+		service.servers[i].ip.octet[15] = (uint8_t)i;
+	}
+	report_enter_hello(table, 0, &hello);
+	assert_true(serves(table, "10.9.0.63", 1024, IPPROTO_TCP));
+	assert_false(serves(table, "10.9.0.63", 1025, IPPROTO_TCP));
+	service.servers_count = HELLO_SERVERS_MAX;
+	report_enter_hello(table, 0, &hello);
+	assert_true(serves(table, "10.9.15.255", 1, IPPROTO_TCP));
+	assert_true(serves(table, "10.9.15.255", 1025, IPPROTO_TCP));
+	assert_false(serves(table, "10.9.15.255", 1, IPPROTO_UDP));
+	assert_false(serves(table, "10.9.16.0", 1, IPPROTO_TCP));
+	free(service.ports);
+	free(service.servers);
+	load_table_free(table);
+}
+
+static void
+path_is_told_and_entered(void **state)
+{
+	struct load_table *table = two_services();
+	struct site *site = load_table_site(table, 0);
+	struct load_report report = {0}, theirs = {.sequence = 1};
+
+	(void)state;
+	load_table_site_set_mtu(table, 0, 1432);
+	load_table_site_set_direct_out(table, 0, SITE_DIRECT_OK);
+	report_load(table, 0, &report);
+	assert_int_equal(report.path_mtu, 1432);
+	assert_int_equal(report.direct, SITE_DIRECT_OK);
+	load_report_fini(&report);
+
+	theirs.path_mtu = 1280;
+	theirs.direct = SITE_DIRECT_BLOCKED;
+	report_enter_load(table, 0, &theirs, 1000);
+	assert_int_equal(site->peer_mtu, 1280);
+	assert_int_equal(site->direct, SITE_DIRECT_BLOCKED);
+	/* no path between sites is that narrow */
+	theirs.path_mtu = 1279;
+	theirs.direct = SITE_DIRECT_OK;
+	report_enter_load(table, 0, &theirs, 2000);
+	assert_int_equal(site->peer_mtu, 0);
+	assert_int_equal(site->direct, SITE_DIRECT_OK);
+	load_table_free(table);
+}
+
+/* What clients have shown is not contradicted by a probe for a minute. */
+static void
+clients_are_believed_more(void **state)
+{
+	const uint64_t second = UINT64_C(1000000000), start = 100 * second;
+	struct load_table *table = two_services();
+	struct site *site = load_table_site(table, 0);
+	struct load_report ok = {.sequence = 1, .direct = SITE_DIRECT_OK};
+
+	(void)state;
+	report_enter_load(table, 0, &ok, start);
+	assert_int_equal(site->direct, SITE_DIRECT_OK);
+	load_table_site_direct_blocked(table, 0, start);
+	report_enter_load(table, 0, &ok, start + 59 * second);
+	assert_int_equal(site->direct, SITE_DIRECT_BLOCKED);
+	report_enter_load(table, 0, &ok, start + 61 * second);
+	assert_int_equal(site->direct, SITE_DIRECT_OK);
+	load_table_free(table);
+}
+
+/* The listener is told of changes, and of nothing else. */
+static void
+note_change(void *arg, enum load_change change, uint32_t number)
+{
+	assert_int_equal(change, LOAD_CHANGE_SITE);
+	assert_int_equal(number, 0);
+	(*(int *)arg)++;
+}
+
+static void
+changes_are_told(void **state)
+{
+	struct load_table *table = two_services();
+	int changes = 0;
+
+	(void)state;
+	load_table_set_listener(table, note_change, &changes);
+	load_table_site_set_mtu(table, 0, 1400);
+	load_table_site_set_mtu(table, 0, 1400);
+	assert_int_equal(changes, 1);
+	load_table_site_set_direct_out(table, 0, SITE_DIRECT_OK);
+	load_table_site_set_direct_out(table, 0, SITE_DIRECT_OK);
+	assert_int_equal(changes, 2);
+	load_table_free(table);
+}
+
 /* Services beyond what a HELLO holds are left out, and said to be. */
 static void
 too_many_services(void **state)
@@ -220,6 +463,13 @@ main(void)
 	    cmocka_unit_test(hello_is_entered),
 	    cmocka_unit_test(load_is_entered),
 	    cmocka_unit_test(too_many_services),
+	    cmocka_unit_test(own_servers_are_told),
+	    cmocka_unit_test(too_many_servers),
+	    cmocka_unit_test(their_servers_are_entered),
+	    cmocka_unit_test(endpoints_are_bounded),
+	    cmocka_unit_test(path_is_told_and_entered),
+	    cmocka_unit_test(clients_are_believed_more),
+	    cmocka_unit_test(changes_are_told),
 	};
 
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);

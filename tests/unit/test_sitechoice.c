@@ -45,6 +45,7 @@ make_ready(struct load_table *table, uint32_t number)
 	s->received_at = NOW;
 	load_table_site_session(table, number, SITE_SESSION, CLOCK_SECOND);
 	load_table_site_keys(table, number, true, CLOCK_SECOND);
+	load_table_site_set_path(table, number, SITE_PATH_ALIVE, CLOCK_SECOND);
 	load_table_site_services(table, number, s, 1);
 }
 
@@ -131,6 +132,31 @@ test_weight(void **arg)
 	load_table_site(s->table, 0)->rtt = 0.1;
 	evaluate(s);
 	assert_true(fabs(s->choice.sites[0].weight - 65) < 1e-6);
+	/* the way that the packets take counts, if it is known */
+	load_table_site(s->table, 0)->path_rtt = 0.3;
+	evaluate(s);
+	assert_true(fabs(s->choice.sites[0].weight - 32.5) < 1e-6);
+}
+
+/* Who reports every ten seconds is not late after five, whatever our own interval. */
+static void
+test_age_in_the_sites_own_intervals(void **arg)
+{
+	static const struct {
+		double interval;
+		unsigned age;
+		double fresh;
+	} cases[] = {{10, 5, 1}, {10, 20, 1}, {10, 35, 0.5}, {10, 50, 0}, {0.5, 1, 1},
+	    {0.5, 2, 1.0 / 3}, {0.5, 3, 0}, {0, 2, 1}, {0, 4, 1.0 / 3}, {0, 5, 0}};
+	struct state *s = *arg;
+
+	own_active(s, 90);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		load_table_site(s->table, 0)->interval = cases[i].interval;
+		report_of(s, 0)->received_at = NOW - cases[i].age * CLOCK_SECOND;
+		evaluate(s);
+		assert_true(fabs(s->choice.sites[0].fresh - cases[i].fresh) < 1e-9);
+	}
 }
 
 static void
@@ -196,6 +222,15 @@ test_reasons(void **arg)
 	y->session = SITE_CONNECTING;
 	EXPECT(no_session);
 	y->session = SITE_SESSION;
+	y->path = SITE_PATH_LOST;
+	EXPECT(path_lost);
+	y->path = SITE_PATH_UNKNOWN;
+	EXPECT(path_unknown);
+	y->path = SITE_PATH_ALIVE;
+	y->disabled = true;
+	EXPECT(disabled);
+	y->disabled = false;
+	EXPECT(candidate);
 	y->by_local[0] = LOAD_NONE;
 	EXPECT(no_service);
 #undef EXPECT
@@ -293,6 +328,7 @@ main(void)
 	    T(test_gate_is_a_ramp),
 	    T(test_gate_open_without_own_server),
 	    T(test_weight),
+	    T(test_age_in_the_sites_own_intervals),
 	    T(test_own_transfers_since_the_report_count),
 	    T(test_reasons),
 	    T(test_slow_start),

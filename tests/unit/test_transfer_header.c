@@ -64,7 +64,7 @@ static void
 test_header_extremes(void **state)
 {
 	const struct transfer_header in = {
-	    TRANSFER_CLOSED, UINT32_MAX, UINT16_MAX, (UINT64_C(1) << 48) - 1};
+	    TRANSFER_DIRECT, UINT32_MAX, UINT16_MAX, (UINT64_C(1) << 48) - 1};
 	uint8_t packet[SMALLEST] = {0};
 	struct transfer_header out;
 

@@ -342,6 +342,7 @@ test_io(void **state)
 	assert_int_equal(a->ops->device_fd(a), -1);
 	assert_int_not_equal(a->ops->transfer_fd(a), -1);
 	assert_int_equal(b->ops->transfer_fd(b), -1);
+	assert_int_equal(a->ops->demand_fd(a), -1);
 	assert_int_equal(a->ops->device_receive(a, &packet), 0);
 	assert_int_equal(a->ops->device_send(a, &packet), -1);
 	assert_int_equal(b->ops->transfer_send(b, &to, (const uint8_t *)"x", 1, 1), -1);
@@ -353,6 +354,75 @@ test_io(void **state)
 	assert_true(addr_equal(&batch[2].from, &to));
 	io_close(a);
 	io_close(b);
+}
+
+/* An io with a demand port, both free a moment ago. */
+static struct io *
+open_with_demands(struct io_settings *settings)
+{
+	struct udp *first = open_at("127.0.0.1"), *second = open_at("127.0.0.1");
+	char error[200] = "";
+	struct io *io;
+
+	*settings = (struct io_settings){.transfer_listen = local_addr(udp_fd(first)),
+	    .demand_port = local_addr(udp_fd(second)).port};
+	udp_close(first);
+	assert_null(io_open(settings, error, sizeof(error)));
+	assert_non_null(strstr(error, "in use")); /* the demand port still is */
+	udp_close(second);
+	io = io_open(settings, error, sizeof(error));
+	if (io == NULL)
+		fail_msg("%s", error);
+	return io;
+}
+
+static void
+test_demand_port(void **state)
+{
+	struct io_settings settings;
+	struct io *io = open_with_demands(&settings);
+	struct addr demands = settings.transfer_listen;
+	struct datagram batch[IO_BATCH];
+	struct udp *peer = open_at("127.0.0.1");
+	unsigned kinds[2] = {0, 0};
+	int n;
+
+	(void)state;
+	demands.port = settings.demand_port;
+	assert_int_not_equal(io->ops->demand_fd(io), -1);
+	assert_int_not_equal(io->ops->demand_fd(io), io->ops->transfer_fd(io));
+	assert_int_equal(udp_send(peer, &demands, (const uint8_t *)"d", 1, 1), 1);
+	assert_true(wait_readable(io->ops->demand_fd(io)));
+	assert_int_equal(io->ops->transfer_receive(io, batch, IO_BATCH), 1);
+	assert_true(batch[0].demand);
+	assert_int_equal(batch[0].data[0], 'd');
+	assert_int_equal(io->ops->transfer_receive(io, batch, IO_BATCH), 0);
+
+	/* both at once, more than one call takes: neither waits for the other to be empty */
+	for (int i = 0; i < 2 * IO_BATCH; i++) {
+		assert_int_equal(
+		    udp_send(peer, &settings.transfer_listen, (const uint8_t *)"s", 1, 1), 1);
+		assert_int_equal(udp_send(peer, &demands, (const uint8_t *)"d", 1, 1), 1);
+	}
+	for (int calls = 0; calls < 4; calls++) {
+		n = io->ops->transfer_receive(io, batch, IO_BATCH);
+		assert_int_equal(n, IO_BATCH);
+		for (int i = 0; i < n; i++) {
+			assert_int_equal(batch[i].data[0], batch[i].demand ? 'd' : 's');
+			kinds[batch[i].demand]++;
+		}
+		if (calls == 1)
+			assert_true(kinds[0] > 0 && kinds[1] > 0);
+	}
+	assert_int_equal(kinds[0], 2 * IO_BATCH);
+	assert_int_equal(kinds[1], 2 * IO_BATCH);
+	/* a few of each come together */
+	assert_int_equal(udp_send(peer, &demands, (const uint8_t *)"ddd", 3, 1), 3);
+	assert_int_equal(
+	    udp_send(peer, &settings.transfer_listen, (const uint8_t *)"ss", 2, 1), 2);
+	assert_int_equal(io->ops->transfer_receive(io, batch, IO_BATCH), 5);
+	io_close(io);
+	udp_close(peer);
 }
 
 static void
@@ -412,6 +482,7 @@ main(void)
 	    cmocka_unit_test(test_both_families),
 	    cmocka_unit_test(test_open_fails),
 	    cmocka_unit_test(test_io),
+	    cmocka_unit_test(test_demand_port),
 	    cmocka_unit_test(test_path_mtu),
 	};
 

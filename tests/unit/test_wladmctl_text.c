@@ -292,8 +292,10 @@ test_summary(void **arg)
 	    " 'transfer_packets_out_per_second': 3, 'transfer_bytes_out_per_second': 4,"
 	    " 'services': [{'service': 'web', 'servers': 3, 'servers_up': 2, 'load': 0.5,"
 	    "  'active': 10, 'transferred_active': 5, 'received_active': 0}],"
-	    " 'sites': [{'site': 'osaka', 'state': 'up', 'session': 'up',"
-	    "  'transferred_active': 5, 'received_active': 7}]}";
+	    " 'sites': [{'site': 'osaka', 'state': 'up', 'reason': null, 'session': 'up',"
+	    "  'path': 'alive', 'rule': 2, 'transferred_active': 5, 'received_active': 7},"
+	    "  {'site': 'kobe', 'state': 'down', 'reason': 'path lost', 'session': 'up',"
+	    "  'path': 'lost', 'rule': 3, 'transferred_active': 0, 'received_active': 0}]}";
 
 	(void)arg;
 	assert_shown(json, &plain,
@@ -306,8 +308,9 @@ test_summary(void **arg)
 	    "SERVICE   UP   LOAD  ACTIVE  TRANSFERRED  RECEIVED\n"
 	    "web      2/3  50.0%      10            5         0\n"
 	    "\n"
-	    "SITE   STATE  SESSION  TRANSFERRED  RECEIVED\n"
-	    "osaka  up     up                 5         7\n");
+	    "SITE   STATE  SESSION  PATH   RULE  TRANSFERRED  RECEIVED  WHY NOT\n"
+	    "osaka  up     up       alive     2            5         7\n"
+	    "kobe   down   up       lost      3            0         0  path lost\n");
 	assert_holds(json, &coloured, "\033[33m2/3\033[0m");
 }
 
@@ -325,35 +328,142 @@ test_services(void **arg)
 	    "web      203.0.113.10  2/2  25.0%       5      9     1    2  tcp 80,443\n");
 }
 
+#define SITES \
+	"{'view': 'sites', 'sites': [" \
+	"{'site': 'osaka', 'state': 'up', 'reason': null, 'session': 'up', 'session_s': 75," \
+	" 'rtt_ms': 8.25, 'transferred_active': 4, 'received_active': 0, 'error': null," \
+	" 'path': 'alive', 'path_s': 70, 'path_rtt_ms': 8.125, 'path_loss': 0.0156," \
+	" 'path_mtu': 1472, 'peer_mtu': 1500, 'direct': 'ok', 'direct_out': 'blocked'," \
+	" 'rule': 2, 'rule_reason': 'direct replies get through'," \
+	" 'services': [{'service': 'web', 'candidate': false, 'reason': 'not better than " \
+	"here'," \
+	"  'servers_up': 3, 'servers_not_high': 2," \
+	"  'transferable': 250, 'permitted': true, 'load': 0.375, 'age_ms': 300," \
+	"  'transferred_active': 4, 'received_active': 0}," \
+	" {'service': 'mail', 'candidate': null, 'reason': null," \
+	"  'servers_up': null, 'servers_not_high': null," \
+	"  'transferable': null, 'permitted': null, 'load': null, 'age_ms': null," \
+	"  'transferred_active': 0, 'received_active': 0}]}," \
+	"{'site': 'kobe', 'state': 'down', 'reason': 'no session', 'session': 'none'," \
+	" 'session_s': 5, 'rtt_ms': null, 'transferred_active': 0," \
+	" 'path': 'lost', 'path_s': 3700, 'path_rtt_ms': null, 'path_loss': 1," \
+	" 'path_mtu': null, 'peer_mtu': null, 'direct': 'blocked', 'direct_out': 'unknown'," \
+	" 'rule': 3, 'rule_reason': 'peers.reply is transferor'," \
+	" 'received_active': 0, 'error': 'expired \\u001b[2J', 'services': []}]}"
+
 static void
 test_sites(void **arg)
 {
 	(void)arg;
 	assert_shown("{'view': 'sites', 'sites': []}", &plain, "no other sites\n");
-	assert_shown(
-	    "{'view': 'sites', 'sites': ["
-	    "{'site': 'osaka', 'state': 'up', 'session': 'up', 'session_s': 75, 'direct': "
-	    "'unknown',"
-	    " 'rtt_ms': 8.25, 'transferred_active': 4, 'received_active': 0, 'error': null,"
-	    " 'services': [{'service': 'web', 'servers_up': 3, 'servers_not_high': 2,"
-	    "  'transferable': 250, 'permitted': true, 'load': 0.375, 'age_ms': 300,"
-	    "  'transferred_active': 4, 'received_active': 0},"
-	    " {'service': 'mail', 'servers_up': null, 'servers_not_high': null,"
-	    "  'transferable': null, 'permitted': null, 'load': null, 'age_ms': null,"
-	    "  'transferred_active': 0, 'received_active': 0}]},"
-	    "{'site': 'kobe', 'state': 'down', 'session': 'none', 'session_s': 5,"
-	    " 'direct': 'unknown', 'rtt_ms': null, 'transferred_active': 0,"
-	    " 'received_active': 0, 'error': 'expired \\u001b[2J', 'services': []}]}",
-	    &plain,
-	    "SITE   STATE  SESSION  SINCE  DIRECT     RTT  TRANSFERRED  RECEIVED\n"
+	assert_shown(SITES, &plain,
+	    "SITE   STATE  SESSION  SINCE    RTT  TRANSFERRED  RECEIVED  WHY NOT\n"
 	    "    ERROR\n"
-	    "osaka  up     up       1m15s  unknown  8.2ms            4         0\n"
-	    "kobe   down   none        5s  unknown      -            0         0\n"
+	    "osaka  up     up       1m15s  8.2ms            4         0\n"
+	    "kobe   down   none        5s      -            0         0  no session\n"
 	    "    expired ?[2J\n"
 	    "\n"
+	    "SITE   PATH   SINCE    RTT    LOSS   MTU  MTU IN  DIRECT IN  OUT      RULE\n"
+	    "    WHY\n"
+	    "osaka  alive  1m10s  8.1ms    1.6%  1472    1500  ok         blocked     2\n"
+	    "kobe   lost   1h01m      -  100.0%     -       -  blocked    unknown     3\n"
+	    "    peers.reply is transferor\n"
+	    "\n"
 	    "SITE   SERVICE  UP  NOT HIGH  FREE  PERMITTED   LOAD    AGE  SENT  GOT\n"
+	    "    WHY NOT\n"
 	    "osaka  web       3         2   250  yes        37.5%  0.30s     4    0\n"
+	    "    not better than here\n"
 	    "osaka  mail      -         -     -  -              -      -     0    0\n");
+	assert_holds(SITES, &coloured, "\033[32malive\033[0m");
+	assert_holds(SITES, &coloured, "\033[33mblocked\033[0m");
+}
+
+/* Nothing that a site is called, or that is wrong with it, makes a line too long. */
+static void
+test_width(void **arg)
+{
+	static const char *const answers[] = {SITES,
+	    "{'view': 'explain', 'sites': [{'site': 'a-site-with-a-name-of-thirty-two-x',"
+	    " 'candidate': false, 'reason': 'disabled by an administrator', 'capacity': 64512,"
+	    " 'load': 1, 'fresh': 1, 'slow_start': 1, 'near': 1, 'weight': 64512.1,"
+	    " 'probability': 1, 'rule': 3,"
+	    " 'rule_reason': 'its direct-reply probes do not get through'}]}",
+	    "{'view': 'probe', 'site': 'a-site-with-a-name-of-thirty-two-x', 'path': 'alive',"
+	    " 'answered': false, 'waited_ms': 2000, 'path_s': 1000000, 'path_rtt_ms': 1234.5,"
+	    " 'path_loss': 1, 'path_mtu': 65535, 'peer_mtu': 65535, 'direct': 'unknown',"
+	    " 'direct_out': 'blocked', 'rule': 3,"
+	    " 'rule_reason': 'its direct-reply probes do not get through'}",
+	    "{'view': 'site', 'site': 'osaka', 'admin': 'disabled', 'before': 'enabled',"
+	    " 'state': 'down', 'reason': 'disabled by an administrator',"
+	    " 'transferred_active': 1}"};
+
+	(void)arg;
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		char *output = show(answers[i], &plain), *next = output, *line;
+
+		while ((line = strsep(&next, "\n")) != NULL)
+			if (strlen(line) > plain.width)
+				fail_msg("%zu columns: %s", strlen(line), line);
+		free(output);
+	}
+}
+
+static void
+test_site_answers(void **arg)
+{
+	(void)arg;
+	assert_shown(
+	    "{'view': 'site', 'site': 'osaka', 'admin': 'disabled', 'before': 'enabled',"
+	    " 'state': 'down', 'reason': 'disabled by an administrator',"
+	    " 'transferred_active': 12}",
+	    &plain,
+	    "osaka: disabled (was enabled)\n"
+	    "state down (disabled by an administrator), 12 connections there\n");
+	assert_shown(
+	    "{'view': 'site', 'site': 'osaka', 'admin': 'enabled', 'before': 'enabled',"
+	    " 'state': 'up', 'reason': null, 'transferred_active': 0}",
+	    &plain, "osaka: enabled (was enabled)\nstate up, 0 connections there\n");
+	assert_shown("{'view': 'transfer', 'services': [{'service': 'web', 'permitted': false,"
+		     " 'permitted_before': true, 'permitted_configured': true,"
+		     " 'permitted_admin': false, 'received_active': 3}, {'service': 'mail',"
+		     " 'permitted': false, 'permitted_before': false,"
+		     " 'permitted_configured': false, 'permitted_admin': false,"
+		     " 'received_active': 0}]}",
+	    &plain,
+	    "SERVICE  TRANSFER  WAS       CONFIGURED  RECEIVED\n"
+	    "web      prohibit  permit    permit             3\n"
+	    "mail     prohibit  prohibit  prohibit           0\n");
+}
+
+static void
+test_probe(void **arg)
+{
+	(void)arg;
+	assert_shown("{'view': 'probe', 'site': 'osaka', 'waited_ms': 50, 'answered': true,"
+		     " 'mtu_confirmed': true, 'direct_judged': true, 'path': 'alive',"
+		     " 'path_s': 61, 'path_rtt_ms': 12.3, 'path_loss': 0, 'path_mtu': 1472,"
+		     " 'peer_mtu': 1500, 'direct': 'ok', 'direct_out': 'blocked', 'rule': 2,"
+		     " 'rule_reason': 'direct replies get through'}",
+	    &plain,
+	    "site osaka: answered within 0.05s\n"
+	    "path         alive for 1m01s, round trip 12.3ms, loss 0.0%\n"
+	    "path MTU     1472 there, 1500 back\n"
+	    "direct here  ok\n"
+	    "direct there blocked\n"
+	    "rule         2: direct replies get through\n");
+	assert_shown(
+	    "{'view': 'probe', 'site': 'osaka', 'waited_ms': 2000, 'answered': false,"
+	    " 'mtu_confirmed': false, 'direct_judged': false, 'path': 'lost',"
+	    " 'path_s': 1, 'path_rtt_ms': null, 'path_loss': null, 'path_mtu': null,"
+	    " 'peer_mtu': null, 'direct': 'unknown', 'direct_out': 'unknown', 'rule': 2,"
+	    " 'rule_reason': 'nothing is known against direct replies'}",
+	    &plain,
+	    "site osaka: no answer within 2s\n"
+	    "path         lost for 1s, round trip -, loss -\n"
+	    "path MTU     - there (not measured now), - back\n"
+	    "direct here  unknown\n"
+	    "direct there unknown (not measured now)\n"
+	    "rule         2: nothing is known against direct replies\n");
 }
 
 static void
@@ -361,32 +471,60 @@ test_connections(void **arg)
 {
 	const char *json =
 	    "{'view': 'connections', 'connections': ["
-	    "{'protocol': 'tcp', 'kind': 'local', 'client': '192.0.2.1:4000',"
+	    "{'protocol': 'tcp', 'kind': 'local', 'client': '192.0.2.1:4000', 'rule': 1,"
 	    " 'service_address': '203.0.113.10:443', 'server': '10.1.0.11:8080',"
+	    " 'relay_port': null,"
 	    " 'state': 'established', 'idle_ms': 1500, 'packets': 10, 'bytes': 123456},"
-	    "{'protocol': 'tcp', 'kind': 'transferred', 'client': '192.0.2.2:4000',"
+	    "{'protocol': 'tcp', 'kind': 'transferred', 'client': '192.0.2.2:4000', 'rule': 2,"
 	    " 'service_address': '203.0.113.10:443', 'server': null, 'transferee': 'osaka',"
+	    " 'relay_port': null,"
 	    " 'state': 'opening', 'idle_ms': 0, 'packets': 1, 'bytes': 60},"
-	    "{'protocol': 'udp', 'kind': 'received', 'client': '192.0.2.3:4000',"
+	    "{'protocol': 'udp', 'kind': 'received', 'client': '192.0.2.3:4000', 'rule': 2,"
 	    " 'service_address': '198.51.100.1:53', 'server': '10.1.0.13:53', 'transferor': "
-	    "'kobe',"
+	    "'kobe', 'relay_port': null,"
 	    " 'state': 'closing', 'idle_ms': 90000, 'packets': 1, 'bytes': 60}],"
 	    " 'listed': 3, 'truncated': true, 'live': 1000}";
 
 	(void)arg;
 	assert_shown(json, &plain,
 	    "PROTO  CLIENT          SERVICE ADDRESS   SERVER                 STATE\n"
-	    "    KIND          IDLE  PACKETS  BYTES\n"
+	    "    KIND         RULE   IDLE  PACKETS  BYTES\n"
 	    "tcp    192.0.2.1:4000  203.0.113.10:443  10.1.0.11:8080         established\n"
-	    "    local        1.50s       10   123k\n"
+	    "    local           1  1.50s       10   123k\n"
 	    "tcp    192.0.2.2:4000  203.0.113.10:443  at osaka               opening\n"
-	    "    transferred     0s        1     60\n"
+	    "    transferred     2     0s        1     60\n"
 	    "udp    192.0.2.3:4000  198.51.100.1:53   10.1.0.13:53 for kobe  closing\n"
-	    "    received     1m30s        1     60\n"
+	    "    received        2  1m30s        1     60\n"
 	    "3 shown of 1000, truncated: see limit\n");
 	assert_shown("{'view': 'connections', 'connections': [], 'listed': 0, 'live': 7,"
 		     " 'truncated': false}",
 	    &plain, "0 shown of 7\n");
+}
+
+/* By rule 3: the port that the server answers to, and the server once it has. */
+static void
+test_relayed_connections(void **arg)
+{
+	(void)arg;
+	assert_shown(
+	    "{'view': 'connections', 'connections': ["
+	    "{'protocol': 'tcp', 'kind': 'transferred', 'client': '192.0.2.1:1', 'rule': 3,"
+	    " 'service_address': '203.0.113.10:80', 'server': null, 'transferee': 'osaka',"
+	    " 'relay_port': 40000, 'state': 'opening', 'idle_ms': 0, 'packets': 1,"
+	    " 'bytes': 60},"
+	    "{'protocol': 'tcp', 'kind': 'transferred', 'client': '192.0.2.1:2', 'rule': 3,"
+	    " 'service_address': '203.0.113.10:80', 'server': '10.2.0.11:80',"
+	    " 'transferee': 'osaka', 'relay_port': 40001, 'state': 'established',"
+	    " 'idle_ms': 0, 'packets': 3, 'bytes': 180}],"
+	    " 'listed': 2, 'truncated': false, 'live': 2}",
+	    &plain,
+	    "PROTO  CLIENT       SERVICE ADDRESS  SERVER                 STATE\n"
+	    "    KIND         RULE  RELAY PORT  IDLE  PACKETS  BYTES\n"
+	    "tcp    192.0.2.1:1  203.0.113.10:80  at osaka               opening\n"
+	    "    transferred     3       40000    0s        1     60\n"
+	    "tcp    192.0.2.1:2  203.0.113.10:80  10.2.0.11:80 at osaka  established\n"
+	    "    transferred     3       40001    0s        3    180\n"
+	    "2 shown of 2\n");
 }
 
 static void
@@ -418,7 +556,8 @@ test_explain(void **arg)
 	    "  'servers_up': 2, 'capacity': 200},"
 	    " 'sites': [{'site': 'osaka', 'candidate': true, 'reason': 'candidate',"
 	    "  'capacity': 300, 'load': 0.2, 'fresh': 1, 'slow_start': 0.55, 'near': 0.89,"
-	    "  'weight': 102.7, 'probability': 0.5}],"
+	    "  'weight': 102.7, 'probability': 0.5, 'rule': 3,"
+	    "  'rule_reason': 'clients did not get direct replies'}],"
 	    " 'scheduler': 'twos', 'servers': [{'name': 'a', 'address': '10.1.0.11:80',"
 	    "  'candidate': false, 'reason': 'draining', 'weight': 1, 'active': 80,"
 	    "  'max_connections': 100, 'load': 0.8, 'probability': 0}],"
@@ -430,8 +569,10 @@ test_explain(void **arg)
 	    "exists: 192.0.2.1:4000 to 203.0.113.10:443,\n"
 	    "        established, transferred, osaka: it stays where it is\n"
 	    "\n"
-	    "SITE   REASON     CAPACITY   LOAD  FRESH  SLOW START  NEAR  WEIGHT   GETS\n"
-	    "osaka  candidate       300  20.0%   1.00        0.55  0.89   102.7  50.0%\n"
+	    "SITE   REASON     CAPACITY   LOAD  FRESH  SLOW START  NEAR  WEIGHT   GETS  RULE\n"
+	    "    WHY\n"
+	    "osaka  candidate       300  20.0%   1.00        0.55  0.89   102.7  50.0%     3\n"
+	    "    clients did not get direct replies\n"
 	    "\n"
 	    "SERVER  ADDRESS       REASON    WEIGHT  ACTIVE  MAX   LOAD  GETS\n"
 	    "a       10.1.0.11:80  draining       1      80  100  80.0%  0.0%\n"
@@ -497,14 +638,14 @@ test_keys(void **arg)
 	(void)arg;
 	assert_shown("{'view': 'keys', 'keys': []}", &plain, "no keys\n");
 	assert_shown("{'view': 'keys', 'keys': [{'site': 'osaka', 'direction': 'in', 'index': "
-		     "'00c0ffee',"
+		     "'00c0ffee', 'cipher': 'AES-128-GCM',"
 		     " 'epoch': 2, 'packets': 123456, 'usable': true}, {'site': null, "
 		     "'direction': 'out',"
-		     " 'index': '00000001', 'epoch': 65535, 'packets': 0, 'usable': false}]}",
+		     " 'index': '00000001', 'cipher': 'ChaCha20-Poly1305', 'epoch': 65535, 'packets': 0, 'usable': false}]}",
 	    &plain,
-	    "SITE   DIRECTION  INDEX     EPOCH  PACKETS  USABLE\n"
-	    "osaka  in         00c0ffee      2     123k  yes\n"
-	    "-      out        00000001  65.5k        0  no\n");
+	    "SITE   DIRECTION  INDEX     CIPHER             EPOCH  PACKETS  USABLE\n"
+	    "osaka  in         00c0ffee  AES-128-GCM            2     123k  yes\n"
+	    "-      out        00000001  ChaCha20-Poly1305  65.5k        0  no\n");
 }
 
 /* As it is, so that it can be a file; but a terminal is not commanded. */
@@ -536,7 +677,8 @@ test_errors(void **arg)
 	    "no errors\n");
 	assert_shown(
 	    "{'view': 'errors', 'sites': [{'site': 'osaka', 'state': 'down', 'session': 'none',"
-	    "  'session_s': 5, 'error': 'connection \\u001brefused'}],"
+	    "  'session_s': 5, 'error': 'connection \\u001brefused', 'path': 'lost',"
+	    "  'direct': 'ok', 'direct_out': 'blocked', 'reason': 'no session'}],"
 	    " 'servers': [{'service': 'web', 'name': 'b', 'address': '10.1.0.12:80',"
 	    "  'cause': 'no answer in time', 'since_s': 3600}],"
 	    " 'reload': {'reloaded': false, 'since_s': 1, 'faults': ['w.conf:1: a']},"
@@ -544,8 +686,10 @@ test_errors(void **arg)
 	    " 'certificate': {'file': '/a.crt', 'expires': '2001-09-09T01:46:40Z',"
 	    "  'left_s': -86400}}",
 	    &plain,
-	    "SITE   STATE  SESSION  SINCE  LAST ERROR\n"
-	    "osaka  down   none        5s  connection ?refused\n"
+	    "SITE   STATE  SESSION  SINCE  PATH  DIRECT IN  OUT      WHY NOT\n"
+	    "    LAST ERROR\n"
+	    "osaka  down   none        5s  lost  ok         blocked  no session\n"
+	    "    connection ?refused\n"
 	    "\n"
 	    "SERVICE  SERVER DOWN  ADDRESS       SINCE  CAUSE\n"
 	    "web      b            10.1.0.12:80  1h00m  no answer in time\n"
@@ -598,7 +742,7 @@ test_other_versions(void **arg)
 {
 	static const char *const views[] = {"summary", "services", "servers", "sites",
 	    "connections", "counters", "explain", "server", "log", "version", "help", "keys",
-	    "config", "errors", "reload"};
+	    "config", "errors", "reload", "site", "transfer", "probe"};
 	char json[400];
 
 	(void)arg;
@@ -638,7 +782,11 @@ main(void)
 	    cmocka_unit_test(test_summary),
 	    cmocka_unit_test(test_services),
 	    cmocka_unit_test(test_sites),
+	    cmocka_unit_test(test_width),
+	    cmocka_unit_test(test_site_answers),
+	    cmocka_unit_test(test_probe),
 	    cmocka_unit_test(test_connections),
+	    cmocka_unit_test(test_relayed_connections),
 	    cmocka_unit_test(test_counters),
 	    cmocka_unit_test(test_explain),
 	    cmocka_unit_test(test_small_answers),

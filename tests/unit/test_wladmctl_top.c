@@ -40,11 +40,15 @@ value(const char *json)
 	"  'active': 10, 'transferred_active': 1, 'received_active': 2}]}"
 #define SITES(total, octets) \
 	"{'sites': [{'site': 'osaka', 'state': 'up', 'session': 'up', 'rtt_ms': 12.5," \
+	" 'reason': null, 'path': 'alive', 'path_rtt_ms': 11.5, 'path_loss': 0.015625," \
+	" 'path_mtu': 1472, 'direct': 'blocked', 'rule': 3," \
 	" 'transferred_active': 4, 'transferred_total': " total ", 'received_active': 0," \
 	" 'received_total': 0, 'transfer_bytes_out': " octets ", 'transfer_bytes_in': 0," \
 	" 'services': [{'service': 'web', 'servers_up': 3, 'load': 0.5, 'permitted': true}," \
 	"  {'service': 'mail', 'servers_up': null, 'load': null, 'permitted': null}]}," \
 	" {'site': 'ko\\\"be', 'state': 'down', 'session': 'none', 'rtt_ms': null," \
+	" 'reason': 'no session', 'path': 'lost', 'path_rtt_ms': null, 'path_loss': 1," \
+	" 'path_mtu': null, 'direct': 'unknown', 'rule': 2," \
 	" 'transferred_active': 0, 'received_active': 3, 'services': []}]}"
 #define SERVER(name, total, octets) \
 	"{'service': 'web', 'name': '" name "', 'address': '10.1.0.11', 'state': 'up'," \
@@ -100,20 +104,26 @@ test_rates(void **arg)
 	sample(&next, SITES("110", "501000"),
 	    "{'servers': [" SERVER("new", "9", "9") ", " SERVER("a", "53", "4000") "]}");
 	assert_picture(NULL, &first, 0,
-	    HEAD "SITE   STATE     RTT  SENT  SENT/S  GOT  GOT/S  OUT B/S  IN B/S\n"
-		 "osaka  up     12.5ms     4       -    0      -        -       -\n"
-		 "ko\"be  down        -     0       -    3      -        -       -\n"
-		 "\n"
-		 "SERVICE  SERVER  STATE  ADMIN     LOAD  ACTIVE  NEW/S  IN B/S  OUT B/S\n"
-		 "web      a       up     enabled  10.0%       5      -       -        -\n");
+	    HEAD
+	    "SITE   STATE     RTT    LOSS  RULE  SENT  SENT/S  GOT  GOT/S  OUT B/S  IN B/S\n"
+	    "    WHY NOT\n"
+	    "osaka  up     11.5ms    1.6%     3     4       -    0      -        -       -\n"
+	    "ko\"be  down        -  100.0%     2     0       -    3      -        -       -\n"
+	    "    no session\n"
+	    "\n"
+	    "SERVICE  SERVER  STATE  ADMIN     LOAD  ACTIVE  NEW/S  IN B/S  OUT B/S\n"
+	    "web      a       up     enabled  10.0%       5      -       -        -\n");
 	assert_picture(&first, &next, 2,
-	    HEAD "SITE   STATE     RTT  SENT  SENT/S  GOT  GOT/S  OUT B/S  IN B/S\n"
-		 "osaka  up     12.5ms     4       5    0      0     250k       0\n"
-		 "ko\"be  down        -     0       0    3      0        0       0\n"
-		 "\n"
-		 "SERVICE  SERVER  STATE  ADMIN     LOAD  ACTIVE  NEW/S  IN B/S  OUT B/S\n"
-		 "web      new     up     enabled  10.0%       5      -       -        -\n"
-		 "web      a       up     enabled  10.0%       5      2    2000        0\n");
+	    HEAD
+	    "SITE   STATE     RTT    LOSS  RULE  SENT  SENT/S  GOT  GOT/S  OUT B/S  IN B/S\n"
+	    "    WHY NOT\n"
+	    "osaka  up     11.5ms    1.6%     3     4       5    0      0     250k       0\n"
+	    "ko\"be  down        -  100.0%     2     0       0    3      0        0       0\n"
+	    "    no session\n"
+	    "\n"
+	    "SERVICE  SERVER  STATE  ADMIN     LOAD  ACTIVE  NEW/S  IN B/S  OUT B/S\n"
+	    "web      new     up     enabled  10.0%       5      -       -        -\n"
+	    "web      a       up     enabled  10.0%       5      2    2000        0\n");
 	sample_fini(&first);
 	sample_fini(&next);
 }
@@ -185,10 +195,12 @@ test_topology(void **arg)
 	assert_string_equal(output,
 	    "tokyo\n"
 	    "    web: 2 of 3 servers up, load 25.0%, 10 active\n"
-	    "<-> osaka: up, session up, rtt 12.5ms, sent 4, got 0\n"
+	    "<-> osaka: up, session up, sent 4, got 0\n"
+	    "    path alive: rtt 11.5ms, loss 1.6%, MTU 1472, direct blocked, rule 3\n"
 	    "    web: 3 servers up, load 50.0%, permitted\n"
 	    "    mail: not reported\n"
-	    "<-> ko\"be: down, session none, rtt -, sent 0, got 3\n");
+	    "<-> ko\"be: down: no session, session none, sent 0, got 3\n"
+	    "    path lost: rtt -, loss 100.0%, MTU -, direct unknown, rule 2\n");
 	free(output);
 	out = open_memstream(&output, &len);
 	topology_dot(summary, sites, out);
@@ -198,10 +210,11 @@ test_topology(void **arg)
 	    "\tnode [shape=box];\n"
 	    "\t\"tokyo\" [label=\"tokyo\\nweb 2 up, 25.0%\"];\n"
 	    "\t\"osaka\" [label=\"osaka\\nweb 3 up, 50.0%\\nmail\"];\n"
-	    "\t\"tokyo\" -> \"osaka\" [label=\"4\"];\n"
+	    "\t\"tokyo\" -> \"osaka\" [label=\"4 by rule 3\\n11.5ms\"];\n"
 	    "\t\"osaka\" -> \"tokyo\" [label=\"0\"];\n"
 	    "\t\"ko\\\"be\" [label=\"ko\\\"be\", color=red];\n"
-	    "\t\"tokyo\" -> \"ko\\\"be\" [label=\"0\", color=red, style=dashed];\n"
+	    "\t\"tokyo\" -> \"ko\\\"be\" [label=\"0 by rule 2\\n-\", color=red, "
+	    "style=dashed];\n"
 	    "\t\"ko\\\"be\" -> \"tokyo\" [label=\"3\", color=red, style=dashed];\n"
 	    "}\n");
 	free(output);

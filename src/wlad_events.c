@@ -1,0 +1,257 @@
+/*
+ * wlad_events: what the loop, the load table, the load exchange and the datapath call while wlad runs:
+ * each hands on what one part has found to the parts that are to know.
+ */
+#include <signal.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "wlad_internal.h"
+
+/* A key's epoch ends by itself after so many packets; here, after so long. */
+#define KEY_EPOCH (600 * CLOCK_SECOND)
+/* How often keys of epochs that are over are looked for, to be wiped. */
+#define KEY_EXPIRY (2 * CLOCK_SECOND)
+
+static void
+arm_expiry(struct wlad *w, uint64_t next, uint64_t now)
+{
+	uint64_t delay = next > now ? next - now : 0;
+
+	if (delay > CLOCK_SECOND)
+		delay = CLOCK_SECOND; /* connections opened meanwhile may expire earlier */
+	loop_timer_set(w->expiry, delay);
+}
+
+static void
+on_expiry(void *arg, uint64_t now)
+{
+	struct wlad *w = arg;
+
+	arm_expiry(w, datapath_expire(w->datapath, now), now);
+}
+
+static void
+on_device(void *arg, int fd, bool readable, bool writable, uint64_t now)
+{
+	struct wlad *w = arg;
+
+	(void)fd;
+	(void)writable;
+	if (!readable || datapath_run_device(w->datapath, now) != -1)
+		return;
+	/* somebody removed it: a descriptor that stays in error would keep us busy for nothing */
+	log_error("device is gone device=%s", io_device_name(w->io));
+	w->broken = true;
+	loop_stop(w->loop);
+}
+
+static void
+on_transfer(void *arg, int fd, bool readable, bool writable, uint64_t now)
+{
+	struct wlad *w = arg;
+
+	(void)fd;
+	(void)writable;
+	if (readable && datapath_run_transfer(w->datapath, now) == -1)
+		log_warn("transfer socket cannot be read");
+}
+
+static void
+on_paths(void *arg, uint64_t now)
+{
+	struct wlad *w = arg;
+	uint64_t next = datapath_probe_paths(w->datapath, now);
+
+	loop_timer_set(w->paths, next > now ? next - now : 0);
+}
+
+static void
+on_key_expiry(void *arg, uint64_t now)
+{
+	struct wlad *w = arg;
+
+	keyring_expire(w->keyring, now);
+	loop_timer_set(w->key_expiry, KEY_EXPIRY);
+}
+
+static void
+on_key_epoch(void *arg, uint64_t now)
+{
+	struct wlad *w = arg;
+
+	(void)now;
+	keyring_next_epoch(w->keyring);
+	loop_timer_set(w->key_epoch, KEY_EPOCH);
+}
+
+static void
+on_load_changed(void *arg, enum load_change change, uint32_t number)
+{
+	struct wlad *w = arg;
+	const struct server *server;
+
+	if (change == LOAD_CHANGE_SERVER) {
+		server = load_table_server(w->load, number);
+		if (server->state == SERVER_DOWN) {
+			datapath_server_down(w->datapath, number, loop_now(w->loop));
+			loop_timer_set(w->expiry, 0);
+		}
+	}
+	if (change == LOAD_CHANGE_SITE) {
+		site_events_changed(w->site_events, number);
+		loop_timer_set(w->paths, 0); /* a site that has keys now is probed at once */
+		if (w->exchange != NULL)
+			exchange_site_changed(w->exchange, number);
+	} else if (w->exchange != NULL)
+		exchange_changed(w->exchange);
+	manager_changed(w->manager);
+}
+
+static void
+on_stopped(void *arg)
+{
+	struct wlad *w = arg;
+
+	loop_stop(w->loop);
+}
+
+static void
+on_terminate(void *arg, uint64_t now)
+{
+	struct wlad *w = arg;
+
+	(void)now;
+	if (w->stopping)
+		return;
+	w->stopping = true;
+	log_info("stopping");
+	notify_stopping(w->notify);
+	if (w->exchange != NULL)
+		exchange_stop(w->exchange, on_stopped, w);
+	else
+		loop_stop(w->loop);
+}
+
+static void
+on_hangup(void *arg, uint64_t now)
+{
+	struct wlad *w = arg;
+	char error[4096];
+	int done = wlad_reload(w, error, sizeof(error)); /* which logs what it has to say */
+
+	control_reloaded(w->control, done == 0 ? NULL : error, now);
+}
+
+void
+wlad_probe_site(void *arg, uint32_t site)
+{
+	struct wlad *w = arg;
+
+	datapath_probe_now(w->datapath, site, loop_now(w->loop));
+	loop_timer_set(w->paths, 0);
+}
+
+int64_t
+wlad_certificate_expiry(void *arg)
+{
+	const struct wlad *w = arg;
+
+	return w->exchange != NULL ? exchange_certificate_expiry(w->exchange) : 0;
+}
+
+/* ---- between the load exchange and the datapath ---- */
+
+static void
+on_peer_closed(void *arg, uint32_t site, const struct connection_closed *entry)
+{
+	struct wlad *w = arg;
+
+	datapath_peer_closed(w->datapath, site, entry, loop_now(w->loop));
+}
+
+static void
+on_peer_seen(void *arg, uint32_t site, uint64_t id)
+{
+	struct wlad *w = arg;
+
+	datapath_probe_seen(w->datapath, site, id, loop_now(w->loop));
+}
+
+static void
+on_peer_forgotten(void *arg, uint32_t site)
+{
+	struct wlad *w = arg;
+
+	datapath_site_lost(w->datapath, site, loop_now(w->loop));
+	loop_timer_set(w->expiry, 0);
+}
+
+const struct exchange_handlers wlad_exchange_handlers = {
+    .closed = on_peer_closed, .probe_seen = on_peer_seen, .forgotten = on_peer_forgotten};
+
+static void
+tell_closed(void *arg, uint32_t site, const struct connection_closed *entry)
+{
+	struct wlad *w = arg;
+
+	if (w->exchange != NULL)
+		exchange_closed(w->exchange, site, entry);
+}
+
+static void
+tell_seen(void *arg, uint32_t site, uint64_t id)
+{
+	struct wlad *w = arg;
+
+	if (w->exchange != NULL)
+		exchange_probe_seen(w->exchange, site, id);
+}
+
+struct datapath_peers
+wlad_datapath_peers(struct wlad *w)
+{
+	return (struct datapath_peers){.arg = w, .closed = tell_closed, .probe_seen = tell_seen};
+}
+
+/* ---- all of it together ---- */
+
+void
+wlad_connect(struct wlad *w)
+{
+	int transfer = w->io->ops->transfer_fd(w->io);
+	int demand = w->io->ops->demand_fd(w->io);
+
+	w->device_fd =
+	    loop_fd_add(w->loop, w->io->ops->device_fd(w->io), true, false, on_device, w);
+	if (transfer != -1)
+		w->transfer_fd = loop_fd_add(w->loop, transfer, true, false, on_transfer, w);
+	if (demand != -1)
+		w->demand_fd = loop_fd_add(w->loop, demand, true, false, on_transfer, w);
+	w->expiry = loop_timer_new(w->loop, on_expiry, w);
+	loop_timer_set(w->expiry, CLOCK_SECOND);
+	w->paths = loop_timer_new(w->loop, on_paths, w);
+	loop_timer_set(w->paths, 0);
+	w->key_expiry = loop_timer_new(w->loop, on_key_expiry, w);
+	loop_timer_set(w->key_expiry, KEY_EXPIRY);
+	w->key_epoch = loop_timer_new(w->loop, on_key_epoch, w);
+	loop_timer_set(w->key_epoch, KEY_EPOCH);
+	w->signals[0] = loop_signal_add(w->loop, SIGTERM, on_terminate, w);
+	w->signals[1] = loop_signal_add(w->loop, SIGINT, on_terminate, w);
+	w->signals[2] = loop_signal_add(w->loop, SIGHUP, on_hangup, w);
+	load_table_set_listener(w->load, on_load_changed, w);
+}
+
+void
+wlad_disconnect(struct wlad *w)
+{
+	for (size_t i = 0; i < sizeof(w->signals) / sizeof(w->signals[0]); i++)
+		loop_signal_free(w->signals[i]);
+	loop_timer_free(w->key_epoch);
+	loop_timer_free(w->key_expiry);
+	loop_timer_free(w->paths);
+	loop_timer_free(w->expiry);
+	loop_fd_free(w->demand_fd);
+	loop_fd_free(w->transfer_fd);
+	loop_fd_free(w->device_fd);
+}
