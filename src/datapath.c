@@ -72,12 +72,13 @@ to_server(struct datapath *dp, struct packet *p, struct connection *c, uint64_t 
 	return datapath_output(dp, p);
 }
 
-/* Transfer transmission: the client packet, unchanged but for its TTL, to the other site. */
+/* Transfer transmission: the client packet, unchanged but for its TTL, to the other site; hops:
+ * transfers so far. */
 static enum drop
-to_site(struct datapath *dp, struct packet *p, struct connection *c, uint64_t now)
+to_site(struct datapath *dp, struct packet *p, struct connection *c, uint8_t hops, uint64_t now)
 {
 	struct connection_event event = event_of(p, CONNECTION_FROM_CLIENT);
-	struct transfer_info info = {.hops = 1, .relay_port = c->relay_port};
+	struct transfer_info info = {.hops = (uint8_t)(hops + 1), .relay_port = c->relay_port};
 	struct datapath_way way;
 
 	if (!datapath_way(dp, c, &way))
@@ -103,7 +104,7 @@ static enum drop
 from_client(struct datapath *dp, struct packet *p, struct connection *c, uint64_t now)
 {
 	if (c->kind == CONNECTION_TRANSFERRED)
-		return to_site(dp, p, c, now);
+		return to_site(dp, p, c, 0, now);
 	return to_server(dp, p, c, now);
 }
 
@@ -211,6 +212,18 @@ from_relay(struct datapath *dp, struct packet *p, struct connection *c, uint64_t
 
 /* ---- 4. and 5. transfer packets ---- */
 
+/* Out of a transfer packet: to our server, or on to where the connection was passed. */
+static enum drop
+onward(struct datapath *dp, struct packet *p, struct connection *c,
+    const struct datapath_arrival *arrival, uint64_t now)
+{
+	if (c->kind != CONNECTION_PASSED)
+		return to_server(dp, p, c, now);
+	if (arrival->info.hops >= TRANSFER_HOPS_MAX)
+		return DROP_transfer_loop;
+	return to_site(dp, p, c, arrival->info.hops, now);
+}
+
 /* A packet that belongs to no connection here: the transferor's client is told. */
 static enum drop
 unknown_here(struct datapath *dp, const struct packet *p,
@@ -245,7 +258,7 @@ in_service(
 		if (drop != DROP_none)
 			return drop;
 	}
-	return to_server(dp, p, c, now);
+	return onward(dp, p, c, arrival, now);
 }
 
 /* Connection demand: allocate without retrieving (Figs. 12, 13, claim 7); the insert notices a
@@ -269,23 +282,11 @@ demand(struct datapath *dp, struct packet *p, const struct datapath_arrival *arr
 		datapath_end_quietly(dp, c);
 		drop = datapath_open_received(dp, p, arrival, now, &c);
 	}
-	if (drop == DROP_no_server)
+	if (drop == DROP_no_server || drop == DROP_transfer_loop)
 		return unknown_here(dp, p, arrival, drop, now);
 	if (drop != DROP_none)
 		return drop;
-	return to_server(dp, p, c, now);
-}
-
-bool
-datapath_sender_owns(const struct datapath *dp, const struct datapath_arrival *arrival,
-    const struct addr *address, uint8_t protocol)
-{
-	const struct service *own = load_table_service(dp->load, arrival->info.service);
-	const struct site *sender = load_table_site(dp->load, arrival->site);
-	uint32_t index = load_table_site_lookup(dp->load, arrival->site, address, protocol);
-
-	return own != NULL && own->present && index != LOAD_NONE &&
-	    sender->services[index].local == arrival->info.service;
+	return onward(dp, p, c, arrival, now);
 }
 
 static enum drop

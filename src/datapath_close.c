@@ -93,6 +93,17 @@ is_to_be_told(const struct datapath *dp, const struct connection *c, bool ended)
 	return (c->state == CONNECTION_TIME_WAIT) != ended;
 }
 
+static void
+transferred_closed(struct datapath *dp, const struct connection *c)
+{
+	uint16_t site = datapath_transferee(c);
+
+	load_table_transferred_closed(dp->load, site, c->service);
+	if (c->protocol == IPPROTO_TCP)
+		load_table_transferred_answered(
+		    dp->load, site, c->service, c->state != CONNECTION_OPENING);
+}
+
 void
 datapath_connection_changed(
     void *arg, const struct connection *c, bool active_before, bool active_after, bool ended)
@@ -103,33 +114,51 @@ datapath_connection_changed(
 		datapath_report(dp, c, false);
 	if (!active_before || active_after)
 		return;
-	if (c->kind == CONNECTION_TRANSFERRED) {
-		load_table_transferred_closed(dp->load, c->site, c->service);
-		return;
-	}
-	load_table_server_closed(dp->load, c->server);
-	if (c->kind == CONNECTION_RECEIVED)
+	if (c->kind == CONNECTION_TRANSFERRED || c->kind == CONNECTION_PASSED)
+		transferred_closed(dp, c);
+	if (c->kind == CONNECTION_RECEIVED || c->kind == CONNECTION_PASSED)
 		load_table_received_closed(dp->load, c->site, c->service);
+	if (c->kind == CONNECTION_LOCAL || c->kind == CONNECTION_RECEIVED)
+		load_table_server_closed(dp->load, c->server);
 }
 
 /* ---- what they tell us ---- */
 
-/* The record that the other site means: our half of the same connection. */
 static struct connection *
-find_half(struct datapath *dp, uint32_t site, const struct connection_closed *entry)
+find_client(struct datapath *dp, const struct connection_closed *entry, uint32_t origin)
 {
-	struct connection_key key = {.source = entry->client,
-	    .destination = entry->service,
-	    .protocol = entry->protocol,
-	    .origin = entry->from_transferor ? (uint16_t)(site + 1) : 0};
-	enum connection_kind kind =
-	    entry->from_transferor ? CONNECTION_RECEIVED : CONNECTION_TRANSFERRED;
+	struct connection_key key = {
+	    entry->client, entry->service, entry->protocol, (uint16_t)origin};
 	enum connection_side side;
 	struct connection *c = connection_find(dp->connections, &key, &side);
 
-	if (c == NULL || side != CONNECTION_FROM_CLIENT || c->kind != kind || c->site != site)
-		return NULL;
-	return c;
+	return c != NULL && side == CONNECTION_FROM_CLIENT ? c : NULL;
+}
+
+/* One that we passed on to the site: whoever sent it to us. */
+static struct connection *
+find_passed(struct datapath *dp, uint32_t next, const struct connection_closed *entry)
+{
+	for (uint32_t site = 0; site < load_table_sites(dp->load); site++) {
+		struct connection *c = find_client(dp, entry, site + 1);
+
+		if (c != NULL && c->kind == CONNECTION_PASSED && c->next == next)
+			return c;
+	}
+	return NULL;
+}
+
+/* The record that the other site means: our part of the same connection. */
+static struct connection *
+find_part(struct datapath *dp, uint32_t site, const struct connection_closed *entry)
+{
+	struct connection *c = find_client(dp, entry, entry->from_transferor ? site + 1 : 0);
+
+	if (entry->from_transferor)
+		return c; /* received or passed on: its origin says from whom */
+	if (c != NULL && c->kind == CONNECTION_TRANSFERRED && c->site == site)
+		return c;
+	return find_passed(dp, site, entry);
 }
 
 /* The client may have opened a new connection from the same port since. */
@@ -145,14 +174,20 @@ void
 datapath_peer_closed(
     struct datapath *dp, uint32_t site, const struct connection_closed *entry, uint64_t now)
 {
-	struct connection *c = find_half(dp, site, entry);
+	struct connection *c = find_part(dp, site, entry);
 
 	if (c == NULL || c->state == CONNECTION_TIME_WAIT || entry->protocol != IPPROTO_TCP ||
 	    !is_the_same(c, entry))
 		return;
 	counter_add(dp->counters, COUNTER_connections_closed_by_peer, 1);
-	if (entry->reset && c->kind == CONNECTION_TRANSFERRED)
+	if (entry->reset && c->kind == CONNECTION_TRANSFERRED) {
 		datapath_reset_client(dp, c);
+		/* it had no room, whatever it reports */
+		if (c->state == CONNECTION_OPENING)
+			load_table_transferred_answered(dp->load, c->site, c->service, false);
+	}
+	if (c->kind == CONNECTION_PASSED) /* the rest of the chain wants to know */
+		tell(dp, entry->from_transferor ? c->next : c->site, entry);
 	dp->quiet = true;
 	connection_close(dp->connections, c, now);
 	dp->quiet = false;
@@ -210,32 +245,53 @@ server_lost(struct datapath *dp, struct connection *c)
 	datapath_end_quietly(dp, c);
 }
 
+/* A part of the chain is gone: the other part is told, and the client's end resets it. */
+static void
+tell_chain(struct datapath *dp, const struct connection *c, uint16_t lost)
+{
+	struct connection_closed entry = {.client = connection_client(dp->connections, c),
+	    .service = connection_service(dp->connections, c),
+	    .protocol = c->protocol,
+	    .from_transferor = lost == c->site,
+	    .reset = true,
+	    .seq = c->client_seq};
+
+	tell(dp, lost == c->site ? c->next : c->site, &entry);
+}
+
 /* The other half of a connection is forgotten, or out of reach for good. */
 static void
-site_lost(struct datapath *dp, struct connection *c)
+site_lost(struct datapath *dp, struct connection *c, uint16_t site)
 {
-	if (is_answered(c) && c->state != CONNECTION_TIME_WAIT) {
-		if (c->kind == CONNECTION_TRANSFERRED)
-			datapath_reset_client(dp, c);
-		else
-			datapath_reset_server(dp, c);
-	}
+	bool over = !is_answered(c) || c->state == CONNECTION_TIME_WAIT;
+
+	if (c->kind == CONNECTION_PASSED)
+		tell_chain(dp, c, site);
+	else if (!over && c->kind == CONNECTION_TRANSFERRED)
+		datapath_reset_client(dp, c);
+	else if (!over)
+		datapath_reset_server(dp, c);
 	datapath_end_quietly(dp, c);
+}
+
+static bool
+is_lost(const struct datapath *dp, const struct connection *c, uint16_t number)
+{
+	const struct datapath_site *site;
+
+	if (number == CONNECTION_NO_SITE || number >= dp->sites_count)
+		return false;
+	site = &dp->sites[number];
+	return site->lost_at != 0 && connection_is_older(dp->connections, c, 0, site->lost_at);
 }
 
 /* Ends a connection that has lost what it needs; false if it has not. */
 static bool
 end_if_lost(struct datapath *dp, struct connection *c)
 {
-	const struct datapath_site *site;
-
-	if (c->site != CONNECTION_NO_SITE && c->site < dp->sites_count) {
-		site = &dp->sites[c->site];
-		if (site->lost_at != 0 &&
-		    connection_is_older(dp->connections, c, 0, site->lost_at)) {
-			site_lost(dp, c);
-			return true;
-		}
+	if (is_lost(dp, c, c->site) || is_lost(dp, c, c->next)) {
+		site_lost(dp, c, is_lost(dp, c, c->site) ? c->site : c->next);
+		return true;
 	}
 	if (c->server == CONNECTION_NO_SERVER ||
 	    load_table_server(dp->load, c->server)->state == SERVER_UP)

@@ -95,9 +95,10 @@ to_server(
 
 /* The reply that it is about was sent by the transferee under our address. */
 static enum drop
-to_site(struct datapath *dp, struct packet *p, struct packet *quoted, const struct connection *c)
+to_site(struct datapath *dp, struct packet *p, struct packet *quoted,
+    const struct connection *c, uint8_t hops)
 {
-	struct transfer_info info = {.flags = TRANSFER_FLAG_ICMP, .hops = 1};
+	struct transfer_info info = {.flags = TRANSFER_FLAG_ICMP, .hops = (uint8_t)(hops + 1)};
 	struct datapath_way way;
 
 	if (!datapath_way(dp, c, &way))
@@ -130,7 +131,7 @@ datapath_icmp(struct datapath *dp, struct packet *p, uint64_t now)
 	if (side == CONNECTION_FROM_SERVER)
 		return to_client(dp, p, &quoted, c);
 	if (c->kind == CONNECTION_TRANSFERRED && c->relay_port == 0)
-		return to_site(dp, p, &quoted, c);
+		return to_site(dp, p, &quoted, c, 0);
 	return to_server(dp, p, &quoted, c);
 }
 
@@ -152,5 +153,9 @@ datapath_icmp_transferred(
 		return DROP_transfer_service;
 	if (!packet_decrement_ttl(p))
 		return DROP_ttl;
-	return to_server(dp, p, &quoted, c);
+	if (c->kind != CONNECTION_PASSED)
+		return to_server(dp, p, &quoted, c);
+	if (arrival->info.hops >= TRANSFER_HOPS_MAX)
+		return DROP_transfer_loop;
+	return to_site(dp, p, &quoted, c, arrival->info.hops);
 }

@@ -70,10 +70,24 @@ datapath_origin(const struct datapath_arrival *arrival)
 enum drop datapath_story(struct datapath *dp, struct packet *p,
     const struct datapath_arrival *arrival, uint64_t now);
 
+/* datapath_chain.c: whose connections a site may send us, and passing them on (Fig. 21). */
+
 /* True if what was transferred is for a service of ours that the sender's service at this
- * address stands for. */
+ * address stands for, or that of a site behind the sender. */
 bool datapath_sender_owns(const struct datapath *dp, const struct datapath_arrival *arrival,
     const struct addr *address, uint8_t protocol);
+
+/* Where a connection goes that a site sent us: to an own server, or, where chains are allowed,
+ * further on. */
+enum drop datapath_decide_received(struct datapath *dp, const struct packet *p,
+    const struct datapath_arrival *arrival, uint64_t now, struct allocation_decision *decision);
+
+/* The transferee of a connection that we transferred or passed on. */
+static inline uint16_t
+datapath_transferee(const struct connection *c)
+{
+	return c->kind == CONNECTION_PASSED ? c->next : c->site;
+}
 
 /* datapath_fragment.c: a fragment's story, if its ports are known; else it waits. */
 enum drop datapath_fragment(struct datapath *dp, struct packet *p,

@@ -180,25 +180,51 @@ datapath_open_repeated(struct datapath *dp, const struct packet *p, struct conne
 	return DROP_none;
 }
 
+static enum drop
+enter_passed(struct datapath *dp, struct connection_new *what, uint32_t next, uint64_t now,
+    struct connection **out)
+{
+	bool existed;
+	enum drop drop;
+
+	what->kind = CONNECTION_PASSED;
+	what->next = (uint16_t)next;
+	what->server_number = CONNECTION_NO_SERVER;
+	drop = enter(dp, what, now, out, &existed);
+	if (drop != DROP_none || existed)
+		return drop;
+	load_table_transferred_opened(dp->load, next, what->service_number);
+	load_table_received_opened(dp->load, what->site, what->service_number);
+	counter_add(dp->counters, COUNTER_connections_passed, 1);
+	return DROP_none;
+}
+
 enum drop
 datapath_open_received(struct datapath *dp, const struct packet *p,
     const struct datapath_arrival *arrival, uint64_t now, struct connection **out)
 {
-	uint32_t service = arrival->info.service;
+	struct allocation_decision decision;
 	struct connection_new what = {
 	    .kind = CONNECTION_RECEIVED,
 	    .protocol = p->protocol,
 	    .client = p->source,
 	    .service = p->destination,
-	    .service_number = (uint16_t)service,
+	    .service_number = arrival->info.service,
 	    .site = arrival->site,
 	    .relayed = arrival->info.relay_port != 0,
 	    .relay_port = arrival->info.relay_port,
 	};
-	uint32_t server =
-	    allocation_decide_received(dp->allocation, service, &p->source.ip, dp->random);
+	enum drop drop = datapath_decide_received(dp, p, arrival, now, &decision);
 
-	if (server == LOAD_NONE)
+	if (drop != DROP_none)
+		return drop;
+	switch (decision.where) {
+	case ALLOCATION_SERVER:
+		return enter_at_server(dp, &what, decision.server, now, out);
+	case ALLOCATION_SITE:
+		return enter_passed(dp, &what, decision.site, now, out);
+	case ALLOCATION_NONE:
+	default:
 		return DROP_no_server;
-	return enter_at_server(dp, &what, server, now, out);
+	}
 }

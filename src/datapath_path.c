@@ -17,6 +17,9 @@
 /* Messages that are sent to a site in one go at most: a search that the socket answers at once. */
 #define BURST 64
 
+/* A liveness message to the port for demands is told from others by its size. */
+#define DEMAND_MESSAGE_LEN (PATH_MESSAGE_LEN + 1)
+
 /* Half of the buffer holds the sealed message, half its padding. */
 #define SEALED_MAX (SEAL_BUFFER / 2)
 
@@ -32,10 +35,9 @@ overhead(const struct site *site)
 
 /* A message of len octets of which the first are head, the rest zero.  0, or -1 with errno. */
 static int
-send_message(struct datapath *dp, uint32_t number, enum transfer_type type,
-    const uint8_t head[PATH_MESSAGE_LEN], size_t len)
+send_message(struct datapath *dp, uint32_t number, const struct addr *to,
+    enum transfer_type type, const uint8_t head[PATH_MESSAGE_LEN], size_t len)
 {
-	const struct site *site = load_table_site(dp->load, number);
 	struct transfer_tx *tx = keyring_tx(dp->keyring, (uint16_t)number);
 	const struct transfer_info info = {0};
 	uint8_t *padding = dp->sealed + SEALED_MAX;
@@ -49,7 +51,7 @@ send_message(struct datapath *dp, uint32_t number, enum transfer_type type,
 		errno = ENOKEY;
 		return -1;
 	}
-	if (dp->io->ops->transfer_send(dp->io, &site->transfer, dp->sealed, sealed, sealed) == -1)
+	if (dp->io->ops->transfer_send(dp->io, to, dp->sealed, sealed, sealed) == -1)
 		return -1;
 	counter_add(dp->counters, COUNTER_path_messages_out, 1);
 	return 0;
@@ -57,7 +59,7 @@ send_message(struct datapath *dp, uint32_t number, enum transfer_type type,
 
 /* Whether it left or not: one that did not is missed like one that was lost on its way. */
 static void
-send_due(struct datapath *dp, uint32_t number, struct datapath_path *dpath, uint64_t now)
+send_path(struct datapath *dp, uint32_t number, struct datapath_path *dpath, uint64_t now)
 {
 	const struct site *site = load_table_site(dp->load, number);
 	struct path_message message;
@@ -67,22 +69,66 @@ send_due(struct datapath *dp, uint32_t number, struct datapath_path *dpath, uint
 		size_t len = message.size == 0 ? PATH_MESSAGE_LEN : message.size - overhead(site);
 
 		path_encode(message.sequence, 0, head);
-		if (send_message(dp, number, TRANSFER_PROBE, head, len) == -1 &&
+		if (send_message(dp, number, &dpath->to, TRANSFER_PROBE, head, len) == -1 &&
 		    errno == EMSGSIZE && message.size != 0)
 			path_too_big(&dpath->path, message.size, now);
 	}
 }
 
-/* ---- what is known of a path, for all to see ---- */
+static void
+send_demand(struct datapath *dp, uint32_t number, struct datapath_path *dpath, uint64_t now)
+{
+	struct addr to = {dpath->to.ip, dpath->demand_port};
+	struct path_message message;
+	uint8_t head[PATH_MESSAGE_LEN];
+
+	while (path_next(&dpath->demand, now, &message)) {
+		path_encode(message.sequence, 0, head);
+		send_message(dp, number, &to, TRANSFER_PROBE, head, DEMAND_MESSAGE_LEN);
+	}
+}
 
 static void
-say_state(const struct site *site, enum site_path state)
+send_due(struct datapath *dp, uint32_t number, struct datapath_path *dpath, uint64_t now)
 {
+	uint64_t demand;
+
+	send_path(dp, number, dpath, now);
+	dpath->due = path_due(&dpath->path);
+	if (dpath->demand_port == 0)
+		return;
+	send_demand(dp, number, dpath, now);
+	demand = path_due(&dpath->demand);
+	if (demand < dpath->due)
+		dpath->due = demand;
+}
+
+/* ---- what is known of a path, for all to see ---- */
+
+/* Nothing new can be sent there unless both its ports can be reached. */
+static enum site_path
+state_of(const struct datapath_path *dpath)
+{
+	if (dpath->demand_port == 0 || dpath->path.state == SITE_PATH_LOST)
+		return dpath->path.state;
+	if (dpath->demand.state == SITE_PATH_ALIVE)
+		return dpath->path.state;
+	return dpath->demand.state;
+}
+
+static void
+say_state(const struct site *site, const struct datapath_path *dpath, enum site_path state)
+{
+	struct addr to = dpath->to;
+	char text[ADDR_TEXT];
+
+	if (state == SITE_PATH_LOST && dpath->path.state != SITE_PATH_LOST)
+		to.port = dpath->demand_port;
+	addr_format(&to, text);
 	if (state == SITE_PATH_ALIVE)
-		log_info("transfer path is alive site=%s", site->name);
+		log_info("transfer path is alive site=%s address=%s", site->name, text);
 	else if (state == SITE_PATH_LOST)
-		log_warnx("transfer path is lost site=%s address_port=%u", site->name,
-		    site->transfer.port);
+		log_warnx("transfer path is lost site=%s address=%s", site->name, text);
 }
 
 static void
@@ -90,6 +136,7 @@ publish(struct datapath *dp, uint32_t number, const struct datapath_path *dpath,
 {
 	struct site *site = load_table_site(dp->load, number);
 	const struct path *path = &dpath->path;
+	enum site_path state = state_of(dpath);
 	uint32_t mtu = path_mtu(path);
 
 	if (site->path_mtu != mtu && mtu != 0)
@@ -99,10 +146,10 @@ publish(struct datapath *dp, uint32_t number, const struct datapath_path *dpath,
 	site->path_loss = path_loss(path, now);
 	site->path_answered = path->answered_at;
 	site->mtu_confirmed = path->confirmed_at;
-	if (site->path == path->state)
+	if (site->path == state)
 		return;
-	say_state(site, path->state);
-	load_table_site_set_path(dp->load, number, path->state, now);
+	say_state(site, dpath, state);
+	load_table_site_set_path(dp->load, number, state, now);
 }
 
 /* Nothing can be sealed for the site: nothing is known of its path either. */
@@ -187,14 +234,19 @@ begin(struct datapath *dp, uint32_t number, struct datapath_path *dpath, uint64_
 {
 	const struct site *site = load_table_site(dp->load, number);
 
-	if (dpath->running && addr_equal(&dpath->to, &site->transfer)) {
-		path_set_max(&dpath->path, dp->config->transfer.mtu, now);
-		return;
+	if (!dpath->running || !addr_equal(&dpath->to, &site->transfer)) {
+		forget(dp, number, dpath, now);
+		dpath->running = true;
+		dpath->to = site->transfer;
+		dpath->demand_port = 0;
+		path_init(&dpath->path, dp->config->transfer.mtu,
+		    (uint32_t)random_next(dp->random), now);
 	}
-	forget(dp, number, dpath, now);
-	dpath->running = true;
-	dpath->to = site->transfer;
-	path_init(&dpath->path, dp->config->transfer.mtu, (uint32_t)random_next(dp->random), now);
+	path_set_max(&dpath->path, dp->config->transfer.mtu, now);
+	if (dpath->demand_port == site->demand_port)
+		return;
+	dpath->demand_port = site->demand_port;
+	path_init(&dpath->demand, 0, (uint32_t)random_next(dp->random), now);
 }
 
 /* Returns when the site is to be looked at again. */
@@ -202,8 +254,11 @@ static uint64_t
 probe_site(struct datapath *dp, uint32_t number, uint64_t now)
 {
 	struct datapath_path *dpath = dp->paths[number];
-	uint64_t due, direct;
+	uint64_t direct;
 
+	/* many sites, each at its own time: who has nothing to do costs nothing */
+	if (dpath->running && now < dpath->due)
+		return dpath->due;
 	judge_given_up(dp, number, dpath, now);
 	dpath->looked_at = now;
 	if (!can_be_reached(dp, number)) {
@@ -214,8 +269,9 @@ probe_site(struct datapath *dp, uint32_t number, uint64_t now)
 	send_due(dp, number, dpath, now);
 	publish(dp, number, dpath, now);
 	direct = datapath_direct_probe(dp, number, now);
-	due = path_due(&dpath->path);
-	return direct < due ? direct : due;
+	if (direct < dpath->due)
+		dpath->due = direct;
+	return dpath->due;
 }
 
 uint64_t
@@ -240,6 +296,7 @@ datapath_probe_now(struct datapath *dp, uint32_t site, uint64_t now)
 	make_room(dp);
 	if (site >= dp->paths_count || !dp->paths[site]->running)
 		return;
+	dp->paths[site]->due = now;
 	path_renew(&dp->paths[site]->path, now);
 	datapath_direct_renew(dp, site, now);
 }
@@ -260,10 +317,11 @@ datapath_paths_free(struct datapath *dp)
 static enum drop
 answer(struct datapath *dp, uint16_t site, uint32_t sequence, size_t size)
 {
+	const struct addr *to = &load_table_site(dp->load, site)->transfer;
 	uint8_t head[PATH_MESSAGE_LEN];
 
 	path_encode(sequence, (uint32_t)size, head);
-	if (send_message(dp, site, TRANSFER_PROBE_ANSWER, head, sizeof(head)) == 0)
+	if (send_message(dp, site, to, TRANSFER_PROBE_ANSWER, head, sizeof(head)) == 0)
 		return DROP_none;
 	return errno == ENOKEY ? DROP_no_key : DROP_send_failed;
 }
@@ -278,10 +336,12 @@ answered(struct datapath *dp, uint16_t number, uint32_t sequence, uint32_t size,
 	if (number >= dp->paths_count || !dp->paths[number]->running)
 		return;
 	dpath = dp->paths[number];
-	if (size > UINT16_MAX)
-		return;
-	path_answer(
-	    &dpath->path, sequence, size == PATH_MESSAGE_LEN ? 0 : size + overhead(site), now);
+	if (size == PATH_MESSAGE_LEN)
+		path_answer(&dpath->path, sequence, 0, now);
+	else if (size == DEMAND_MESSAGE_LEN && dpath->demand_port != 0)
+		path_answer(&dpath->demand, sequence, 0, now);
+	else if (size <= UINT16_MAX)
+		path_answer(&dpath->path, sequence, size + overhead(site), now);
 	send_due(dp, number, dpath, now);
 	publish(dp, number, dpath, now);
 }

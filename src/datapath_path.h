@@ -12,6 +12,9 @@ struct datapath_path {
 	bool running; /* there are keys: the rest up to given_up is valid */
 	struct addr to;
 	struct path path;
+	uint16_t demand_port; /* 0: none */
+	struct path demand;   /* whether messages get there */
+	uint64_t due;         /* when there is something to do next */
 
 	/* direct-reply probes under the site's addresses */
 	uint64_t direct_id;     /* of the one under way; 0: none is */

@@ -87,11 +87,12 @@ datapath_mss_limit(const struct datapath *dp, const struct packet *p, const stru
 bool
 datapath_way(struct datapath *dp, const struct connection *c, struct datapath_way *way)
 {
-	uint32_t index = load_table_site_service(dp->load, c->site, c->service);
+	uint16_t site = datapath_transferee(c);
+	uint32_t index = load_table_site_service(dp->load, site, c->service);
 
-	way->number = c->site;
-	way->site = load_table_site(dp->load, c->site);
-	way->tx = keyring_tx(dp->keyring, c->site);
+	way->number = site;
+	way->site = load_table_site(dp->load, site);
+	way->tx = keyring_tx(dp->keyring, site);
 	if (way->tx == NULL || index == LOAD_NONE)
 		return false;
 	way->to = way->site->transfer;

@@ -26,6 +26,13 @@ TOKYO, OSAKA = {"x1", "x2", "x3"}, {"y1", "y2", "y3"}
 SIZE = 256 << 20     # of the download
 PLACES_X, PLACES_Y = 30, 60  # connections that a server takes
 HOLD = 140           # connections kept open in the overload
+# What a careful provider of osaka lets out: senders that are osaka's own.
+WALL = """table inet provider {
+    chain forward { type filter hook forward priority filter;
+        iifname "gwy" ip saddr != { 198.51.100.6, 203.0.113.20, 10.2.0.0/24 } counter drop;
+        iifname "gwy" ip6 saddr { 2001:db8:a::10 } counter drop;
+    }
+}"""
 TERMINAL = sys.stdout.isatty()
 COLOURS = TERMINAL and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
@@ -242,6 +249,38 @@ class Demo:
         self.show.claim(self.only(TOKYO, 4), "tokyo's servers answer everything again")
         self.visitors.stop()
 
+    def wall(self):
+        self.show.heading("(6) Osaka's provider drops every packet that carries a foreign sender")
+        self.lab.wan.run("nft", "-f", "-", input=WALL)
+        for name in sorted(TOKYO):
+            self.x.wlad.command("server", "web/" + name, "disable")
+        self.show.say("tokyo's servers are taken out of service, so that osaka has to answer;")
+        self.show.say("its direct replies are dropped, which its probes find out")
+        self.y.wlad.command("probe", "tokyo")
+        start = time.monotonic()
+        blocked = self.watch(20, lambda: self.x.wlad.sites()["osaka"]["direct"] == "blocked")
+        took = time.monotonic() - start
+        self.show.claim(blocked, "after %.1f s tokyo asks for replies by way of itself (rule 3)"
+                        % took)
+        self.visitors.start()
+        self.show.claim(self.only(OSAKA, 4), "osaka's servers answer for tokyo's address all the"
+                        " same; nobody notices")
+        self.visitors.stop()
+        self._by_way_of_tokyo()
+        self.lab.wan.run("nft", "flush", "ruleset")
+        for name in sorted(TOKYO):
+            self.x.wlad.command("server", "web/" + name, "enable")
+
+    def _by_way_of_tokyo(self):
+        before = self.x.gw.counters("wan")
+        whole = self.lab.download_sum(self.x, "big") == self.lab.content.big_sum
+        after = self.x.gw.counters("wan")
+        came, went = [b - a for a, b in zip(before, after)]
+        self.show.say("a download of %d MB: tokyo's link in %.2f MB, out %.2f MB" % (
+            SIZE >> 20, came / 1e6, went / 1e6))
+        self.show.claim(whole and came > SIZE and went > SIZE,
+                        "it arrived whole (SHA-256), by way of tokyo")
+
     def end(self):
         self.show.heading("The end")
         self.show.claim(self.x.wlad.stop() == 0 and self.y.wlad.stop() == 0,
@@ -258,6 +297,7 @@ class Demo:
         self.server_dies()
         self.site_dies()
         self.recovery()
+        self.wall()
         return self.end()
 
 

@@ -237,6 +237,9 @@ local v = {
 	load = ProtoField.uint16("wlad_load.load", "LOAD (IV, of 1000)"),
 	active = ProtoField.uint32("wlad_load.active", "ACTIVE"),
 	held = ProtoField.uint32("wlad_load.held", "HELD"),
+	quota = ProtoField.uint32("wlad_load.quota", "QUOTA (connections in 1000 s)"),
+	new = ProtoField.uint32("wlad_load.new", "NEW (connections in 1000 s)"),
+	life = ProtoField.uint32("wlad_load.life", "LIFE (ms)"),
 	record = ProtoField.none("wlad_load.closed", "Connection"),
 	client4 = ProtoField.ipv4("wlad_load.closed.client4", "Client"),
 	client6 = ProtoField.ipv6("wlad_load.closed.client6", "Client"),
@@ -249,6 +252,8 @@ local v = {
 	closed_flags = ProtoField.uint8("wlad_load.closed.flags", "Flags", base.HEX),
 	closed_reset = ProtoField.bool("wlad_load.closed.reset", "Client is to be reset", 8, nil,
 		0x01),
+	closed_transferor = ProtoField.bool("wlad_load.closed.transferor",
+		"The sender has transferred it", 8, nil, 0x02),
 	closed_seq = ProtoField.uint32("wlad_load.closed.seq", "Client's next sequence number"),
 	probe_id = ProtoField.uint64("wlad_load.probe_id", "ID", base.HEX),
 	reason = ProtoField.uint8("wlad_load.reason", "REASON", base.DEC, {
@@ -368,6 +373,7 @@ local function record(tree, range, len, client, service)
 	end
 	local flags = item:add(v.closed_flags, range(at + 3, 1))
 	flags:add(v.closed_reset, range(at + 3, 1))
+	flags:add(v.closed_transferor, range(at + 3, 1))
 	if range(at + 3, 1):bitfield(7, 1) == 1 then
 		item:add_proto_expert_info(x.reset)
 	end
@@ -421,6 +427,9 @@ local REPORT = {
 	[6] = { "LOAD", 2, 2, number(v.load, 0, 1000), must = true },
 	[7] = { "ACTIVE", 4, 4, number(v.active) },
 	[8] = { "HELD", 4, 4, number(v.held) },
+	[9] = { "QUOTA", 4, 4, number(v.quota) },
+	[10] = { "NEW", 4, 4, number(v.new) },
+	[11] = { "LIFE", 4, 4, number(v.life) },
 }
 local MESSAGE = {
 	[1] = { "HELLO", {

@@ -119,18 +119,11 @@ decide_site(struct allocation *a, uint32_t service, bool forced, struct random *
 	chosen = sitechoice_draw(&a->choice, random);
 	if (chosen < 0)
 		return false;
+	sitechoice_take(&a->choice, chosen, a->table, now);
 	decision->where = ALLOCATION_SITE;
 	decision->site = a->choice.sites[chosen].site;
 	decision->site_service = a->choice.sites[chosen].site_service;
 	return true;
-}
-
-/* Below high_load the gate is shut whatever the others say: nothing to evaluate. */
-static bool
-stays_home(const struct service *own)
-{
-	return own->prefer == CONFIG_PREFER_LOCAL && own->up > 0 &&
-	    service_load(own) <= own->high_load;
 }
 
 void
@@ -141,13 +134,26 @@ allocation_decide(struct allocation *a, uint32_t service, const struct ip *clien
 
 	*decision =
 	    (struct allocation_decision){ALLOCATION_NONE, LOAD_NONE, LOAD_NONE, LOAD_NONE};
-	if (!stays_home(own) && decide_site(a, service, false, random, now, decision))
+	if (!sitechoice_stays(own) && decide_site(a, service, false, random, now, decision))
 		return;
 	decision->server = allocation_decide_received(a, service, client, random);
 	if (decision->server != LOAD_NONE)
 		decision->where = ALLOCATION_SERVER;
-	else /* none for this family, or none with room: any other site is better than none */
-		decide_site(a, service, true, random, now, decision);
+	/* none for this family, or none with room: any other site is better than none */
+	else if (!decide_site(a, service, true, random, now, decision) &&
+	    a->choice.visited_count == 0)
+		load_table_service_refused(a->table, service);
+}
+
+void
+allocation_decide_passed(struct allocation *a, uint32_t service, const struct ip *client,
+    const uint16_t *visited, size_t visited_count, struct random *random, uint64_t now,
+    struct allocation_decision *decision)
+{
+	a->choice.visited = visited;
+	a->choice.visited_count = visited_count;
+	allocation_decide(a, service, client, random, now, decision);
+	a->choice.visited_count = 0;
 }
 
 const struct sitechoice *

@@ -43,6 +43,11 @@ void allocation_decide(struct allocation *a, uint32_t service, const struct ip *
 uint32_t allocation_decide_received(
     struct allocation *a, uint32_t service, const struct ip *client, struct random *random);
 
+/* One that may be passed on (Fig. 21), but to none of these sites, where it has been. */
+void allocation_decide_passed(struct allocation *a, uint32_t service, const struct ip *client,
+    const uint16_t *visited, size_t visited_count, struct random *random, uint64_t now,
+    struct allocation_decision *decision);
+
 /* The inputs of a decision, without deciding (no state changes, no turn is taken). */
 const struct sitechoice *allocation_explain(struct allocation *a, uint32_t service, uint64_t now);
 

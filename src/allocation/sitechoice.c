@@ -1,7 +1,5 @@
 #include "allocation/sitechoice.h"
 
-#include <string.h>
-
 #include "base/clock.h"
 
 #define GATE_RAMP        0.10 /* of load, from high_load to certainty */
@@ -11,7 +9,10 @@
 #define STALE_INTERVALS  5.0
 #define SLOW_START       10.0 /* seconds from the first report to full weight */
 #define SLOW_START_FLOOR 0.1
-#define NEAR_HALF        0.1 /* a round-trip time that halves the weight, seconds */
+#define NEAR_HALF        0.1  /* a round-trip time that halves the weight, seconds */
+#define ANSWERS_FLOOR    0.05 /* who answers nobody gets one now and then: it may recover */
+#define BELIEVED         2.0  /* times the typical or the proved capacity */
+#define FILL_TIME        1.0 /* seconds; a site cannot grant more than to be filled in that time */
 
 static double
 clamp01(double x)
@@ -36,21 +37,129 @@ slow_start(uint64_t up_since, uint64_t now)
 	return SLOW_START_FLOOR + (1 - SLOW_START_FLOOR) * clamp01(up / SLOW_START);
 }
 
-/* What it reported, plus what we sent it since it counted. */
+/* ---- what is believed ---- */
+
+/* Connections of ours that it has, as far as it answers. */
+static double
+proved(const struct site_service *s)
+{
+	return (double)s->transferred * (1 - s->unanswered);
+}
+
+static double
+believed_capacity(const struct sitechoice *choice, const struct site_service *s, double claimed)
+{
+	double most = BELIEVED * choice->typical_capacity;
+
+	if (choice->typical_capacity <= 0)
+		return claimed;
+	if (most < BELIEVED * proved(s))
+		most = BELIEVED * proved(s);
+	return claimed < most ? claimed : most;
+}
+
+/* What it reported, plus what we sent it since it counted; but no less than what we have there. */
 static double
 present_load(const struct site_service *s, double capacity)
 {
 	double since = (double)s->transferred - (double)s->held_from_us;
 	double load = s->load / 1000.0 + since / capacity;
+	double least = (double)s->transferred / capacity;
 
-	return load > 0 ? load : 0;
+	return load > least ? load : least;
 }
+
+static double
+answers(const struct site_service *s)
+{
+	return 1 - s->unanswered > ANSWERS_FLOOR ? 1 - s->unanswered : ANSWERS_FLOOR;
+}
+
+/* ---- the measures of load ---- */
+
+static double
+share_high(uint32_t up, uint32_t not_high)
+{
+	return up > 0 && not_high < up ? 1 - (double)not_high / up : up > 0 ? 0 : 1;
+}
+
+static double
+own_load(const struct service *own)
+{
+	if (own->site_metric == CONFIG_METRIC_SERVERS)
+		return share_high(own->up, own->not_high);
+	return service_load(own);
+}
+
+static double
+load_of(enum config_site_metric metric, const struct site_service *s, double capacity)
+{
+	switch (metric) {
+	case CONFIG_METRIC_SERVERS:
+		return share_high(s->servers_up, s->servers_not_high);
+	case CONFIG_METRIC_PERMISSION:
+		return 0;
+	case CONFIG_METRIC_LOAD:
+		return s->load / 1000.0;
+	case CONFIG_METRIC_HEADROOM:
+	case CONFIG_METRIC_CONNECTIONS:
+	default:
+		return present_load(s, capacity);
+	}
+}
+
+/* Room of a site with that load, of which so many connections are active. */
+static double
+room_of(enum config_site_metric metric, double capacity, double load)
+{
+	double below = load < LOAD_LIMIT ? LOAD_LIMIT - load : 0;
+
+	switch (metric) {
+	case CONFIG_METRIC_SERVERS:
+	case CONFIG_METRIC_LOAD:
+		return below;
+	case CONFIG_METRIC_PERMISSION:
+		return 1;
+	case CONFIG_METRIC_CONNECTIONS:
+		return below > 0 ? capacity * (1 - load) : 0;
+	case CONFIG_METRIC_HEADROOM:
+	default:
+		return capacity * below;
+	}
+}
+
+/* ---- the sites ---- */
 
 /* A site that cannot serve has nothing to compare with: whoever has room is better. */
 static bool
 not_better(const struct sitechoice *choice, double load)
 {
-	return !choice->forced && load >= choice->own_load - MARGIN;
+	return !choice->forced && choice->prefer != CONFIG_PREFER_ANY &&
+	    choice->metric != CONFIG_METRIC_PERMISSION && load >= choice->own_load - MARGIN;
+}
+
+static void
+count_tokens(struct sitechoice_site *c, const struct site_service *s, uint64_t now)
+{
+	double most = c->capacity / FILL_TIME;
+
+	c->limited = s->limited;
+	c->rate = s->quota < most ? s->quota : most;
+	c->tokens = c->limited ? quota_tokens(&s->tokens, c->rate, now) : 0;
+}
+
+static enum sitechoice_reason
+judge_load(const struct sitechoice *choice, struct sitechoice_site *c)
+{
+	if (c->load >= LOAD_LIMIT)
+		return SITECHOICE_full;
+	if (not_better(choice, c->load))
+		return SITECHOICE_not_better;
+	if (c->limited && c->tokens < 1)
+		return SITECHOICE_no_token;
+	c->weight = room_of(choice->metric, c->capacity, c->load) * c->fresh * c->slow_start *
+	    c->near * c->answers;
+	return SITECHOICE_candidate;
 }
 
 static enum sitechoice_reason
@@ -59,24 +168,19 @@ judge(const struct sitechoice *choice, struct sitechoice_site *c, const struct s
 {
 	if (!s->reported)
 		return SITECHOICE_no_report;
-	c->fresh =
-	    freshness(s->received_at, site->interval > 0 ? site->interval : interval, now);
+	c->fresh = freshness(s->received_at, site->interval > 0 ? site->interval : interval, now);
 	c->slow_start = slow_start(site->up_since, now);
 	c->near = NEAR_HALF / (NEAR_HALF + (site->path_rtt > 0 ? site->path_rtt : site->rtt));
-	c->capacity = (double)s->transferable + s->active;
+	c->answers = answers(s);
+	c->claimed = (double)s->transferable + s->active;
 	if (!s->permitted)
 		return SITECHOICE_prohibited;
-	if (s->servers_up == 0 || c->capacity <= 0)
+	if (s->servers_up == 0 || c->claimed <= 0)
 		return SITECHOICE_no_server;
-	c->load = present_load(s, c->capacity);
-	if (c->fresh <= 0)
-		return SITECHOICE_stale;
-	if (c->load >= LOAD_LIMIT)
-		return SITECHOICE_full;
-	if (not_better(choice, c->load))
-		return SITECHOICE_not_better;
-	c->weight = c->capacity * (LOAD_LIMIT - c->load) * c->fresh * c->slow_start * c->near;
-	return SITECHOICE_candidate;
+	c->capacity = believed_capacity(choice, s, c->claimed);
+	c->load = load_of(choice->metric, s, c->capacity);
+	count_tokens(c, s, now);
+	return c->fresh <= 0 ? SITECHOICE_stale : judge_load(choice, c);
 }
 
 enum sitechoice_reason
@@ -93,6 +197,16 @@ sitechoice_site_reason(const struct site *site)
 	return site->path == SITE_PATH_ALIVE ? SITECHOICE_candidate : SITECHOICE_path_unknown;
 }
 
+/* A connection is never passed back to where it has been. */
+static bool
+is_visited(const struct sitechoice *choice, uint32_t number)
+{
+	for (size_t i = 0; i < choice->visited_count; i++)
+		if (choice->visited[i] == number)
+			return true;
+	return false;
+}
+
 static void
 consider(struct sitechoice *choice, struct load_table *table, uint32_t number, uint32_t service,
     double interval, uint64_t now)
@@ -101,7 +215,8 @@ consider(struct sitechoice *choice, struct load_table *table, uint32_t number, u
 	struct sitechoice_site *c = &choice->sites[choice->count++];
 
 	*c = (struct sitechoice_site){.site = number, .site_service = LOAD_NONE};
-	c->reason = sitechoice_site_reason(site);
+	c->reason =
+	    is_visited(choice, number) ? SITECHOICE_visited : sitechoice_site_reason(site);
 	if (c->reason != SITECHOICE_candidate)
 		return;
 	c->site_service = load_table_site_service(table, number, service);
@@ -113,25 +228,51 @@ consider(struct sitechoice *choice, struct load_table *table, uint32_t number, u
 	choice->total += c->weight;
 }
 
+static double
+gate_of(const struct service *own, double load)
+{
+	if (own->prefer != CONFIG_PREFER_LOCAL)
+		return 1;
+	return clamp01((load - own->high_load) / GATE_RAMP);
+}
+
 void
 sitechoice_evaluate(struct sitechoice *choice, struct load_table *table, uint32_t service,
     bool forced, double interval, uint64_t now)
 {
 	const struct service *own = load_table_service(table, service);
 
-	choice->own_load = service_load(own);
+	choice->metric = own->site_metric;
+	choice->prefer = own->prefer;
+	choice->own_load = own_load(own);
 	choice->own_up = own->up;
 	choice->forced = forced || own->up == 0;
+	choice->typical_capacity = own->typical_capacity;
+	choice->gate = choice->forced ? 1 : gate_of(own, choice->own_load);
+	choice->own_weight = 0;
+	if (!choice->forced && own->prefer == CONFIG_PREFER_ANY)
+		choice->own_weight =
+		    room_of(own->site_metric, (double)own->capacity, choice->own_load);
 	choice->count = 0;
 	choice->total = 0;
-	if (choice->forced || own->prefer == CONFIG_PREFER_REMOTE)
-		choice->gate = 1;
-	else
-		choice->gate = clamp01((choice->own_load - own->high_load) / GATE_RAMP);
 	for (uint32_t i = 0; i < load_table_sites(table); i++) {
 		if (load_table_site(table, i)->present && choice->count < SITECHOICE_MAX)
 			consider(choice, table, i, service, interval, now);
 	}
+}
+
+bool
+sitechoice_stays(const struct service *own)
+{
+	return own->up > 0 && gate_of(own, own_load(own)) <= 0;
+}
+
+double
+sitechoice_leaves(const struct sitechoice *choice)
+{
+	if (choice->total <= 0)
+		return 0;
+	return choice->gate * choice->total / (choice->total + choice->own_weight);
 }
 
 int
@@ -144,7 +285,9 @@ sitechoice_draw(const struct sitechoice *choice, struct random *random)
 		return -1;
 	if (choice->gate < 1 && random_unit(random) >= choice->gate)
 		return -1;
-	point = random_unit(random) * choice->total;
+	point = random_unit(random) * (choice->total + choice->own_weight) - choice->own_weight;
+	if (point < 0)
+		return -1;
 	for (size_t i = 0; i < choice->count; i++) {
 		if (choice->sites[i].weight <= 0)
 			continue;
@@ -154,6 +297,16 @@ sitechoice_draw(const struct sitechoice *choice, struct random *random)
 		point -= choice->sites[i].weight;
 	}
 	return last; /* rounding left a crumb behind the last */
+}
+
+void
+sitechoice_take(const struct sitechoice *choice, int drawn, struct load_table *table, uint64_t now)
+{
+	const struct sitechoice_site *c = &choice->sites[drawn];
+	struct site *site = load_table_site(table, c->site);
+
+	if (c->limited)
+		quota_take(&site->services[c->site_service].tokens, c->rate, now);
 }
 
 const char *

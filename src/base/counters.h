@@ -26,6 +26,7 @@
 	X(connections_relayed, "connections transferred whose replies come by way of us (rule 3)") \
 	X(connections_repeated, \
 	    "connections repeated by rule 3 because no direct reply got through") \
+	X(connections_passed, "connections received and passed on to a third site") \
 	X(connections_closed_by_peer, "connections that another site reported to be over") \
 	X(connections_expired, "connections removed by a timeout") \
 	X(connections_evicted, \
@@ -91,6 +92,7 @@
 	X(transfer_tag, "a transfer packet that was not sealed by that peer") \
 	X(transfer_inner, "a sealed packet that is no client packet") \
 	X(transfer_stale, "a demand that a later one for the same connection has overtaken") \
+	X(transfer_loop, "a connection that comes back to a site where it has been") \
 	X(relay_server, "a packet to a relay port from another than the connection's server") \
 	X(transfer_service, "a sealed packet for a service that its sender may not use") \
 	X(internal, "wlad could not: see the log")

@@ -242,7 +242,8 @@ check_service_servers(const struct config *config, size_t number, struct report 
 		report_missing(report, &service->line, path,
 		    "must hold at least one server, unless prefer is \"remote\"");
 	}
-	if (remote && config->peers_count == 0 && !report_bad(report, &config->peers))
+	if (remote && config->peers_count == 0 && config->load.coordinators_count == 0 &&
+	    !config->load.accept_unknown && !report_bad(report, &config->peers))
 		report_field(report, &service->prefer,
 		    "\"remote\" needs other sites, but there are no peers");
 	for (size_t i = 0; i < service->servers_count; i++)
@@ -269,7 +270,11 @@ check_check(const struct config_check *check, struct report *report)
 static void
 check_services(const struct config *config, struct report *report)
 {
-	if (config->services_count == 0 && !report_bad(report, &config->services))
+	bool site = config->role == CONFIG_ROLE_SITE;
+
+	if (site && !report_set(report, &config->services))
+		report_line(report, 0, "services", "is missing");
+	else if (site && config->services_count == 0 && !report_bad(report, &config->services))
 		report_field(report, &config->services, "must hold at least one service");
 	for (size_t i = 0; i < config->services_count; i++) {
 		const struct config_service *service = &config->services[i];
@@ -295,8 +300,7 @@ is_any(const struct ip *ip)
 	return ip_is_v4(ip) ? ip_v4(ip)[0] == 0 : ip_is_zero(ip);
 }
 
-/* An address of this or another host's own: not one that the device takes. */
-static void
+void
 check_host_addr(
     const struct config *config, const struct addr *addr, bool any, struct report *report)
 {
@@ -367,8 +371,21 @@ static void
 need(const void *field, bool set, const char *path, const struct config *config,
     struct report *report)
 {
+	const void *asking = &config->peers;
+	const char *why = "there are peers";
+
+	if (config->role == CONFIG_ROLE_COORDINATOR) {
+		asking = &config->role;
+		why = "this is a coordinator";
+	} else if (config->load.coordinators_count > 0) {
+		asking = &config->load.coordinators;
+		why = "there are coordinators";
+	} else if (config->load.accept_unknown) {
+		asking = &config->load.accept_unknown;
+		why = "accept_unknown is";
+	}
 	if (!set && !report_bad(report, field))
-		report_missing(report, &config->peers, path, "must be set, as there are peers");
+		report_missing(report, asking, path, "must be set, as %s", why);
 }
 
 /* The site with the smaller name dials; the other one has to listen. */
@@ -376,7 +393,7 @@ static void
 check_dialled(const struct config *config, struct report *report)
 {
 	if (config->load.listen.port != 0 || report_bad(report, &config->load.listen) ||
-	    config->site == NULL)
+	    config->site == NULL || config->role == CONFIG_ROLE_COORDINATOR)
 		return;
 	for (size_t i = 0; i < config->peers_count; i++)
 		if (config->peers[i].site != NULL &&
@@ -392,15 +409,21 @@ check_dialled(const struct config *config, struct report *report)
 static void
 check_peers(const struct config *config, struct report *report)
 {
+	size_t most = config->role == CONFIG_ROLE_COORDINATOR ? CONFIG_COORDINATOR_PEERS_MAX
+							      : CONFIG_PEERS_MAX;
+
 	check_host_addr(config, &config->transfer.listen, false, report);
 	check_host_addr(config, &config->load.listen, true, report);
-	if (config->peers_count == 0)
+	if (!config_exchanges(config))
 		return;
-	if (config->peers_count > CONFIG_PEERS_MAX)
-		report_field(
-		    report, &config->peers, "can hold at most %d peers", CONFIG_PEERS_MAX);
-	need(&config->transfer.listen, config->transfer.listen.port != 0, "transfer.listen",
-	    config, report);
+	if (config->peers_count > most)
+		report_field(report, &config->peers, "can hold at most %zu peers", most);
+	if (config->role == CONFIG_ROLE_SITE)
+		need(&config->transfer.listen, config->transfer.listen.port != 0,
+		    "transfer.listen", config, report);
+	if (config->role == CONFIG_ROLE_COORDINATOR || config->load.accept_unknown)
+		need(&config->load.listen, config->load.listen.port != 0, "load.listen", config,
+		    report);
 	need(&config->load.certificate, config->load.certificate != NULL, "load.certificate",
 	    config, report);
 	need(&config->load.key, config->load.key != NULL, "load.key", config, report);
@@ -416,4 +439,5 @@ check_config(const struct config *config, struct report *report)
 	check_self_addresses(config, report);
 	check_services(config, report);
 	check_peers(config, report);
+	check_coordinators(config, report);
 }

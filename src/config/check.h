@@ -12,4 +12,11 @@
 
 void check_config(const struct config *config, struct report *report);
 
+/* For check.c: what a coordinator is, and what a site that has some (check_coordinator.c). */
+void check_coordinators(const struct config *config, struct report *report);
+
+/* An address of a host, not one that the device takes; any: 0.0.0.0 and :: are fine. */
+void check_host_addr(
+    const struct config *config, const struct addr *addr, bool any, struct report *report);
+
 #endif

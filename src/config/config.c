@@ -302,6 +302,35 @@ read_ports(const struct value *v)
 	return good;
 }
 
+/* One of the choices, or a list: ",one,another,". */
+static bool
+read_names(const struct value *v)
+{
+	bool good = true;
+	char **field = field_of(v);
+
+	if (!is_sequence(v->setting))
+		return read_text(v);
+	free(*field);
+	*field = xstrdup(",");
+	for (int i = 0; i < config_setting_length(v->setting); i++) {
+		const config_setting_t *e = config_setting_get_elem(v->setting, (unsigned)i);
+		char *path = xasprintf("%s[%d]", v->path, i), *joined, is[FOUND];
+
+		if (config_setting_type(e) == CONFIG_TYPE_STRING && key_is_name(text_of(e))) {
+			joined = xasprintf("%s%s,", *field, text_of(e));
+			free(*field);
+			*field = joined;
+		} else {
+			report_line(v->report, config_setting_source_line(e), path,
+			    "must be the name of a site, but is %s", found(e, is));
+			good = false;
+		}
+		free(path);
+	}
+	return good;
+}
+
 static bool
 read_inner_group(const struct value *v)
 {
@@ -366,6 +395,7 @@ read_value(const struct value *v)
 	    [KEY_NAME] = read_text,
 	    [KEY_ACCOUNT] = read_text,
 	    [KEY_DEVICE] = read_text,
+	    [KEY_NAMES] = read_names,
 	    [KEY_PATH] = read_text,
 	    [KEY_FINGERPRINT] = read_text,
 	    [KEY_URL_PATH] = read_text,

@@ -20,11 +20,13 @@
 #define CONFIG_NAME_MAX \
 	63 /* octets of a site, service or server name; a DNS label's characters and '.', '_' */
 
-#define CONFIG_PORTS_MAX 1024 /* of a service: what other sites can be told */
-#define CONFIG_PEERS_MAX 256
+#define CONFIG_PORTS_MAX             1024 /* of a service: what other sites can be told */
+#define CONFIG_PEERS_MAX             256
+#define CONFIG_COORDINATOR_PEERS_MAX 4096 /* of a coordinator */
+#define CONFIG_COORDINATORS_MAX      16
 
 enum config_output { CONFIG_OUTPUT_TUN, CONFIG_OUTPUT_RAW };
-enum config_role { CONFIG_ROLE_SITE };
+enum config_role { CONFIG_ROLE_SITE, CONFIG_ROLE_COORDINATOR };
 enum config_scheduler {
 	CONFIG_TWOS,
 	CONFIG_RR,
@@ -108,6 +110,7 @@ struct config_peer {
 	struct addr transfer;    /* its transfer socket */
 	enum config_reply reply; /* to connections that we transfer to it: rule 2, rule 3 */
 	char *fingerprint; /* SHA-256 of its certificate, 64 lower-case hexadecimal digits; NULL: chain decides */
+	bool chained; /* the chain decides besides; not in the file, but of sites that others introduce */
 	unsigned line;
 };
 
@@ -131,7 +134,8 @@ struct config {
 	size_t services_count; /* 1 to 65535: more do not fit into a file of 1 MiB */
 
 	struct {
-		struct addr listen;   /* port 0: no transfer */
+		struct addr listen;     /* port 0: no transfer */
+		uint32_t max_transfers; /* a connection is passed on at most so often, 1 to 15 */
 		uint16_t demand_port; /* where connection demands are taken; 0: with the rest */
 		uint32_t mtu; /* of the path between sites at most, outer packets, 1280 to 65535 */
 		enum config_cipher cipher; /* of transfer packets; auto: whatever the peer prefers */
@@ -139,10 +143,14 @@ struct config {
 	} transfer;
 
 	struct {
-		struct addr listen;           /* port 0: nobody may dial us */
-		char *certificate, *key, *ca; /* paths; NULL only without peers */
-		char *crl;                    /* path; NULL: no certificate is revoked */
-		double interval;              /* seconds, 0.1 to 60 */
+		struct addr listen;               /* port 0: nobody may dial us */
+		char *certificate, *key, *ca;     /* paths; NULL only without peers */
+		char *crl;                        /* path; NULL: no certificate is revoked */
+		double interval;                  /* seconds, 0.1 to 60 */
+		struct config_peer *coordinators; /* site, load, fingerprint alone */
+		size_t coordinators_count;
+		bool accept_unknown; /* whoever is of our authority may report to us */
+		char *report_to;     /* see config_reports_to() */
 	} load;
 
 	struct config_peer *peers;
@@ -194,6 +202,13 @@ void config_faults_free(struct config_faults *faults);
  */
 #define CONFIG_KEY_TEXT 64 /* octets that hold any path with its NUL */
 const char *config_key(size_t number, char buf[CONFIG_KEY_TEXT]);
+
+/* True if there is a load exchange at all. */
+bool config_exchanges(const struct config *config);
+
+/* Whom our load is reported to: everybody, those who report theirs to us, or those on a list. */
+enum config_report { CONFIG_REPORT_NO, CONFIG_REPORT_YES, CONFIG_REPORT_SENDERS };
+enum config_report config_reports_to(const struct config *config, const char *site);
 
 const char *config_scheduler_name(enum config_scheduler scheduler);
 const char *config_prefer_name(enum config_prefer prefer);

@@ -13,7 +13,10 @@
 
 #define SOCKET_PATH_MAX 107 /* sun_path of Linux without its NUL; the BSDs have 103 */
 
-static const struct key_choice roles[] = {{"site", CONFIG_ROLE_SITE}, {NULL, 0}};
+static const struct key_choice roles[] = {
+    {"site", CONFIG_ROLE_SITE}, {"coordinator", CONFIG_ROLE_COORDINATOR}, {NULL, 0}};
+
+static const struct key_choice report_tos[] = {{"all", 0}, {"senders", 0}, {NULL, 0}};
 
 static const struct key_choice protocols[] = {
     {"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}, {NULL, 0}};
@@ -22,9 +25,8 @@ static const struct key_choice schedulers[] = {{"twos", CONFIG_TWOS}, {"rr", CON
     {"wrr", CONFIG_WRR}, {"lc", CONFIG_LC}, {"wlc", CONFIG_WLC}, {"sed", CONFIG_SED},
     {"nq", CONFIG_NQ}, {"sh", CONFIG_SH}, {"mh", CONFIG_MH}, {"ovf", CONFIG_OVF}, {NULL, 0}};
 
-static const struct key_choice prefers[] = {
-    {"local", CONFIG_PREFER_LOCAL}, {"any", CONFIG_PREFER_ANY},
-    {"remote", CONFIG_PREFER_REMOTE}, {NULL, 0}};
+static const struct key_choice prefers[] = {{"local", CONFIG_PREFER_LOCAL},
+    {"any", CONFIG_PREFER_ANY}, {"remote", CONFIG_PREFER_REMOTE}, {NULL, 0}};
 
 static const struct key_choice site_metrics[] = {{"headroom", CONFIG_METRIC_HEADROOM},
     {"servers", CONFIG_METRIC_SERVERS}, {"connections", CONFIG_METRIC_CONNECTIONS},
@@ -119,11 +121,20 @@ static const struct key service_keys[] = {
 
 static const struct key transfer_keys[] = {
     {"listen", KEY_ADDR, FIELD(config, transfer.listen)},
+    {"max_transfers", KEY_INTEGER, FIELD(config, transfer.max_transfers), .min = 1, .max = 15,
+	.preset = 1},
     {"demand_port", KEY_INTEGER, FIELD(config, transfer.demand_port), .min = 0, .max = 65535},
     {"mtu", KEY_INTEGER, FIELD(config, transfer.mtu), .min = 1280, .max = 65535, .preset = 1500},
     {"cipher", KEY_CHOICE, FIELD(config, transfer.cipher), .choices = ciphers,
 	.preset = CONFIG_CIPHER_AUTO},
     {"give_up", KEY_REAL, FIELD(config, transfer.give_up), .min = 1, .max = 3600, .preset = 10},
+    {0},
+};
+
+static const struct key coordinator_keys[] = {
+    {"site", KEY_NAME, FIELD(config_peer, site), .length = CONFIG_NAME_MAX, .required = true},
+    {"load", KEY_ADDR, FIELD(config_peer, load), .required = true},
+    {"fingerprint", KEY_FINGERPRINT, FIELD(config_peer, fingerprint)},
     {0},
 };
 
@@ -134,6 +145,12 @@ static const struct key load_keys[] = {
     {"ca", KEY_PATH, FIELD(config, load.ca), .length = 1023},
     {"crl", KEY_PATH, FIELD(config, load.crl), .length = 1023},
     {"interval", KEY_REAL, FIELD(config, load.interval), .min = 0.1, .max = 60, .preset = 1},
+    {"report_to", KEY_NAMES, FIELD(config, load.report_to), .choices = report_tos,
+	.preset_text = "all"},
+    {"accept_unknown", KEY_BOOL, FIELD(config, load.accept_unknown)},
+    {"coordinators", KEY_GROUPS, PAIR(config, load.coordinators, load.coordinators_count),
+	.keys = coordinator_keys, .element = sizeof(struct config_peer),
+	.line = AT(config_peer, line)},
     {0},
 };
 
@@ -186,9 +203,8 @@ const struct key keys_root[] = {
     {"role", KEY_CHOICE, FIELD(config, role), .choices = roles, .preset = CONFIG_ROLE_SITE},
     {"device", KEY_GROUP, .keys = device_keys},
     {"self_addresses", KEY_IPS, PAIR(config, self_addresses, self_addresses_count)},
-    {"services", KEY_GROUPS, PAIR(config, services, services_count), .required = true,
-	.keys = service_keys, .element = sizeof(struct config_service),
-	.line = AT(config_service, line)},
+    {"services", KEY_GROUPS, PAIR(config, services, services_count), .keys = service_keys,
+	.element = sizeof(struct config_service), .line = AT(config_service, line)},
     {"transfer", KEY_GROUP, .keys = transfer_keys},
     {"load", KEY_GROUP, .keys = load_keys},
     {"peers", KEY_GROUPS, PAIR(config, peers, peers_count), .keys = peer_keys,

@@ -17,6 +17,7 @@ enum key_type {
 	KEY_ACCOUNT,     /* char *: user or group of this host; "" is allowed */
 	KEY_DEVICE,      /* char *: name of a network device */
 	KEY_PATH,        /* char *: absolute path; "" is none unless there is a default */
+	KEY_NAMES,       /* char *: a choice, or names: ",one,another," */
 	KEY_FINGERPRINT, /* char *: normalised to lower case without colons; "" is none */
 	KEY_URL_PATH,    /* char []: begins with '/', printable ASCII without blanks */
 	KEY_HOST,        /* char []: host name or address, perhaps with port; "" is allowed */
@@ -78,6 +79,9 @@ void key_store(const struct key *key, void *object, uint64_t number);
  * is not what key_wants().
  */
 int key_take_text(const struct key *key, void *object, const char *text);
+
+/* True if it is a name as KEY_NAME wants it. */
+bool key_is_name(const char *text);
 
 /* Frees what the fields own. */
 void keys_fini(const struct key *keys, void *object);

@@ -61,6 +61,25 @@ choice_name(const struct key *keys, const char *name, unsigned value)
 	return "unknown";
 }
 
+bool
+config_exchanges(const struct config *config)
+{
+	return config->role == CONFIG_ROLE_COORDINATOR || config->peers_count > 0 ||
+	    config->load.coordinators_count > 0 || config->load.accept_unknown;
+}
+
+enum config_report
+config_reports_to(const struct config *config, const char *site)
+{
+	const char *text = config->load.report_to;
+	char name[CONFIG_NAME_MAX + 3];
+
+	if (text[0] != ',')
+		return strcmp(text, "all") == 0 ? CONFIG_REPORT_YES : CONFIG_REPORT_SENDERS;
+	snprintf(name, sizeof(name), ",%s,", site);
+	return strstr(text, name) != NULL ? CONFIG_REPORT_YES : CONFIG_REPORT_NO;
+}
+
 const char *
 config_scheduler_name(enum config_scheduler scheduler)
 {

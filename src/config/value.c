@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "base/xalloc.h"
+#include "config/config.h"
 #include "config/statuses.h"
 
 #define FINGERPRINT_DIGITS 64 /* of a SHA-256 */
@@ -202,6 +203,9 @@ key_wants(const struct key *key, char buf[KEY_WANTS])
 		    key->size - 1);
 	else if (key->type == KEY_CHOICE)
 		choices_text(key->choices, buf);
+	else if (key->type == KEY_NAMES)
+		snprintf(buf, KEY_WANTS, "\"%s\", \"%s\" or a list of names of sites",
+		    key->choices[0].name, key->choices[1].name);
 	else
 		snprintf(buf, KEY_WANTS, "%s", texts[key->type]);
 	return buf;
@@ -234,6 +238,24 @@ take_name(const struct key *key, void *object, const char *text)
 		return -1;
 	set_text(key, object, text);
 	return 0;
+}
+
+bool
+key_is_name(const char *text)
+{
+	return *text != '\0' && *text != '-' && *text != '.' && is_name(text, CONFIG_NAME_MAX);
+}
+
+/* One of the choices; a list is put together by the reader. */
+static int
+take_names(const struct key *key, void *object, const char *text)
+{
+	for (const struct key_choice *c = key->choices; c->name != NULL; c++)
+		if (strcmp(c->name, text) == 0) {
+			set_text(key, object, text);
+			return 0;
+		}
+	return -1;
 }
 
 static int
@@ -333,6 +355,8 @@ key_take_text(const struct key *key, void *object, const char *text)
 	case KEY_ACCOUNT:
 	case KEY_DEVICE:
 		return take_name(key, object, text);
+	case KEY_NAMES:
+		return take_names(key, object, text);
 	case KEY_PATH:
 		return take_path(key, object, text);
 	case KEY_FINGERPRINT:

@@ -186,6 +186,25 @@ walk_ports(const struct walk *w, const struct key *key, const void *object)
 	w->writer->end(w->arg, key->name, CONFIG_SHAPE_ARRAY);
 }
 
+/* A choice by itself, names as an array. */
+static void
+walk_names(const struct walk *w, const struct key *key, const void *object)
+{
+	const char *text = *(const char *const *)field_of(key, object), *end;
+	char name[CONFIG_NAME_MAX + 1];
+
+	if (text[0] != ',') {
+		w->writer->text(w->arg, key->name, text);
+		return;
+	}
+	w->writer->begin(w->arg, key->name, CONFIG_SHAPE_ARRAY);
+	for (text++; (end = strchr(text, ',')) != NULL; text = end + 1) {
+		snprintf(name, sizeof(name), "%.*s", (int)(end - text), text);
+		w->writer->text(w->arg, NULL, name);
+	}
+	w->writer->end(w->arg, key->name, CONFIG_SHAPE_ARRAY);
+}
+
 static void
 walk_group(const struct walk *w, const struct key *key, const void *object)
 {
@@ -227,6 +246,7 @@ walk_keys(const struct walk *w, const struct key *keys, const void *object)
 	    [KEY_NAME] = walk_text,
 	    [KEY_ACCOUNT] = walk_text,
 	    [KEY_DEVICE] = walk_text,
+	    [KEY_NAMES] = walk_names,
 	    [KEY_PATH] = walk_text,
 	    [KEY_FINGERPRINT] = walk_text,
 	    [KEY_URL_PATH] = walk_characters,

@@ -178,9 +178,10 @@ get_addresses(
 {
 	static const struct ip zero;
 	const struct ip *server = connection_has_server(c) ? &what->server.ip : &zero;
-	const struct ip *self = c->relay_port != 0 ? &what->service.ip
-	    : connection_has_server(c)             ? &what->self.ip
-						   : &zero;
+	const struct ip *self = c->kind == CONNECTION_PASSED ? &zero
+	    : c->relay_port != 0                             ? &what->service.ip
+	    : connection_has_server(c)                       ? &what->self.ip
+							     : &zero;
 
 	c->service_ip = pool_get(&table->pool, &what->service.ip);
 	c->server_ip = pool_get(&table->pool, server);
@@ -206,18 +207,19 @@ fill_record(struct connection_table *table, const struct connection_new *what, u
 	    .client_port = what->client.port,
 	    .service_port = what->service.port,
 	    .protocol = what->protocol,
-	    .kind = (uint8_t)what->kind,
+	    .kind = what->kind,
 	    .state = CONNECTION_OPENING,
 	    .flags = FLAG_LIVE,
 	    .service = what->service_number,
 	    .site = what->site,
+	    .next = what->kind == CONNECTION_PASSED ? what->next : CONNECTION_NO_SITE,
 	    .server = what->server_number,
 	    .touched = table->tick,
 	    .opened = table->tick,
 	};
 	c->self_port = port;
 	if (what->relayed)
-		c->relay_port = port;
+		c->relay_port = what->kind == CONNECTION_PASSED ? what->relay_port : port;
 	if (connection_has_server(c))
 		c->server_port = what->server.port;
 	if (c->protocol == IPPROTO_TCP || c->protocol == IPPROTO_UDP)
@@ -300,8 +302,9 @@ connection_open(struct connection_table *table, const struct connection_new *wha
 	    .protocol = what->protocol,
 	    .origin = received ? (uint16_t)(what->site + 1) : 0,
 	};
-	struct connection filled = {.kind = (uint8_t)what->kind};
-	bool has_port = what->relayed || connection_has_server(&filled);
+	struct connection filled = {.kind = what->kind};
+	bool has_port = what->kind != CONNECTION_PASSED &&
+	    (what->relayed || connection_has_server(&filled));
 	uint64_t hash = connection_index_hash(table, &tuple);
 	enum connection_side side;
 	struct connection *victim, *holder = NULL;

@@ -53,14 +53,15 @@ struct connection {
 	/* handles into the table's address pool */
 	uint32_t service_ip, self_ip, server_ip;
 	uint8_t protocol;
-	uint8_t kind;     /* enum connection_kind */
-	uint8_t state;    /* enum connection_state */
-	uint8_t flags;    /* private to the module */
-	uint16_t service; /* number of the service in the load table */
-	uint16_t site;    /* transferee; the transferor if received or passed on */
-	uint32_t server;  /* number of the server in the load table; CONNECTION_NO_SERVER */
-	uint32_t expires; /* in ticks, see expiry.c */
-	uint32_t touched; /* tick of the last packet */
+	uint8_t kind : 4;     /* enum connection_kind */
+	uint8_t repeated : 4; /* rule 3 in place of rule 2, by which no answer got through */
+	uint8_t state;        /* enum connection_state */
+	uint8_t flags;        /* private to the module */
+	uint16_t service;     /* number of the service in the load table */
+	uint16_t site;        /* transferee; the transferor if received or passed on */
+	uint32_t server;      /* number of the server in the load table; CONNECTION_NO_SERVER */
+	uint32_t expires;     /* in ticks, see expiry.c */
+	uint32_t touched;     /* tick of the last packet */
 	uint64_t packets;
 	/* the rest */
 	uint64_t bytes;
@@ -69,8 +70,7 @@ struct connection {
 	uint32_t queue_prev, queue_next; /* expiry queue */
 	uint32_t opened;                 /* tick of its opening */
 	uint16_t relay_port; /* rule 3: where the server's packets arrive at the transferor; else 0 */
-	uint8_t repeated; /* rule 3 in place of rule 2, by which no answer got through */
-	uint8_t reserved;
+	uint16_t next;       /* passed on: the transferee; else CONNECTION_NO_SITE */
 };
 
 _Static_assert(sizeof(struct connection) == 96, "a record has grown");
@@ -106,6 +106,7 @@ struct connection_new {
 	bool relayed;
 	uint16_t relay_port;
 	uint16_t service_number, site;
+	uint16_t next; /* passed on: to whom */
 	uint32_t server_number;
 };
 

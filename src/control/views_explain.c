@@ -107,7 +107,7 @@ weigh(struct request *request, const struct question *q, struct chances *chances
 	for (size_t i = 0; i < chances->list->count; i++)
 		chances->can_stay |= chances->share[i] > 0;
 	chances->choice = allocation_explain(parts->allocation, q->service, request->now);
-	chances->away = chances->choice->total > 0 ? chances->choice->gate : 0;
+	chances->away = sitechoice_leaves(chances->choice);
 	if (chances->can_stay) {
 		chances->home = 1 - chances->away;
 		return;
@@ -115,7 +115,7 @@ weigh(struct request *request, const struct question *q, struct chances *chances
 	chances->last = xcalloc(1, sizeof(*chances->last));
 	sitechoice_evaluate(chances->last, parts->load, q->service, true,
 	    parts->config->load.interval, request->now);
-	chances->resort = chances->last->total > 0 ? 1 - chances->away : 0;
+	chances->resort = (1 - chances->away) * sitechoice_leaves(chances->last);
 }
 
 static void

@@ -85,6 +85,22 @@ codec_grow(void *array, size_t count, size_t limit, size_t size)
 	return array;
 }
 
+void
+codec_put_address(struct codec_buffer *b, uint16_t tag, const struct addr *address)
+{
+	uint8_t octets[CODEC_ADDRESS_LEN];
+
+	memcpy(octets, address->ip.octet, 16);
+	tlv_store(octets + 16, address->port, 2);
+	tlv_put_bytes(b, tag, octets, sizeof(octets));
+}
+
+struct addr
+codec_fetch_address(const uint8_t value[CODEC_ADDRESS_LEN])
+{
+	return (struct addr){ip_from_v6(value), (uint16_t)tlv_fetch(value + 16, 2)};
+}
+
 /* ---- KEY_READY ---- */
 
 struct key_ready {

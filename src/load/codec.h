@@ -32,6 +32,13 @@ enum message_type {
 	MESSAGE_BYE
 };
 
+/* A growing output buffer. */
+struct codec_buffer {
+	uint8_t *data; /* owned; freed by codec_buffer_fini */
+	size_t len, size;
+};
+void codec_buffer_fini(struct codec_buffer *b);
+
 #define HELLO_SERVICES_MAX 1024
 #define HELLO_PORTS_MAX    1024 /* of one service */
 #define HELLO_SERVERS_MAX  4096 /* addresses of one service's servers */
@@ -53,6 +60,7 @@ struct hello {
 	char site[CODEC_NAME_MAX + 1];
 	uint64_t boot_id; /* random per start */
 	struct addr transfer; /* where this site's transfer packets come from and go to; zero ip: the session's */
+	struct addr load; /* where it takes sessions, as transfer; said to coordinators; port 0: nowhere */
 	uint16_t demand_port; /* where connection demands go to; 0: with the rest */
 	uint32_t key_index;   /* for transfer packets to this site; 0: none offered */
 	uint8_t random[KEYS_RANDOM_LEN];
@@ -79,12 +87,17 @@ struct probe_seen {
 
 struct load_report_service {
 	uint16_t number;
+	bool between; /* says nothing of load, only what is between the two sites */
 	uint32_t servers_up, servers_not_high; /* I */
 	uint32_t transferable;                 /* II */
 	bool permitted;                        /* III */
 	uint16_t load;                         /* IV, 0 to 1000 */
 	uint32_t active;
 	uint32_t held_from_you;
+	bool limited;   /* quota is said */
+	uint32_t quota; /* thousandths of a new connection a second that you may send */
+	uint32_t new_per_second; /* the same of the sender's clients, wherever served */
+	uint32_t mean_life;      /* of connections, milliseconds; 0: not said */
 };
 
 struct load_report {
@@ -98,14 +111,43 @@ struct load_report {
 	size_t services_count;
 };
 
-enum bye_reason { BYE_STOP = 1, BYE_RESTART, BYE_REPLACED, BYE_PROTOCOL };
-
-/* A growing output buffer. */
-struct codec_buffer {
-	uint8_t *data; /* owned; freed by codec_buffer_fini */
-	size_t len, size;
+/* One site, as SITES tells of it. */
+struct sites_record {
+	struct hello hello; /* its name; if identity also transfer, demand port, interval, services */
+	bool identity;    /* says where it is and what it offers, not only its name */
+	struct addr load; /* where it takes sessions; port 0: nowhere */
+	bool certified;
+	uint8_t certificate[KEYS_DIGEST_LEN]; /* SHA-256 of its certificate, if certified */
+	uint8_t distance; /* in a chain: transfers from the sender to it; from a coordinator 0 */
+	bool gone;        /* the sender knows it no more */
+	bool silent;      /* it has not reported to the coordinator for too long */
+	bool reported;    /* its load: */
+	uint32_t age_ms;  /* of the report, when sent */
+	struct load_report report; /* sequence and services, without what is for one site alone */
 };
-void codec_buffer_fini(struct codec_buffer *b);
+
+#define SITES_FIRST 0x01 /* what the sender has told in earlier sessions is void ... */
+#define SITES_LAST  0x02 /* ... all that has not been told again by this message */
+
+#define SITES_RECORDS_MAX  4096 /* of one message */
+#define SITES_DISTANCE_MAX 15
+
+struct sites {
+	uint8_t flags;
+	struct sites_record *records; /* owned */
+	size_t count;
+};
+
+/* Writes as many messages as it takes.  Zeroed it is empty; b is the caller's to free. */
+struct sites_writer {
+	struct codec_buffer b;
+	unsigned messages;
+	size_t start;   /* of the message under way */
+	uint8_t flags;  /* SITES_FIRST, SITES_LAST: of all of them together */
+	size_t records; /* of the message under way */
+};
+
+enum bye_reason { BYE_STOP = 1, BYE_RESTART, BYE_REPLACED, BYE_PROTOCOL };
 
 /*
  * Each appends one whole message; 0, or -1 if its body would exceed CODEC_MESSAGE_MAX, or
@@ -139,6 +181,20 @@ int codec_decode_bye(const uint8_t *body, size_t len, enum bye_reason *reason);
 int codec_decode_probe(const uint8_t *body, size_t len, struct probe_seen *probe);
 int codec_decode_closed(const uint8_t *body, size_t len, struct closed *closed);
 
+int codec_decode_sites(const uint8_t *body, size_t len, struct sites *sites);
+
+/*
+ * SITES: begin once, add each record, end once.  At least one message comes of it.  A record that is too
+ * large for a message goes without its servers, and if it still is, without identity: add
+ * returns false then.
+ */
+void sites_begin(struct sites_writer *w, uint8_t flags);
+bool sites_add(struct sites_writer *w, const struct sites_record *record);
+void sites_end(struct sites_writer *w);
+
+void sites_fini(struct sites *sites);
+void sites_record_fini(struct sites_record *record);
+void hello_copy(struct hello *to, const struct hello *from); /* services and all */
 void hello_fini(struct hello *hello);
 void hello_forget_servers(struct hello *hello); /* of all services */
 void load_report_fini(struct load_report *report);

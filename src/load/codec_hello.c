@@ -24,8 +24,10 @@ enum hello_tag {
 	                     * same name or the same number */
 	HELLO_DEMAND_PORT = 10, /* (2): where the sender takes connection demands; absent or 0: with
 	                         * the rest */
-	HELLO_CIPHERS = 11      /* (1-16): others that it accepts, an octet each, in order of
-	                         * preference */
+	HELLO_CIPHERS = 11,     /* (1-16): others that it accepts, an octet each, in order of
+	                     * preference */
+	HELLO_LOAD = 12 /* (18): where the sender takes sessions, as HELLO_TRANSFER; said to
+	                     * coordinators, who introduce it to others; absent: nowhere */
 };
 
 enum hello_service_tag {
@@ -40,7 +42,6 @@ enum hello_service_tag {
 };
 
 /* Address and port. */
-#define TRANSFER_LEN  18
 #define SERVER_V4_LEN 6
 #define SERVER_V6_LEN 18
 
@@ -58,10 +59,10 @@ put_server(struct codec_buffer *b, const struct addr *server)
 	tlv_put_bytes(b, SERVICE_SERVER, octets, len);
 }
 
-static void
-put_hello_service(struct codec_buffer *b, const struct hello_service *s)
+void
+codec_put_service(struct codec_buffer *b, uint16_t tag, const struct hello_service *s)
 {
-	size_t start = tlv_nest_begin(b, HELLO_SERVICE);
+	size_t start = tlv_nest_begin(b, tag);
 	size_t ports_start;
 
 	tlv_put_bytes(b, SERVICE_NAME, s->name, strlen(s->name));
@@ -84,14 +85,10 @@ put_hello_service(struct codec_buffer *b, const struct hello_service *s)
 static void
 put_sender(struct codec_buffer *b, const struct hello *hello)
 {
-	uint8_t transfer[TRANSFER_LEN];
-
 	tlv_put_number(b, HELLO_VERSION, hello->version, 1);
 	tlv_put_bytes(b, HELLO_SITE, hello->site, strlen(hello->site));
 	tlv_put_number(b, HELLO_BOOT_ID, hello->boot_id, 8);
-	memcpy(transfer, hello->transfer.ip.octet, 16);
-	tlv_store(transfer + 16, hello->transfer.port, 2);
-	tlv_put_bytes(b, HELLO_TRANSFER, transfer, sizeof(transfer));
+	codec_put_address(b, HELLO_TRANSFER, &hello->transfer);
 	if (hello->key_index != 0)
 		tlv_put_number(b, HELLO_KEY_INDEX, hello->key_index, 4);
 	tlv_put_bytes(b, HELLO_RANDOM, hello->random, KEYS_RANDOM_LEN);
@@ -102,6 +99,8 @@ put_sender(struct codec_buffer *b, const struct hello *hello)
 		tlv_put_number(b, HELLO_DEMAND_PORT, hello->demand_port, 2);
 	if (hello->ciphers_count != 0)
 		tlv_put_bytes(b, HELLO_CIPHERS, hello->ciphers, hello->ciphers_count);
+	if (hello->load.port != 0)
+		codec_put_address(b, HELLO_LOAD, &hello->load);
 }
 
 int
@@ -117,13 +116,13 @@ codec_encode_hello(struct codec_buffer *b, const struct hello *hello)
 
 		if (s->ports_count > HELLO_PORTS_MAX || s->servers_count > HELLO_SERVERS_MAX)
 			return codec_cancel(b, start);
-		put_hello_service(b, s);
+		codec_put_service(b, HELLO_SERVICE, s);
 	}
 	return codec_end(b, start);
 }
 
-static int
-take_name(char out[CODEC_NAME_MAX + 1], const uint8_t *value, size_t len)
+int
+codec_take_name(char out[CODEC_NAME_MAX + 1], const uint8_t *value, size_t len)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				      "0123456789-._";
@@ -139,7 +138,7 @@ take_name(char out[CODEC_NAME_MAX + 1], const uint8_t *value, size_t len)
 static int
 take_service_name(void *out, const uint8_t *value, size_t len)
 {
-	return take_name(((struct hello_service *)out)->name, value, len);
+	return codec_take_name(((struct hello_service *)out)->name, value, len);
 }
 
 static int
@@ -209,8 +208,8 @@ static const struct tlv_field service_fields[] = {
     [SERVICE_SERVER] = TLV_NESTED(take_server),
 };
 
-static int
-take_service(void *out, const uint8_t *value, size_t len)
+int
+codec_take_service(void *out, const uint8_t *value, size_t len)
 {
 	struct hello *hello = out;
 	struct hello_service *s =
@@ -230,16 +229,22 @@ take_service(void *out, const uint8_t *value, size_t len)
 static int
 take_site(void *out, const uint8_t *value, size_t len)
 {
-	return take_name(((struct hello *)out)->site, value, len);
+	return codec_take_name(((struct hello *)out)->site, value, len);
 }
 
 static int
 take_transfer(void *out, const uint8_t *value, size_t len)
 {
-	struct addr *transfer = &((struct hello *)out)->transfer;
+	(void)len;
+	((struct hello *)out)->transfer = codec_fetch_address(value);
+	return 0;
+}
 
-	transfer->ip = ip_from_v6(value);
-	transfer->port = (uint16_t)tlv_fetch(value + 16, len - 16);
+static int
+take_load(void *out, const uint8_t *value, size_t len)
+{
+	(void)len;
+	((struct hello *)out)->load = codec_fetch_address(value);
 	return 0;
 }
 
@@ -264,14 +269,15 @@ static const struct tlv_field hello_fields[] = {
     [HELLO_VERSION] = TLV_NUMBER(struct hello, version, true, 0),
     [HELLO_SITE] = TLV_BYTES(1, CODEC_NAME_MAX, true, take_site),
     [HELLO_BOOT_ID] = TLV_NUMBER(struct hello, boot_id, true, 0),
-    [HELLO_TRANSFER] = TLV_BYTES(TRANSFER_LEN, TRANSFER_LEN, false, take_transfer),
+    [HELLO_TRANSFER] = TLV_BYTES(CODEC_ADDRESS_LEN, CODEC_ADDRESS_LEN, false, take_transfer),
     [HELLO_KEY_INDEX] = TLV_NUMBER(struct hello, key_index, false, 0),
     [HELLO_RANDOM] = TLV_BYTES(KEYS_RANDOM_LEN, KEYS_RANDOM_LEN, true, take_random),
     [HELLO_CIPHER] = TLV_NUMBER(struct hello, cipher, true, 0),
     [HELLO_INTERVAL] = TLV_NUMBER(struct hello, interval_ms, false, 0),
-    [HELLO_SERVICE] = TLV_NESTED(take_service),
+    [HELLO_SERVICE] = TLV_NESTED(codec_take_service),
     [HELLO_DEMAND_PORT] = TLV_NUMBER(struct hello, demand_port, false, 0),
     [HELLO_CIPHERS] = TLV_BYTES(1, HELLO_CIPHERS_MAX, false, take_ciphers),
+    [HELLO_LOAD] = TLV_BYTES(CODEC_ADDRESS_LEN, CODEC_ADDRESS_LEN, false, take_load),
 };
 
 static int
@@ -281,8 +287,8 @@ compare_names(const void *a, const void *b)
 }
 
 /* True if two services have one name, or one number: reports could not be told apart. */
-static bool
-hello_ambiguous(const struct hello *hello)
+bool
+codec_ambiguous_services(const struct hello *hello)
 {
 	uint8_t numbers[65536 / 8] = {0};
 	const char *names[HELLO_SERVICES_MAX];
@@ -303,7 +309,8 @@ int
 codec_decode_hello(const uint8_t *body, size_t len, struct hello *hello)
 {
 	*hello = (struct hello){0};
-	if (tlv_read(body, len, TLV_TABLE(hello_fields), hello) == 0 && !hello_ambiguous(hello))
+	if (tlv_read(body, len, TLV_TABLE(hello_fields), hello) == 0 &&
+	    !codec_ambiguous_services(hello))
 		return 0;
 	hello_fini(hello);
 	return -1;

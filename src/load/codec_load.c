@@ -14,8 +14,10 @@ enum load_tag {
 	                     * same number */
 	LOAD_PATH_MTU = 6, /* (4): largest outer packet, 65535 at most, that gets from the sender to
 	                    * the receiver; absent or 0: not known */
-	LOAD_DIRECT = 7 /* (1): do the sender's replies under the receiver's addresses get
-	                    * through; 0 or absent: not known, 1 yes, 2 no */
+	LOAD_DIRECT = 7, /* (1): do the sender's replies under the receiver's addresses get
+	                  * through; 0 or absent: not known, 1 yes, 2 no */
+	LOAD_BETWEEN = 8 /* repeats: in place of LOAD_SERVICE between sites that know each other's
+	                  * load from a coordinator: number, held and quota alone */
 };
 
 enum load_service_tag {
@@ -26,13 +28,43 @@ enum load_service_tag {
 	REPORT_PERMITTED = 5,    /* must (1): III, 1 transfer permitted, 0 prohibited */
 	REPORT_LOAD = 6,         /* must (2): IV, load as a converted value, 0 to 1000 */
 	REPORT_ACTIVE = 7,       /* (4): connections now */
-	REPORT_HELD = 8          /* (4): those of them that the receiver has transferred */
+	REPORT_HELD = 8,         /* (4): those of them that the receiver has transferred */
+	REPORT_QUOTA = 9, /* (4): new connections in 1000 seconds that the receiver may transfer;
+	                   * absent: any */
+	REPORT_NEW = 10,  /* (4): new connections in 1000 seconds of the sender's own clients,
+	                  * whichever site serves them */
+	REPORT_LIFE = 11 /* (4): mean life of a connection, milliseconds; absent or 0: not known */
 };
 
+#define SERVICE_LEN       61 /* octets of a service at most, without its rates */
+#define SERVICE_RATES_LEN 24
+
 static void
-put_load_service(struct codec_buffer *b, const struct load_report_service *s)
+put_rates(struct codec_buffer *b, const struct load_report_service *s)
 {
-	size_t start = tlv_nest_begin(b, LOAD_SERVICE);
+	if (s->limited)
+		tlv_put_number(b, REPORT_QUOTA, s->quota, 4);
+	tlv_put_number(b, REPORT_NEW, s->new_per_second, 4);
+	if (s->mean_life != 0)
+		tlv_put_number(b, REPORT_LIFE, s->mean_life, 4);
+}
+
+static void
+put_between(struct codec_buffer *b, const struct load_report_service *s)
+{
+	size_t start = tlv_nest_begin(b, LOAD_BETWEEN);
+
+	tlv_put_number(b, REPORT_NUMBER, s->number, 2);
+	tlv_put_number(b, REPORT_HELD, s->held_from_you, 4);
+	if (s->limited)
+		tlv_put_number(b, REPORT_QUOTA, s->quota, 4);
+	tlv_nest_end(b, start);
+}
+
+static void
+put_service(struct codec_buffer *b, uint16_t tag, const struct load_report_service *s, bool rates)
+{
+	size_t start = tlv_nest_begin(b, tag);
 
 	tlv_put_number(b, REPORT_NUMBER, s->number, 2);
 	tlv_put_number(b, REPORT_UP, s->servers_up, 4);
@@ -42,7 +74,24 @@ put_load_service(struct codec_buffer *b, const struct load_report_service *s)
 	tlv_put_number(b, REPORT_LOAD, s->load, 2);
 	tlv_put_number(b, REPORT_ACTIVE, s->active, 4);
 	tlv_put_number(b, REPORT_HELD, s->held_from_you, 4);
+	if (rates)
+		put_rates(b, s);
 	tlv_nest_end(b, start);
+}
+
+void
+codec_put_report(struct codec_buffer *b, uint16_t tag, const struct load_report_service *s)
+{
+	put_service(b, tag, s, true);
+}
+
+static void
+put_load_service(struct codec_buffer *b, const struct load_report_service *s, bool rates)
+{
+	if (s->between)
+		put_between(b, s);
+	else
+		put_service(b, LOAD_SERVICE, s, rates);
 }
 
 int
@@ -62,9 +111,24 @@ codec_encode_load(struct codec_buffer *b, const struct load_report *report)
 		tlv_put_number(b, LOAD_PATH_MTU, report->path_mtu, 4);
 	if (report->direct != 0)
 		tlv_put_number(b, LOAD_DIRECT, report->direct, 1);
+	/* of more than 770 services the last ones go without rates, so that all find room */
 	for (size_t i = 0; i < report->services_count; i++)
-		put_load_service(b, &report->services[i]);
+		put_load_service(b, &report->services[i],
+		    b->len - start + SERVICE_RATES_LEN +
+			    (report->services_count - i) * SERVICE_LEN <=
+			CODEC_MESSAGE_MAX);
 	return codec_end(b, start);
+}
+
+/* None at all is a limit, too. */
+static int
+take_quota(void *out, const uint8_t *value, size_t len)
+{
+	struct load_report_service *s = out;
+
+	s->limited = true;
+	s->quota = (uint32_t)tlv_fetch(value, len);
+	return 0;
 }
 
 static const struct tlv_field report_fields[] = {
@@ -76,10 +140,13 @@ static const struct tlv_field report_fields[] = {
     [REPORT_LOAD] = TLV_NUMBER(struct load_report_service, load, true, 1000),
     [REPORT_ACTIVE] = TLV_NUMBER(struct load_report_service, active, false, 0),
     [REPORT_HELD] = TLV_NUMBER(struct load_report_service, held_from_you, false, 0),
+    [REPORT_QUOTA] = TLV_BYTES(4, 4, false, take_quota),
+    [REPORT_NEW] = TLV_NUMBER(struct load_report_service, new_per_second, false, 0),
+    [REPORT_LIFE] = TLV_NUMBER(struct load_report_service, mean_life, false, 0),
 };
 
-static int
-take_report(void *out, const uint8_t *value, size_t len)
+int
+codec_take_report(void *out, const uint8_t *value, size_t len)
 {
 	struct load_report *report = out;
 	struct load_report_service *s =
@@ -92,6 +159,27 @@ take_report(void *out, const uint8_t *value, size_t len)
 	return tlv_read(value, len, TLV_TABLE(report_fields), s);
 }
 
+static const struct tlv_field between_fields[] = {
+    [REPORT_NUMBER] = TLV_NUMBER(struct load_report_service, number, true, 0),
+    [REPORT_HELD] = TLV_NUMBER(struct load_report_service, held_from_you, false, 0),
+    [REPORT_QUOTA] = TLV_BYTES(4, 4, false, take_quota),
+};
+
+static int
+take_between(void *out, const uint8_t *value, size_t len)
+{
+	struct load_report *report = out;
+	struct load_report_service *s =
+	    codec_grow(report->services, report->services_count, HELLO_SERVICES_MAX, sizeof(*s));
+
+	if (s == NULL)
+		return -1;
+	report->services = s;
+	s = &report->services[report->services_count++];
+	s->between = true;
+	return tlv_read(value, len, TLV_TABLE(between_fields), s);
+}
+
 #define DIRECT_LARGEST 2
 
 static const struct tlv_field load_fields[] = {
@@ -99,13 +187,14 @@ static const struct tlv_field load_fields[] = {
     [LOAD_SENT] = TLV_NUMBER(struct load_report, sent_ms, true, 0),
     [LOAD_ECHO] = TLV_NUMBER(struct load_report, echo_ms, false, 0),
     [LOAD_ECHO_HELD] = TLV_NUMBER(struct load_report, echo_held_ms, false, 0),
-    [LOAD_SERVICE] = TLV_NESTED(take_report),
+    [LOAD_SERVICE] = TLV_NESTED(codec_take_report),
     [LOAD_PATH_MTU] = TLV_NUMBER(struct load_report, path_mtu, false, 65535),
     [LOAD_DIRECT] = TLV_NUMBER(struct load_report, direct, false, DIRECT_LARGEST),
+    [LOAD_BETWEEN] = TLV_NESTED(take_between),
 };
 
-static bool
-load_ambiguous(const struct load_report *report)
+bool
+codec_ambiguous_report(const struct load_report *report)
 {
 	uint8_t numbers[65536 / 8] = {0};
 
@@ -119,7 +208,8 @@ int
 codec_decode_load(const uint8_t *body, size_t len, struct load_report *report)
 {
 	*report = (struct load_report){0};
-	if (tlv_read(body, len, TLV_TABLE(load_fields), report) == 0 && !load_ambiguous(report))
+	if (tlv_read(body, len, TLV_TABLE(load_fields), report) == 0 &&
+	    !codec_ambiguous_report(report))
 		return 0;
 	load_report_fini(report);
 	return -1;

@@ -143,6 +143,7 @@ exchange_alloc(const struct exchange_parts *parts)
 	x->handlers = parts->handlers != NULL ? parts->handlers : &no_handlers;
 	x->handlers_arg = parts->handlers_arg;
 	x->stop_timer = loop_timer_new(parts->loop, on_stop, x);
+	exchange_sites_init(x);
 	return x;
 }
 
@@ -273,6 +274,7 @@ exchange_free(struct exchange *x)
 		peering_free(x->peerings[i]);
 	for (size_t i = 0; i < x->peers_count; i++)
 		peer_free(x->peers[i]);
+	exchange_sites_fini(x);
 	loop_timer_free(x->report_timer);
 	loop_timer_free(x->stop_timer);
 	tls_free(x->parts.session.tls);

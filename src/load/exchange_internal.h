@@ -3,12 +3,14 @@
  *
  * exchange.c: life and reporting; exchange_peers.c: dialling, which session is a peer's current
  * one; exchange_keys.c: the keys of those that have ended; exchange_closed.c: the ends of
- * connections; exchange_listen.c: being dialled.
+ * connections; exchange_messages.c: what peers say; exchange_sites.c: of other sites;
+ * exchange_listen.c: being dialled.
  */
 #ifndef WLAD_LOAD_EXCHANGE_INTERNAL_H
 #define WLAD_LOAD_EXCHANGE_INTERNAL_H
 
 #include "base/ratelimit.h"
+#include "load/chain.h"
 #include "load/exchange.h"
 #include "load/peering.h"
 
@@ -39,6 +41,7 @@ struct peer {
 	uint32_t told_mtu;       /* by the last report */
 	enum site_direct told_direct;
 	struct closed_queue closed;
+	bool sites_whole; /* it is to be told of all sites, not of changes alone */
 
 	/* A session has ended: its receive key stays (exchange_keys.c). */
 	uint32_t held;
@@ -55,6 +58,9 @@ struct exchange {
 	size_t peers_count;
 	struct peering **peerings; /* all that have not ended */
 	size_t peerings_count;
+	struct chain *chain;
+	struct loop_timer *sites_timer;
+	bool sites_armed;
 	struct evconnlistener *listener;
 	struct loop_timer *accept_timer;
 	struct ratelimit strangers;
@@ -80,8 +86,9 @@ exchange_count(struct exchange *x, enum counter counter)
 
 /* ---- exchange_peers.c ---- */
 
-/* For all peerings of an exchange, which is their argument. */
-extern const struct peering_handlers exchange_peerings;
+/* What a peering of an exchange, which is arg, tells of its life. */
+void exchange_established(void *arg, struct peering *p);
+void exchange_ended(void *arg, struct peering *p, const char *why);
 
 /* NULL if the site is no peer. */
 struct peer *exchange_peer(struct exchange *x, uint32_t site);
@@ -131,6 +138,21 @@ void peer_closed_fini(struct peer *peer);
 void peer_closed_add(struct peer *peer, const struct connection_closed *entry);
 void peer_closed_resume(struct peer *peer); /* there is a session again */
 void peer_closed_clear(struct peer *peer);  /* nobody is to be told any more */
+
+/* ---- exchange_messages.c ---- */
+
+/* For all peerings of an exchange, which is their argument. */
+extern const struct peering_handlers exchange_peerings;
+
+/* ---- exchange_sites.c ---- */
+
+void exchange_sites_init(struct exchange *x);
+void exchange_sites_fini(struct exchange *x);
+
+void peer_sites_due(struct peer *peer); /* there is a new session: all is to be told again */
+void peer_sites_hello(struct peer *peer, const struct hello *hello);
+void peer_sites_take(struct peer *peer, const struct sites *sites);
+void peer_sites_forget(struct peer *peer); /* nothing of what it said holds */
 
 /* ---- exchange_listen.c ---- */
 

@@ -122,6 +122,7 @@ peer_forgot(struct peer *peer)
 
 	peer->known = false;
 	peer_closed_clear(peer);
+	peer_sites_forget(peer);
 	if (x->handlers->forgotten != NULL)
 		x->handlers->forgotten(x->handlers_arg, peer->site);
 }
@@ -141,8 +142,8 @@ recognize(struct peer *peer, const struct peering_info *info)
 	peer->boot_id = info->boot_id;
 }
 
-static void
-on_established(void *arg, struct peering *p)
+void
+exchange_established(void *arg, struct peering *p)
 {
 	struct exchange *x = arg;
 	const struct peering_info *info = peering_info(p);
@@ -171,6 +172,7 @@ on_established(void *arg, struct peering *p)
 	load_table_site_session(x->parts.table, peer->site, SITE_SESSION, peer->since);
 	load_table_site_no_error(x->parts.table, peer->site);
 	peer_closed_resume(peer);
+	peer_sites_due(peer);
 	log_info("session up site=%s address=%s dialled=%s replaces=%s", peer->config->site,
 	    addr_format(peering_address(p), address), info->dialled ? "yes" : "no",
 	    old != NULL ? "yes" : "no");
@@ -233,8 +235,8 @@ log_ended(struct exchange *x, struct peering *p, const char *why)
 	}
 }
 
-static void
-on_ended(void *arg, struct peering *p, const char *why)
+void
+exchange_ended(void *arg, struct peering *p, const char *why)
 {
 	struct exchange *x = arg;
 	const struct peering_info *info = peering_info(p);
@@ -253,42 +255,6 @@ on_ended(void *arg, struct peering *p, const char *why)
 	if (x->stopping && x->peerings_count == 0)
 		loop_timer_set(x->stop_timer, 0);
 }
-
-/* ---- what peers say of connections and probes ---- */
-
-/* The peer whose current session that is, or NULL. */
-static struct peer *
-current_peer(struct exchange *x, const struct peering *p)
-{
-	struct peer *peer = exchange_peer(x, peering_info(p)->site);
-
-	return peer != NULL && peer->current == p ? peer : NULL;
-}
-
-static void
-on_closed(void *arg, struct peering *p, const struct closed *closed)
-{
-	struct exchange *x = arg;
-	const struct peer *peer = current_peer(x, p);
-
-	if (peer == NULL || x->handlers->closed == NULL)
-		return;
-	for (size_t i = 0; i < closed->count; i++)
-		x->handlers->closed(x->handlers_arg, peer->site, &closed->entries[i]);
-}
-
-static void
-on_probe_seen(void *arg, struct peering *p, uint64_t id)
-{
-	struct exchange *x = arg;
-	const struct peer *peer = current_peer(x, p);
-
-	if (peer != NULL && x->handlers->probe_seen != NULL)
-		x->handlers->probe_seen(x->handlers_arg, peer->site, id);
-}
-
-const struct peering_handlers exchange_peerings = {
-    on_established, on_ended, on_closed, on_probe_seen};
 
 /* ---- life ---- */
 

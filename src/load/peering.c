@@ -82,6 +82,7 @@ peering_report(struct peering *p)
 	report.sent_ms = now / CLOCK_MILLISECOND;
 	report.echo_ms = p->heard_ms;
 	report.echo_held_ms = (uint32_t)((now - p->heard_at) / CLOCK_MILLISECOND);
+	load_table_measure(p->parts->table, now);
 	report_load(p->parts->table, p->info.site, &report);
 	if (codec_encode_load(&b, &report) == 0)
 		session_send(p->session, &b, 1);
@@ -134,12 +135,25 @@ on_load(struct peering *p, const uint8_t *body, size_t len)
 #define WAITING_MAX (SESSION_OUTPUT_MAX / 4)
 
 bool
+peering_can_send(const struct peering *p)
+{
+	return p->info.established && session_is_open(p->session) &&
+	    session_waiting(p->session) <= WAITING_MAX;
+}
+
+void
+peering_send(struct peering *p, const struct codec_buffer *messages, unsigned count)
+{
+	if (peering_can_send(p))
+		session_send(p->session, messages, count);
+}
+
+bool
 peering_send_closed(struct peering *p, const struct connection_closed *entries, size_t count)
 {
 	struct codec_buffer b = {0};
 
-	if (!p->info.established || !session_is_open(p->session) ||
-	    session_waiting(p->session) > WAITING_MAX)
+	if (!peering_can_send(p))
 		return false;
 	if (codec_encode_closed(&b, entries, count) == 0)
 		session_send(p->session, &b, 1);
@@ -153,8 +167,7 @@ peering_send_probe(struct peering *p, uint64_t id)
 	const struct probe_seen probe = {id};
 	struct codec_buffer b = {0};
 
-	if (!p->info.established || !session_is_open(p->session) ||
-	    session_waiting(p->session) > WAITING_MAX)
+	if (!peering_can_send(p))
 		return;
 	if (codec_encode_probe(&b, &probe) == 0)
 		session_send(p->session, &b, 1);
@@ -183,6 +196,20 @@ on_probe(struct peering *p, const uint8_t *body, size_t len)
 		peering_refuse(p, "sent a malformed PROBE");
 	else
 		p->handlers->probe_seen(p->arg, p, probe.id);
+}
+
+static void
+on_sites(struct peering *p, const uint8_t *body, size_t len)
+{
+	struct sites sites;
+
+	if (codec_decode_sites(body, len, &sites) != 0) {
+		peering_refuse(p, "sent a malformed SITES");
+		return;
+	}
+	if (p->handlers->sites != NULL)
+		p->handlers->sites(p->arg, p, &sites);
+	sites_fini(&sites);
 }
 
 /* ---- BYE and the session's events ---- */
@@ -216,6 +243,9 @@ on_established_message(struct peering *p, uint8_t type, const uint8_t *body, siz
 		break;
 	case MESSAGE_PROBE:
 		on_probe(p, body, len);
+		break;
+	case MESSAGE_SITES:
+		on_sites(p, body, len);
 		break;
 	default:
 		counter_add(p->parts->session.counters, COUNTER_messages_unknown, 1);

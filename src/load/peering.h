@@ -1,6 +1,6 @@
 /*
  * peering: what two sites say to each other in one session: HELLO, the agreement on keys,
- * LOAD, what has ended, which probes have arrived, BYE.
+ * LOAD, what has ended, which probes have arrived, what is told of other sites, BYE.
  *
  *   dialer                              listener
  *     |  TLS 1.3, both certificates        |
@@ -9,7 +9,7 @@
  *     |                            verifies the dialer
  *     |<------- HELLO (key index) ---------|  both: keys from the TLS exporter
  *     |<------- KEY_READY ------- KEY_READY ------->|
- *     |<--- LOAD, CLOSED, PROBE ... LOAD, CLOSED, PROBE ... --->|
+ *     |<--- LOAD, CLOSED, PROBE, SITES ... in both directions --->|
  *     |                  BYE               |
  *
  * The index in HELLO is the receive key's of who says it; KEY_READY with the same index tells that
@@ -45,10 +45,14 @@ struct peering_handlers {
 	void (*established)(void *arg, struct peering *p);
 	/* It is over, and freed after the call. */
 	void (*ended)(void *arg, struct peering *p, const char *why);
+	/* What its HELLO says is entered.  NULL: does not matter; so with those below. */
+	void (*hello)(void *arg, struct peering *p, const struct hello *hello);
 	/* The peer reports connections that are over. */
 	void (*closed)(void *arg, struct peering *p, const struct closed *closed);
 	/* The peer has received our direct-reply probe. */
 	void (*probe_seen)(void *arg, struct peering *p, uint64_t id);
+	/* The peer tells of other sites. */
+	void (*sites)(void *arg, struct peering *p, const struct sites *sites);
 };
 
 /* NULL with errno if there is no socket. */
@@ -70,6 +74,12 @@ bool peering_send_closed(
 
 /* Tells that a direct-reply probe of the peer's has arrived, if it is established. */
 void peering_send_probe(struct peering *p, uint64_t id);
+
+/* True if it is established, and the peer reads what it is sent. */
+bool peering_can_send(const struct peering *p);
+
+/* Sends count whole messages, if it can. */
+void peering_send(struct peering *p, const struct codec_buffer *messages, unsigned count);
 
 /* True if the revocation lists as they are now name the peer's certificate. */
 bool peering_is_revoked(const struct peering *p);

@@ -310,6 +310,8 @@ accept_hello(struct peering *p, const struct hello *hello)
 		session_established(p->session, idle_limit(p, hello));
 		p->handlers->established(p->arg, p);
 		report_enter_hello(p->parts->table, p->info.site, hello);
+		if (p->handlers->hello != NULL)
+			p->handlers->hello(p->arg, p, hello);
 		say_key_ready(p);
 		peering_report(p);
 	}

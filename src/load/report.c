@@ -88,19 +88,17 @@ report_servers(struct load_table *table, struct hello *hello)
 
 /* How many endpoints the servers of a site become. */
 static size_t
-count_endpoints(const struct hello *hello, bool *any_port)
+count_endpoints(const struct hello *hello, bool any_port)
 {
-	size_t one_each = 0, ports = 0;
+	size_t count = 0;
 
 	for (size_t i = 0; i < hello->services_count; i++) {
 		const struct hello_service *s = &hello->services[i];
 
-		one_each += s->servers_count;
 		for (size_t j = 0; j < s->servers_count; j++)
-			ports += s->servers[j].port == 0 ? s->ports_count : 1;
+			count += s->servers[j].port == 0 && !any_port ? s->ports_count : 1;
 	}
-	*any_port = ports > ENDPOINTS_MAX;
-	return *any_port ? one_each : ports;
+	return count;
 }
 
 static void
@@ -120,17 +118,34 @@ enter_server(struct endpoints *servers, const struct addr *server,
 }
 
 static void
-enter_servers(struct load_table *table, uint32_t site, const struct hello *hello)
+enter_servers(struct endpoints *servers, const struct hello *hello, bool any_port)
 {
-	bool any_port;
-	struct endpoints *servers = endpoints_new(count_endpoints(hello, &any_port));
-
 	for (size_t i = 0; i < hello->services_count; i++) {
 		const struct hello_service *s = &hello->services[i];
 
 		for (size_t j = 0; j < s->servers_count; j++)
 			enter_server(servers, &s->servers[j], s, (uint32_t)i, any_port);
 	}
+}
+
+void
+report_enter_servers(struct load_table *table, uint32_t site, const struct hello *const *hellos,
+    size_t count, size_t most)
+{
+	size_t room = 0, room_any_port = 0;
+	struct endpoints *servers;
+	bool any_port;
+
+	for (size_t i = 0; i < count; i++) {
+		room += count_endpoints(hellos[i], false);
+		room_any_port += count_endpoints(hellos[i], true);
+	}
+	any_port = room > ENDPOINTS_MAX;
+	if (any_port)
+		room = room_any_port;
+	servers = endpoints_new(room < most ? room : most);
+	for (size_t i = 0; i < count; i++)
+		enter_servers(servers, hellos[i], any_port);
 	load_table_site_servers(table, site, servers);
 }
 
@@ -164,7 +179,7 @@ report_enter_hello(struct load_table *table, uint32_t number, const struct hello
 	}
 	site->demand_port = hello->demand_port;
 	site->interval = interval_of(hello);
-	enter_servers(table, number, hello);
+	report_enter_servers(table, number, &hello, 1, SIZE_MAX);
 	load_table_site_services(table, number, services, hello->services_count);
 }
 
@@ -172,6 +187,15 @@ static uint32_t
 at_most_32(uint64_t n)
 {
 	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+/* Of a rate or a time. */
+static uint32_t
+thousandths(double x)
+{
+	double n = x * 1000 + 0.5;
+
+	return n >= UINT32_MAX ? UINT32_MAX : n > 0 ? (uint32_t)n : 0;
 }
 
 static uint16_t
@@ -184,15 +208,20 @@ converted_load(const struct service *s)
 	return load < 1 ? (uint16_t)(load * 1000 + 0.5) : 1000;
 }
 
-/* Connections that the site has transferred to us for a service. */
-static uint32_t
-held_for(struct load_table *table, uint32_t site, uint32_t service)
+/* What concerns the site itself: the connections that it has transferred to us, and how many
+ * more it may. */
+static void
+for_you(struct load_table *table, uint32_t site, uint32_t service, struct load_report_service *to)
 {
 	uint32_t index = load_table_site_service(table, site, service);
+	const struct site_service *s;
 
+	to->limited = true;
 	if (index == LOAD_NONE)
-		return 0;
-	return at_most_32(load_table_site(table, site)->services[index].received);
+		return;
+	s = &load_table_site(table, site)->services[index];
+	to->held_from_you = at_most_32(s->received);
+	to->quota = thousandths(s->granted);
 }
 
 void
@@ -205,7 +234,8 @@ report_load(struct load_table *table, uint32_t site, struct load_report *report)
 		report->path_mtu = to->path_mtu;
 		report->direct = (uint8_t)to->direct_out;
 	}
-	report->services = xcalloc(HELLO_SERVICES_MAX, sizeof(report->services[0]));
+	report->services = xcalloc(count < HELLO_SERVICES_MAX ? count + 1 : HELLO_SERVICES_MAX,
+	    sizeof(report->services[0]));
 	report->services_count = 0;
 	for (uint32_t i = 0; i < count && report->services_count < HELLO_SERVICES_MAX; i++) {
 		const struct service *s = load_table_service(table, i);
@@ -221,8 +251,10 @@ report_load(struct load_table *table, uint32_t site, struct load_report *report)
 		    .permitted = s->transfer_permitted && s->up > 0,
 		    .load = converted_load(s),
 		    .active = at_most_32(s->active),
-		    .held_from_you = held_for(table, site, i),
+		    .new_per_second = thousandths(s->meter.offered),
+		    .mean_life = thousandths(quota_life(&s->meter)),
 		};
+		for_you(table, site, i, &report->services[report->services_count - 1]);
 	}
 }
 
@@ -268,6 +300,10 @@ report_enter_load(
 		to->load = from->load;
 		to->active = from->active;
 		to->held_from_us = from->held_from_you;
+		to->limited = from->limited;
+		to->quota = from->quota / 1000.0;
+		to->new_per_second = from->new_per_second / 1000.0;
+		to->mean_life = from->mean_life / 1000.0;
 		to->received_at = now;
 	}
 }

@@ -27,6 +27,11 @@ size_t report_servers(struct load_table *table, struct hello *hello);
 /* Enters what a site's HELLO says: services, servers, demand port, interval. */
 void report_enter_hello(struct load_table *table, uint32_t site, const struct hello *hello);
 
+/* Enters the servers that HELLOs name as those of one site, most of their addresses at most: whose
+ * packets relay ports take. */
+void report_enter_servers(struct load_table *table, uint32_t site,
+    const struct hello *const *hellos, size_t count, size_t most);
+
 /* Adds what there is to say to a site: of the path to it, and of each of our services that are
  * present. */
 void report_load(struct load_table *table, uint32_t site, struct load_report *report);

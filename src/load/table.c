@@ -27,6 +27,7 @@ site_free(struct site *site)
 	site_services_free(site->services, site->services_count);
 	endpoints_free(site->endpoints);
 	endpoints_free(site->servers);
+	endpoints_free(site->passes);
 	free(site->by_local);
 	free(site->last_error);
 	free(site->name);
@@ -49,6 +50,7 @@ load_table_free(struct load_table *table)
 	free(table->services);
 	free(table->servers);
 	free(table->sites);
+	free(table->scratch);
 	endpoints_free(table->endpoints);
 	endpoints_free(table->addresses);
 	free(table);

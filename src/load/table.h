@@ -21,6 +21,7 @@
 
 #include "base/addr.h"
 #include "config/config.h"
+#include "load/quota.h"
 
 #define LOAD_NONE UINT32_MAX
 
@@ -63,6 +64,7 @@ struct service {
 	size_t ports_count;
 	enum config_scheduler scheduler;
 	enum config_prefer prefer;
+	enum config_site_metric site_metric;
 	enum config_unknown on_unknown;
 	enum config_server_down on_server_down;
 	bool transfer_permitted; /* in force: what the administrator set, else the configured */
@@ -84,8 +86,16 @@ struct service {
 	uint64_t version; /* changes whenever the set of servers that may be chosen, or a weight, does */
 
 	uint64_t total;                 /* connections allocated to own servers since start */
+	uint64_t closed;                /* of which are over */
+	uint64_t refused;               /* connections of own clients that nobody could take */
 	uint64_t transferred, received; /* in flight, to and from other sites */
 	uint64_t transferred_total, received_total;
+
+	/* As load_table_measure() found. */
+	struct quota_meter meter;
+	double quota; /* new connections a second that all other sites together may send */
+	double typical_capacity; /* the median of what the sites say of theirs, ours among them; 0: not
+	                          * known */
 };
 
 /* One service of another site, as it told us. */
@@ -106,7 +116,16 @@ struct site_service {
 	uint16_t load;                         /* IV: 0 to 1000 */
 	uint32_t active;
 	uint32_t held_from_us; /* connections that it holds for us, when it reported */
+	bool limited; /* it has granted a rate */
+	double quota; /* new connections a second that it grants us, if limited */
+	double new_per_second; /* of its clients, wherever served */
+	double mean_life; /* of connections at its servers, seconds; 0: not said */
 	uint64_t received_at;
+
+	struct quota_bucket tokens;   /* of the rate that it grants */
+	double unanswered;            /* share of our latest TCP connections there that it left so */
+	struct quota_rate incoming;   /* of the connections that it sends us */
+	double granted;               /* new connections a second that we grant it */
 
 	uint64_t transferred; /* our connections there now */
 	uint64_t transferred_total, received, received_total;
@@ -156,6 +175,7 @@ struct site {
 	uint32_t *by_local; /* index into services by the number of our service */
 	size_t by_local_count;
 	struct endpoints *endpoints; /* index into services by address, port, protocol */
+	struct endpoints *passes;  /* of services of sites behind it: see site_passes() */
 	struct endpoints *servers; /* its servers, as told by HELLO: whose packets relay ports take;
 	                            * a port 0 stands for each of the service's */
 	uint64_t transfer_packets_in, transfer_packets_out, transfer_bytes_in, transfer_bytes_out;
@@ -208,8 +228,22 @@ void load_table_server_closed(struct load_table *table, uint32_t server);
  * site sent us (whose server is counted besides). */
 void load_table_transferred_opened(struct load_table *table, uint32_t site, uint32_t service);
 void load_table_transferred_closed(struct load_table *table, uint32_t site, uint32_t service);
+/* How a TCP connection of ours there began: answered, or not.  Told when it ends, or is refused. */
+void load_table_transferred_answered(
+    struct load_table *table, uint32_t site, uint32_t service, bool answered);
+
+/* A new connection of an own client that nobody could take. */
+void load_table_service_refused(struct load_table *table, uint32_t service);
+
 void load_table_received_opened(struct load_table *table, uint32_t site, uint32_t service);
 void load_table_received_closed(struct load_table *table, uint32_t site, uint32_t service);
+
+/*
+ * Measures the rates and lives of our services, and shares out among the sites what they may send
+ * (table_quota.c).  To be called before a report is made; does nothing if the last time is less than a
+ * quarter of a second ago.
+ */
+void load_table_measure(struct load_table *table, uint64_t now);
 
 void load_table_server_set_state(struct load_table *table, uint32_t server,
     enum server_state state, const char *why, uint64_t now);
@@ -269,6 +303,24 @@ void load_table_site_set_direct_out(
 
 /* What HELLO says of a site's servers: replaces them; takes ownership. */
 void load_table_site_servers(struct load_table *table, uint32_t site, struct endpoints *servers);
+
+/*
+ * Chains (Fig. 21): the addresses of services of sites behind it, under which it may pass
+ * connections on to us: replaces them, takes ownership.  Each value is made by site_passes().
+ */
+void load_table_site_passes(struct load_table *table, uint32_t site, struct endpoints *passes);
+
+/* service: number of ours; owner: number of the site whose address it is, UINT16_MAX if we do not
+ * know that site. */
+static inline uint32_t
+site_passes(uint16_t service, uint16_t owner)
+{
+	return (uint32_t)owner << 16 | service;
+}
+
+/* Our service that the site may pass connections to that address on to, or LOAD_NONE. */
+uint32_t load_table_site_passes_lookup(const struct load_table *table, uint32_t site,
+    const struct addr *address, uint8_t protocol, uint16_t *owner);
 
 /* True if the site has announced a server at that address, for rule 3. */
 bool load_table_site_has_server(const struct load_table *table, uint32_t site,

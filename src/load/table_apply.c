@@ -95,6 +95,7 @@ apply_service(struct load_table *table, const struct config_service *c, uint64_t
 	memcpy(s->ports, c->ports, c->ports_count * sizeof(*s->ports));
 	s->scheduler = c->scheduler;
 	s->prefer = c->prefer;
+	s->site_metric = c->site_metric;
 	s->on_unknown = c->on_unknown;
 	s->on_server_down = c->on_server_down;
 	s->transfer_configured = c->transfer_permitted;

@@ -16,6 +16,9 @@ struct load_table {
 	struct server **servers;
 	struct site **sites;
 	uint32_t services_count, servers_count, sites_count;
+	uint64_t measured_at; /* load_table_measure(); 0: never */
+	double *scratch;      /* scratch of load_table_measure() */
+	size_t scratch_count;
 
 	struct endpoints *endpoints; /* of our services */
 	struct endpoints *addresses; /* the same with port 0 and protocol 0 */

@@ -58,3 +58,32 @@ load_table_site_no_error(struct load_table *table, uint32_t number)
 	free(table->sites[number]->last_error);
 	table->sites[number]->last_error = NULL;
 }
+
+void
+load_table_site_passes(struct load_table *table, uint32_t number, struct endpoints *passes)
+{
+	struct site *site = load_table_site(table, number);
+
+	if (site == NULL) {
+		endpoints_free(passes);
+		return;
+	}
+	endpoints_free(site->passes);
+	site->passes = passes;
+}
+
+uint32_t
+load_table_site_passes_lookup(const struct load_table *table, uint32_t number,
+    const struct addr *address, uint8_t protocol, uint16_t *owner)
+{
+	uint32_t value;
+
+	*owner = UINT16_MAX;
+	if (number >= table->sites_count)
+		return LOAD_NONE;
+	value = endpoints_find(table->sites[number]->passes, address, protocol);
+	if (value == UINT32_MAX)
+		return LOAD_NONE;
+	*owner = (uint16_t)(value >> 16);
+	return value & UINT16_MAX;
+}

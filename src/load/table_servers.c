@@ -137,6 +137,7 @@ load_table_server_closed(struct load_table *table, uint32_t number)
 	struct service *service = table->services[server->service];
 
 	server->active--;
+	service->closed++;
 	if (server_counts(service, server))
 		service->active--;
 	counted(table, service, server, number);

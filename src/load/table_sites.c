@@ -77,6 +77,10 @@ keep_counts(struct site_service *to, const struct site *site)
 		to->transferred_total = from->transferred_total;
 		to->received = from->received;
 		to->received_total = from->received_total;
+		to->incoming = from->incoming;
+		to->granted = from->granted;
+		to->tokens = from->tokens;
+		to->unanswered = from->unanswered;
 	}
 }
 
@@ -147,6 +151,25 @@ load_table_transferred_closed(struct load_table *table, uint32_t site, uint32_t 
 		s->transferred--;
 }
 
+/* Of the latest OUTCOMES or so. */
+#define OUTCOMES 32
+
+void
+load_table_transferred_answered(
+    struct load_table *table, uint32_t site, uint32_t service, bool answered)
+{
+	struct site_service *s = entry(table, site, service);
+
+	if (s != NULL)
+		s->unanswered += ((answered ? 0 : 1) - s->unanswered) / OUTCOMES;
+}
+
+void
+load_table_service_refused(struct load_table *table, uint32_t service)
+{
+	table->services[service]->refused++;
+}
+
 void
 load_table_received_opened(struct load_table *table, uint32_t site, uint32_t service)
 {
@@ -174,8 +197,7 @@ load_table_received_closed(struct load_table *table, uint32_t site, uint32_t ser
 static void
 judge_up(struct site *site, uint64_t now)
 {
-	bool up =
-	    site->session == SITE_SESSION && site->keys && site->path == SITE_PATH_ALIVE;
+	bool up = site->session == SITE_SESSION && site->keys && site->path == SITE_PATH_ALIVE;
 
 	if (!up)
 		site->up_since = 0;

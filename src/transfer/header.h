@@ -62,6 +62,8 @@ enum transfer_type {
 	(TRANSFER_FLAG_DEMAND | TRANSFER_FLAG_PARTIAL | TRANSFER_FLAG_FRAGMENT | \
 	    TRANSFER_FLAG_ICMP)
 
+#define TRANSFER_HOPS_MAX 15 /* what their field holds */
+
 struct transfer_header {
 	uint8_t type;
 	uint32_t key_index;

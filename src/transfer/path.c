@@ -207,7 +207,7 @@ judge_try(struct path *p, uint64_t now)
 static bool
 wants_try(struct path *p, uint64_t now)
 {
-	if (p->state != SITE_PATH_ALIVE || p->trying)
+	if (p->state != SITE_PATH_ALIVE || p->trying || p->max == 0)
 		return false;
 	if (p->phase == PATH_SEARCH)
 		return true;
@@ -288,7 +288,7 @@ path_due(const struct path *p)
 {
 	uint64_t due = p->due, padded;
 
-	if (p->state != SITE_PATH_ALIVE)
+	if (p->state != SITE_PATH_ALIVE || p->max == 0)
 		return due;
 	if (p->trying)
 		padded = p->tried_at +

@@ -17,10 +17,11 @@
  *   |       padding, any octets ... |
  *   +-------------------------------+
  *
- *   TRANSFER_PROBE         A liveness message has 8 octets, no padding.  A larger one asks whether a
- *                          packet of its size gets through.  Liveness messages and those with
- *                          padding are numbered each for themselves, from any number on, by one
- *                          more each time; after 2^32 - 1 comes 0.
+ *   TRANSFER_PROBE         A liveness message has 8 octets, no padding; sent to the port for
+ *                          connection demands, where there is one, 9.  A larger one asks whether a
+ *                          packet of its size gets through.  Messages of each of these three kinds are
+ *                          numbered for themselves, from any number on, by one more each time;
+ *                          after 2^32 - 1 comes 0.
  *   TRANSFER_PROBE_ANSWER  Sent at once, to the site's transfer address: the sequence as received; size:
  *                          the octets of the message received, from its sequence to the end of
  *                          its padding.  Both together tell which message is answered.  Octets
@@ -92,7 +93,7 @@ struct path {
 	uint64_t confirmed_at; /* when a packet as large as mtu last got through; 0: never */
 };
 
-/* max: octets of outer packets at most, 1280 to 65535; sequence: the first. */
+/* max: octets of outer packets at most, 1280 to 65535, or 0: liveness only; sequence: the first. */
 void path_init(struct path *p, uint32_t max, uint32_t sequence, uint64_t now);
 
 /* A reload changed the largest size. */

@@ -248,7 +248,7 @@ print_numbers(const json_t *object, FILE *out, bool all)
 	json_object_foreach ((json_t *)object, key, value) {
 		if (!all && json_number_value(value) <= 0)
 			continue;
-		fprintf(out, "  %-24s %20.0f\n", key, json_number_value(value));
+		fprintf(out, "  %-28s %16.0f\n", key, json_number_value(value));
 		some = true;
 	}
 	if (!some)

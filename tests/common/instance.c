@@ -130,12 +130,10 @@ offers(struct instance *a, size_t *count)
 	return list;
 }
 
-/* And of its servers. */
-static struct endpoints *
-announced(struct instance *a)
+static void
+announce(struct endpoints *e, struct instance *a)
 {
 	uint32_t count = load_table_servers(a->load);
-	struct endpoints *e = endpoints_new(2 * (size_t)count + 1);
 
 	for (uint32_t n = 0; n < count; n++) {
 		const struct server *s = load_table_server(a->load, n);
@@ -147,7 +145,55 @@ announced(struct instance *a)
 		if (!ip_is_zero(&s->v6))
 			endpoints_add(e, &v6, owner->protocol, s->service);
 	}
+}
+
+/* And of its servers, and those of a site behind it, if there is one. */
+static struct endpoints *
+announced(struct instance *a, struct instance *behind)
+{
+	size_t count = load_table_servers(a->load);
+	struct endpoints *e;
+
+	if (behind != NULL)
+		count += load_table_servers(behind->load);
+	e = endpoints_new(2 * count + 1);
+	announce(e, a);
+	if (behind != NULL)
+		announce(e, behind);
 	return e;
+}
+
+static void
+add_passes(struct endpoints *e, const struct service *s, const struct ip *ip, uint32_t value)
+{
+	struct addr addr = {.ip = *ip};
+
+	for (size_t i = 0; i < s->ports_count && !ip_is_zero(ip); i++) {
+		addr.port = s->ports[i];
+		endpoints_add(e, &addr, s->protocol, value);
+	}
+}
+
+void
+instance_chain(struct instance *owner, struct instance *near, struct instance *far, uint64_t now)
+{
+	uint32_t near_at_far = load_table_find_site(far->load, near->config->site);
+	uint32_t near_at_owner = load_table_find_site(owner->load, near->config->site);
+	uint32_t known = load_table_find_site(far->load, owner->config->site);
+	struct endpoints *e = endpoints_new(1024);
+
+	(void)now;
+	for (uint32_t n = 0; n < load_table_services(owner->load); n++) {
+		const struct service *s = load_table_service(owner->load, n);
+		uint32_t local = load_table_find_service(far->load, s->name);
+		uint32_t value = site_passes((uint16_t)local, (uint16_t)known);
+
+		add_passes(e, s, &s->v4, value);
+		add_passes(e, s, &s->v6, value);
+	}
+	load_table_site_passes(far->load, near_at_far, e);
+	if (near_at_owner != LOAD_NONE)
+		load_table_site_servers(owner->load, near_at_owner, announced(near, far));
 }
 
 void
@@ -193,7 +239,7 @@ link_one_way(struct instance *a, struct instance *b, uint8_t secret_octet, uint6
 	    a->keyring, (uint16_t)b_at_a, transfer_tx_new(KEYS_AES_128_GCM, secret, index));
 	services = offers(b, &count);
 	load_table_site_services(a->load, b_at_a, services, count);
-	load_table_site_servers(a->load, b_at_a, announced(b));
+	load_table_site_servers(a->load, b_at_a, announced(b, NULL));
 	load_table_site(a->load, b_at_a)->demand_port = b->config->transfer.demand_port;
 	load_table_site_session(a->load, b_at_a, SITE_SESSION, now);
 	load_table_site_keys(a->load, b_at_a, true, now);

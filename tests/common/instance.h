@@ -56,6 +56,13 @@ void instance_free(struct instance *i);
  */
 int instance_link(struct instance *a, struct instance *b, uint64_t now);
 
+/*
+ * A chain: what near would tell its peers far, of owner behind it, and owner, of far behind it: far
+ * takes owner's connections from near, owner takes packets of far's servers to its relay ports.
+ */
+void instance_chain(
+    struct instance *owner, struct instance *near, struct instance *far, uint64_t now);
+
 /* Reports a's load to b as LOAD would. */
 void instance_report(struct instance *a, struct instance *b, uint64_t now);
 

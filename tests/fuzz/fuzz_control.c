@@ -59,6 +59,43 @@ fake_expiry(void *arg)
 	return INT64_MAX;
 }
 
+/* Each time something else comes of it, or nothing. */
+static void
+fake_probe(void *arg, uint32_t number)
+{
+	struct site *site = load_table_site(parts.load, number);
+	static unsigned turn;
+
+	(void)arg;
+	turn++;
+	load_table_site_set_path(parts.load, number, (enum site_path)(turn % 3), NOW);
+	if (turn % 2 == 0)
+		load_table_site_direct_reported(
+		    parts.load, number, (enum site_direct)(turn % 3), NOW);
+	site->path_answered = turn % 4 != 0 ? NOW : 0;
+	site->mtu_confirmed = site->direct_judged = turn % 5 != 0 ? NOW : NOW - 1;
+	site->path_mtu = turn % 7 * 1000;
+	site->path_rtt = turn % 6 / 10.0;
+}
+
+/* The other site, all of it: services, session, keys. */
+static void
+make_osaka(void)
+{
+	struct site_service *s = xcalloc(1, sizeof(*s));
+
+	s->name = xstrdup("web");
+	s->protocol = IPPROTO_TCP;
+	load_table_site_services(parts.load, 0, s, 1);
+	s->reported = s->permitted = true;
+	s->servers_up = 2;
+	s->transferable = 100;
+	s->received_at = NOW;
+	load_table_site_session(parts.load, 0, SITE_SESSION, NOW);
+	load_table_site_keys(parts.load, 0, true, NOW);
+	parts.probe = fake_probe;
+}
+
 /* What is of no site is shown as well. */
 static void
 make_keys(struct random *random)
@@ -76,10 +113,13 @@ make_keys(struct random *random)
 }
 
 static void
-open_connection(const char *client, enum connection_kind kind, struct random *random)
+open_connection(
+    const char *client, enum connection_kind kind, uint16_t relay_port, struct random *random)
 {
 	struct connection_new what = {.kind = kind,
 	    .protocol = IPPROTO_TCP,
+	    .relayed = relay_port != 0,
+	    .relay_port = relay_port,
 	    .site = kind == CONNECTION_LOCAL ? CONNECTION_NO_SITE : 0,
 	    .server_number = kind == CONNECTION_TRANSFERRED ? CONNECTION_NO_SERVER : 0};
 	struct connection *c;
@@ -121,9 +161,12 @@ make_site(void)
 	make_keys(&random);
 	for (uint32_t i = 0; i < load_table_servers(parts.load); i++)
 		load_table_server_set_state(parts.load, i, SERVER_UP, NULL, NOW);
-	open_connection("192.0.2.1:4000", CONNECTION_LOCAL, &random);
-	open_connection("192.0.2.2:4000", CONNECTION_TRANSFERRED, &random);
-	open_connection("192.0.2.3:4000", CONNECTION_RECEIVED, &random);
+	make_osaka();
+	open_connection("192.0.2.1:4000", CONNECTION_LOCAL, 0, &random);
+	open_connection("192.0.2.2:4000", CONNECTION_TRANSFERRED, 0, &random);
+	open_connection("192.0.2.3:4000", CONNECTION_RECEIVED, 0, &random);
+	open_connection("192.0.2.2:4001", CONNECTION_TRANSFERRED, 40000, &random);
+	open_connection("192.0.2.3:4001", CONNECTION_RECEIVED, 40000, &random);
 }
 
 static void

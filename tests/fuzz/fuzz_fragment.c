@@ -21,7 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define STEP    5
 #define LARGEST 1480
 #define MOST    160 /* fragments of an input: more than are held, or known, of a datagram */
-#define FLOOD   8   /* with these there are more of them, and more octets, than fit into the store */
+#define FLOOD \
+	8 /* with these there are more of them, and more octets, than fit into the store */
 
 /* What a datagram consists of behind its header: each octet tells where it belongs. */
 static uint8_t pattern[65536 + LARGEST];

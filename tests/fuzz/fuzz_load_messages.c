@@ -31,7 +31,10 @@ same_hello(const struct hello *a, const struct hello *b)
 	    a->boot_id == b->boot_id && addr_equal(&a->transfer, &b->transfer) &&
 	    a->key_index == b->key_index &&
 	    memcmp(a->random, b->random, KEYS_RANDOM_LEN) == 0 && a->cipher == b->cipher &&
-	    a->interval_ms == b->interval_ms && a->services_count == b->services_count);
+	    a->interval_ms == b->interval_ms && a->demand_port == b->demand_port &&
+	    a->ciphers_count == b->ciphers_count && a->ciphers_count <= HELLO_CIPHERS_MAX &&
+	    memcmp(a->ciphers, b->ciphers, a->ciphers_count) == 0 &&
+	    a->services_count == b->services_count);
 	for (size_t i = 0; i < a->services_count; i++) {
 		const struct hello_service *s = &a->services[i], *t = &b->services[i];
 
@@ -40,6 +43,11 @@ same_hello(const struct hello *a, const struct hello *b)
 		    s->protocol == t->protocol && ip_equal(&s->v4, &t->v4) &&
 		    ip_equal(&s->v6, &t->v6) && s->ports_count == t->ports_count &&
 		    memcmp(s->ports, t->ports, s->ports_count * sizeof(s->ports[0])) == 0);
+		check(s->servers_count == t->servers_count &&
+		    s->servers_count <= HELLO_SERVERS_MAX);
+		for (size_t j = 0; j < s->servers_count; j++)
+			check(!ip_is_zero(&s->servers[j].ip) &&
+			    addr_equal(&s->servers[j], &t->servers[j]));
 	}
 }
 
@@ -69,8 +77,9 @@ try_hello(const uint8_t *body, size_t len)
 static void
 same_report(const struct load_report *a, const struct load_report *b)
 {
-	check(a->sequence == b->sequence && a->sent_ms == b->sent_ms &&
-	    a->echo_ms == b->echo_ms && a->services_count == b->services_count);
+	check(a->sequence == b->sequence && a->sent_ms == b->sent_ms && a->echo_ms == b->echo_ms &&
+	    a->services_count == b->services_count && a->path_mtu == b->path_mtu &&
+	    a->path_mtu <= 65535 && a->direct == b->direct && a->direct <= 2);
 	check(a->echo_ms == 0 || a->echo_held_ms == b->echo_held_ms);
 	for (size_t i = 0; i < a->services_count; i++) {
 		const struct load_report_service *s = &a->services[i], *t = &b->services[i];
@@ -101,11 +110,42 @@ try_load(const uint8_t *body, size_t len)
 }
 
 static void
+try_closed(const uint8_t *body, size_t len)
+{
+	struct codec_buffer b = {0};
+	struct closed closed, again;
+	size_t v4 = 0;
+
+	if (codec_decode_closed(body, len, &closed) != 0)
+		return;
+	check(closed.count <= CLOSED_ENTRIES_MAX);
+	check(codec_encode_closed(&b, closed.entries, closed.count) == 0);
+	check(codec_decode_closed(b.data + CODEC_HEADER_LEN, b.len - CODEC_HEADER_LEN, &again) ==
+	    0);
+	check(closed.count == again.count);
+	/* the families may have come in another order, each in its own */
+	for (size_t i = 0; i < closed.count; i++)
+		v4 += ip_is_v4(&closed.entries[i].client.ip);
+	for (size_t i = 0, at4 = 0, at6 = v4; i < closed.count; i++) {
+		const struct connection_closed *s = &closed.entries[i], *t;
+
+		t = &again.entries[ip_is_v4(&s->client.ip) ? at4++ : at6++];
+		check(addr_equal(&s->client, &t->client) && addr_equal(&s->service, &t->service) &&
+		    s->protocol == t->protocol && s->reset == t->reset &&
+		    s->from_transferor == t->from_transferor && s->seq == t->seq);
+	}
+	closed_fini(&closed);
+	closed_fini(&again);
+	codec_buffer_fini(&b);
+}
+
+static void
 try_small(uint8_t type, const uint8_t *body, size_t len)
 {
 	struct codec_buffer b = {0};
 	enum bye_reason reason, reason_again;
 	uint32_t index, index_again;
+	struct probe_seen probe, probe_again;
 
 	if (type == MESSAGE_KEY_READY && codec_decode_key_ready(body, len, &index) == 0) {
 		check(index != 0 && codec_encode_key_ready(&b, index) == 0);
@@ -117,6 +157,11 @@ try_small(uint8_t type, const uint8_t *body, size_t len)
 		check(codec_decode_bye(b.data + CODEC_HEADER_LEN, b.len - CODEC_HEADER_LEN,
 			  &reason_again) == 0);
 		check(reason == reason_again);
+	} else if (type == MESSAGE_PROBE && codec_decode_probe(body, len, &probe) == 0) {
+		check(codec_encode_probe(&b, &probe) == 0);
+		check(codec_decode_probe(b.data + CODEC_HEADER_LEN, b.len - CODEC_HEADER_LEN,
+			  &probe_again) == 0);
+		check(probe.id == probe_again.id);
 	}
 	codec_buffer_fini(&b);
 }
@@ -135,6 +180,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			try_hello(body, len);
 		else if (type == MESSAGE_LOAD)
 			try_load(body, len);
+		else if (type == MESSAGE_CLOSED)
+			try_closed(body, len);
 		else
 			try_small(type, body, len);
 		data += CODEC_HEADER_LEN + (size_t)len;

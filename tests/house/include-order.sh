@@ -15,13 +15,13 @@ rank() {
 	base/* | version.*) echo 0 ;;
 	packet/*) echo 1 ;;
 	connection/* | config/*) echo 2 ;;
-	load/table* | load/endpoints*) echo 3 ;;
+	load/table* | load/endpoints* | load/quota*) echo 3 ;;
 	allocation/*) echo 4 ;;
 	relay/* | transfer/*) echo 5 ;;
 	io/*) echo 6 ;;
 	datapath*) echo 7 ;;
 	loop* | health/* | load/* | control/* | platform/*) echo 8 ;;
-	wlad.* | wlad_internal.h | reload.c | main.c | options.* | wladmctl/*) echo 9 ;;
+	wlad.* | wlad_events.c | wlad_internal.h | reload.c | main.c | options.* | wladmctl/*) echo 9 ;;
 	*) echo unknown ;;
 	esac
 }

@@ -49,8 +49,6 @@ class Refused(LabError):
 class Wlad:
     """One daemon in a gateway's namespace."""
 
-    PATIENCE = 5.0  # seconds until its control socket answers
-
     def __init__(self, namespace, name):
         self.ns, self.name = namespace, name
         net = namespace.net
@@ -67,7 +65,7 @@ class Wlad:
             self.write(settings)
         self.process = self.ns.start(WLAD, "-d", "-f", self.conf, log=self.log)
         if wait:
-            wait_for(self.answers, self.PATIENCE, "control socket of " + self.name)
+            wait_for(self.answers, what="control socket of " + self.name)
         return self
 
     def answers(self):

@@ -25,7 +25,7 @@ from netns import LabError, Net, wait_for
 from servers import Server
 
 CLIENT4, CLIENT6 = "192.0.2.2", "2001:db8:c::2"
-NAMES = {"x": "tokyo", "y": "osaka", "z": "nagoya"}
+NAMES = {"x": "tokyo", "y": "osaka", "z": "nagoya", "w": "sendai"}
 SERVERS = 3
 WEB_PORT = 80
 EXCHANGE_PORT = TRANSFER_PORT = 7210
@@ -38,7 +38,7 @@ class Site:
     def __init__(self, lab, letter, number):
         self.lab, self.letter, self.number = lab, letter, number
         self.name = NAMES[letter]
-        hexa = "abd"[number - 1]
+        hexa = "abde"[number - 1]
         self.v4, self.v6 = "203.0.113.%d0" % number, "2001:db8:%s::10" % hexa
         self.self4, self.self6 = "198.51.100.1%d0" % number, "2001:db8:%s::110" % hexa
         self.wan4, self.wan6 = "198.51.100.%d" % (4 * number - 2), "2001:db8:0:%d::2" % number

@@ -18,6 +18,8 @@ import subprocess
 import tempfile
 import time
 
+# How much longer to wait for everything, where a machine is slow or emulated.
+PATIENCE = float(os.environ.get("WLAD_LAB_PATIENCE", "1"))
 CLONE_NEWNET = 0x40000000
 NETNS_DIR = "/run/netns"
 
@@ -60,13 +62,13 @@ def run(args, input=None, timeout=60, check=True):
 
 def wait_for(condition, timeout=5.0, what="condition", interval=0.05):
     """Calls condition until it returns something true, which is returned."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * PATIENCE
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise LabError("%s: not within %.1f s" % (what, timeout))
+            raise LabError("%s: not within %.1f s" % (what, timeout * PATIENCE))
         time.sleep(interval)
 
 

@@ -159,6 +159,8 @@ class WideSites(TwoSites):
             for service in ["web", "dns", "echo"] if self.dns else ["web", "echo"]:
                 site.wait_up(service=service, timeout=timeout)
                 self.x.sees_up(SERVERS, service, timeout, site)
+                wait_for(lambda: self.x.wlad.site_service(site.name, service)["candidate"], timeout,
+                         "%s a candidate for %s at tokyo" % (site.name, service))
 
     def restart(self, site, reply="auto", timeout=20.0):
         """A site's daemon anew, with that reply for what it transfers."""

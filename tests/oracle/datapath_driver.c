@@ -15,8 +15,13 @@
  *   counters SITE                   all counters and drops that are not 0, "NAME N", drops as "drop.NAME N"
  *   connections SITE                "connection KIND STATE PROTOCOL CLIENT SERVICE SELF SERVER"
  *   tell A B                        B hears of the connections that A has reported to be over; prints "told N"
+ *   chain A B C                     C takes A's connections from B (Fig. 21)
  *   lost SITE NUMBER                the site of that number is given up
  *   expire SITE                     lets time do its work
+ *   paths SITE                      sends what is due of liveness messages; prints "next MS"
+ *   path SITE NUMBER                what it knows of a path: "path STATE MTU RTT_US LOSS DIRECT"
+ *   seen SITE                       takes the direct-reply probes that arrived: "seen NUMBER ID"
+ *   confirm SITE NUMBER ID          the site of that number says that it has seen a probe
  * Each command ends with a line "."
  */
 #include <stdio.h>
@@ -182,6 +187,44 @@ set_admin(unsigned number, unsigned server, const char *word)
 }
 
 static void
+print_path(unsigned number, unsigned of)
+{
+	const struct site *s = load_table_site(site(number)->load, of);
+
+	printf("path %s %u %.0f %.4f %s\n", site_path_name(s->path), s->path_mtu,
+	    s->path_rtt * 1e6, s->path_loss, site_direct_name(s->direct_out));
+}
+
+static void
+print_seen(struct instance *i)
+{
+	for (size_t n = 0; n < i->seen_count; n++)
+		printf("seen %u %ju\n", i->seen[n].site, (uintmax_t)i->seen[n].id);
+	i->seen_count = 0;
+}
+
+/* Commands about transfer paths; false: it is none. */
+static bool
+path_command(const char *line)
+{
+	unsigned long long id;
+	unsigned a, b;
+
+	if (sscanf(line, "paths %u", &a) == 1)
+		printf("next %ju\n",
+		    (uintmax_t)(datapath_probe_paths(site(a)->datapath, now) / CLOCK_MILLISECOND));
+	else if (sscanf(line, "path %u %u", &a, &b) == 2)
+		print_path(a, b);
+	else if (sscanf(line, "seen %u", &a) == 1)
+		print_seen(site(a));
+	else if (sscanf(line, "confirm %u %u %llu", &a, &b, &id) == 3)
+		datapath_probe_seen(site(a)->datapath, b, id, now);
+	else
+		return false;
+	return true;
+}
+
+static void
 command(char *line)
 {
 	unsigned a, b, c, d;
@@ -220,11 +263,13 @@ command(char *line)
 		print_connections(site(a));
 	else if (sscanf(line, "tell %u %u", &a, &b) == 2)
 		printf("told %u\n", instance_tell(site(a), site(b), now));
+	else if (sscanf(line, "chain %u %u %u", &a, &b, &c) == 3)
+		instance_chain(site(a), site(b), site(c), now);
 	else if (sscanf(line, "lost %u %u", &a, &b) == 2)
 		datapath_site_lost(site(a)->datapath, b, now);
 	else if (sscanf(line, "expire %u", &a) == 1)
 		datapath_expire(site(a)->datapath, now);
-	else
+	else if (!path_command(line))
 		printf("error unknown command\n");
 }
 

@@ -7,7 +7,7 @@ import wladproto as proto
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 MANUAL = (TOP / "man/wlad-protocol.7").read_text()
-CODEC_C = (TOP / "src/load/codec.c").read_text()
+CODEC_C = "".join(f.read_text() for f in sorted((TOP / "src/load").glob("codec*.c")))
 CODEC_H = (TOP / "src/load/codec.h").read_text()
 HEADER_H = (TOP / "src/transfer/header.h").read_text()
 
@@ -18,6 +18,8 @@ TABLES = {
     "key_ready_tag": ("KEY_READY", 0),
     "load_tag": ("LOAD", 0),
     "load_service_tag": ("LOAD", 1),
+    "closed_tag": ("CLOSED", 0),
+    "probe_tag": ("PROBE", 0),
     "bye_tag": ("BYE", 0),
 }
 
@@ -59,6 +61,22 @@ def test_examples():
     for epoch in (0, 1):
         header = proto.encode_header(proto.DATA, 0x01020304, epoch, epoch)
         expected.append(epochs.seal(header, info + b"client packet"))
+    for cipher in (proto.AES_256_GCM, proto.CHACHA20_POLY1305):
+        epochs = proto.Epochs(dialer, cipher)
+        header = proto.encode_header(proto.DATA, 0x01020304, 0, 0)
+        expected += [proto.expand_label(epochs.secrets[0], "key", 32),
+                     epochs.seal(header, info + b"client packet")]
+    probe = proto.encode_path(0x01020304, 0, bytes(4))
+    answer = proto.encode_path(0x01020304, len(probe))
+    expected += [
+        proto.Epochs(dialer).seal(proto.encode_header(proto.PROBE, 0x01020304, 0, 2),
+                                  bytes(8) + probe),
+        proto.Epochs(listener).seal(proto.encode_header(proto.PROBE_ANSWER, 0x05060708, 0, 0),
+                                    bytes(8) + answer),
+        proto.encode_message(proto.KEY_READY, {"index": 0x01020304}),
+        proto.encode_message(proto.CLOSED, {"ipv4": [
+            (bytes((192, 0, 2, 7)), 1001, bytes((203, 0, 113, 10)), 443, 6, 1, 0xfffffff0)]}),
+        proto.encode_message(proto.PROBE_SEEN, {"id": 0x0102030405060708})]
     for octets in expected:
         assert octets.hex() in text, octets.hex()
 
@@ -80,7 +98,7 @@ def test_tags():
             assert tag.endswith("_" + row[1]), (enum, tag, row)
             assert (row[3] == "must") == comment.startswith("must"), (enum, tag)
             assert (row[3] == "many") == comment.startswith("repeats"), (enum, tag)
-            length = re.match(r"(?:must )?\((\d+(?:-\d+)?)\)", comment)
+            length = re.search(r"\((\d+(?:-\d+)?|6 or 18)\):", comment)
             if length:
                 assert row[2] == length.group(1), (enum, tag)
 
@@ -88,6 +106,22 @@ def test_tags():
 def test_no_message_is_missing():
     """Every enum of tags in the code has its table."""
     assert set(re.findall(r"enum (\w+_tag) {", CODEC_C)) == set(TABLES)
+
+
+def test_closed_flags():
+    rows = {int(row[0], 16) for row in tables("CLOSED")[2]}
+    assert rows == {int(bit, 16)
+                    for bit in re.findall(r"#define FLAG_\w+\s+(0x\w+)", CODEC_C)}
+
+
+def test_ciphers():
+    rows = {int(row[0]): (row[1], int(row[2])) for row in tables("From the TLS session")[0]}
+    assert rows == {number: (algorithm, length) for number, (algorithm, length) in
+                    zip(proto.CIPHERS, (("AES-128-GCM", 16), ("AES-256-GCM", 32),
+                                        ("ChaCha20-Poly1305", 32)))}
+    code = (TOP / "src/transfer/keys.c").read_text()
+    for name, length in rows.values():
+        assert f'{{"{name}", {length}}}' in code
 
 
 def test_bye_reasons():

@@ -54,6 +54,12 @@ class Driver:
         kind, *info = map(int, answer[1:6])
         return kind, tuple(info), octets_of(answer[6])
 
+    def tx(self, number, direction, index, limit, cipher=proto.AES_128_GCM):
+        assert self.ask("tx", number, direction.hex(), index, limit, cipher) == ["ok"]
+
+    def rx(self, number, direction, cipher=proto.AES_128_GCM):
+        assert self.ask("rx", number, direction.hex(), cipher) == ["ok"]
+
     def seal(self, number, kind, info, inner, split):
         return self.octets("seal", number, kind, *info, hexed(inner[:split]),
                            hexed(inner[split:]))
@@ -99,6 +105,17 @@ def test_oracle_expand_label_rfc8448_3():
     assert proto.expand_label(secret, "iv", 12, "tls13 ").hex() == "5d313eb2671276ee13000b30"
 
 
+def test_oracle_chacha20_poly1305_rfc8439_2_8_2():
+    algorithm, length = proto.CIPHERS[proto.CHACHA20_POLY1305]
+    key = bytes(range(0x80, 0xa0))
+    assert len(key) == length
+    text = (b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the "
+            b"future, sunscreen would be it.")
+    sealed = algorithm(key).encrypt(bytes.fromhex("070000004041424344454647"), text,
+                                    bytes.fromhex("50515253c0c1c2c3c4c5c6c7"))
+    assert sealed[-16:].hex() == "1ae10b594f09e26a7e902ecbd0600691"
+
+
 # ---- keys
 
 
@@ -132,7 +149,8 @@ def test_contexts(driver):
         sides = [("".join(rng.choices("abcdefgh.x", k=rng.randint(1, 63))), rng.randbytes(32),
                   rng.randbytes(16)) for _ in range(2)]
         words = [w for name, cert, rand in sides for w in (name, cert.hex(), rand.hex())]
-        assert driver.octets("context", 1, *words) == proto.exporter_context(1, *sides)
+        cipher = rng.choice(list(proto.CIPHERS))
+        assert driver.octets("context", cipher, *words) == proto.exporter_context(cipher, *sides)
     for name in ("-", "n" * 64):
         good = ["good", bytes(32).hex(), bytes(16).hex()]
         bad = [name] + good[1:]
@@ -151,15 +169,16 @@ def test_nonces(driver):
 # ---- packets
 
 
+@pytest.mark.parametrize("cipher", proto.CIPHERS)
 @pytest.mark.parametrize("seed", range(4))
-def test_sealed_by_wlad(driver, seed):
+def test_sealed_by_wlad(driver, seed, cipher):
     """What the daemon seals is, octet for octet, what the manual says."""
-    rng = random.Random(100 + seed)
+    rng = random.Random(100 * cipher + seed)
     secret, index = rng.randbytes(32), rng.getrandbits(32)
     direction = proto.directions(secret)[seed % 2]
     limit = rng.choice((1, 7, 100, proto.EPOCH_PACKETS))
-    sender = proto.Sender(direction, index, limit)
-    assert driver.ask("tx", 0, direction.hex(), index, limit) == ["ok"]
+    sender = proto.Sender(direction, index, limit, cipher)
+    driver.tx(0, direction, index, limit, cipher)
     for _ in range(1500):
         kind, info, inner = rng.choice(proto.TYPES), random_info(rng), random_inner(rng)
         split = rng.choice((0, len(inner), min(40, len(inner)), rng.randint(0, len(inner))))
@@ -205,15 +224,16 @@ def random_packet(rng, sender):
     return sender.seal(rng.choice(proto.TYPES), info, random_inner(rng))
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_opened_by_wlad(driver, seed):
+@pytest.mark.parametrize("cipher", proto.CIPHERS)
+@pytest.mark.parametrize("seed", range(6))
+def test_opened_by_wlad(driver, seed, cipher):
     """A bad network between sender and receiver: both receivers say the same of every datagram."""
-    rng = random.Random(200 + seed)
+    rng = random.Random(200 * cipher + seed)
     direction = rng.randbytes(32)
-    sender = proto.Sender(direction, rng.getrandbits(32), (15, 40, 400)[seed % 3])
-    stranger = proto.Sender(rng.randbytes(32), sender.index)
-    receiver = proto.Receiver(direction)
-    assert driver.ask("rx", 0, direction.hex()) == ["ok"]
+    sender = proto.Sender(direction, rng.getrandbits(32), (15, 40, 400)[seed % 3], cipher)
+    stranger = proto.Sender(rng.randbytes(32), sender.index, cipher=cipher)
+    receiver = proto.Receiver(direction, cipher)
+    driver.rx(0, direction, cipher)
     now, travelling, seen = SECOND, [], {}
 
     for _ in range(2000):
@@ -247,7 +267,7 @@ def test_opened_by_wlad(driver, seed):
 def test_window_edges(driver):
     direction = bytes(range(32))
     receiver, epochs = proto.Receiver(direction), proto.Epochs(direction)
-    driver.ask("rx", 0, direction.hex())
+    driver.rx(0, direction)
     top = 3 * proto.WINDOW + 21
     counters = [top, top - proto.WINDOW, top - proto.WINDOW - 1, top - 1, 0, top + 64,
                 top - proto.WINDOW + 63, top - proto.WINDOW + 64, (1 << 48) - 1,
@@ -265,7 +285,7 @@ def test_time_of_previous_epoch(driver):
     direction = bytes(32)
     sender = proto.Sender(direction, 5)
     receiver = proto.Receiver(direction)
-    driver.ask("rx", 0, direction.hex())
+    driver.rx(0, direction)
     late = [sender.seal(proto.DATA, bytes(8), b"late") for _ in range(3)]
     sender.next_epoch()
     new = sender.seal(proto.DATA, bytes(8), b"new")
@@ -282,10 +302,10 @@ def test_both_directions(driver):
     """Each end opens what the other one sealed, and nothing of its own."""
     rng = random.Random(4)
     dialer, listener = proto.directions(rng.randbytes(32))
-    driver.ask("tx", 0, dialer.hex(), 1, 50)
-    driver.ask("tx", 1, listener.hex(), 2, 50)
-    driver.ask("rx", 0, dialer.hex())
-    driver.ask("rx", 1, listener.hex())
+    driver.tx(0, dialer, 1, 50)
+    driver.tx(1, listener, 2, 50)
+    driver.rx(0, dialer)
+    driver.rx(1, listener)
     for _ in range(500):
         side = rng.randrange(2)
         info, inner = random_info(rng), random_inner(rng)
@@ -299,8 +319,8 @@ def test_last_epoch(driver):
     """The key ends with epoch 65535, and the receiver follows to the end."""
     direction = bytes(range(32))
     receiver = proto.Receiver(direction)
-    driver.ask("tx", 0, direction.hex(), 9, 1)
-    driver.ask("rx", 0, direction.hex())
+    driver.tx(0, direction, 9, 1)
+    driver.rx(0, direction)
     info = (1, 0, 0, 1)
     for epoch in range(proto.LAST_EPOCH + 1):
         packet = driver.seal(0, proto.DATA, info, b"", 0)
@@ -315,8 +335,27 @@ def test_last_epoch(driver):
     assert driver.seal(0, proto.DATA, info, b"", 0) is None
 
 
+def test_ciphers_do_not_mix(driver):
+    """The same secret, another cipher: neither opens what the other has sealed."""
+    direction = bytes(range(32))
+    for sealing in proto.CIPHERS:
+        driver.tx(0, direction, 1, 50, sealing)
+        packet = driver.seal(0, proto.DATA, (1, 0, 0, 1), b"inner", 0)
+        for opening in proto.CIPHERS:
+            driver.rx(0, direction, opening)
+            expected = outcome(proto.Receiver(direction, opening).open, packet, 0)
+            assert outcome(driver.open, 0, 0, packet) == expected
+            assert (expected == "transfer_tag") == (sealing != opening)
+
+
+def test_ciphers_refused(driver):
+    for cipher in (0, 4, 255):
+        assert driver.ask("tx", 0, bytes(32).hex(), 1, 50, cipher) == ["refused"]
+        assert driver.ask("rx", 0, bytes(32).hex(), cipher) == ["refused"]
+
+
 def test_not_sealed(driver):
-    driver.ask("tx", 0, bytes(32).hex(), 9, 100)
+    driver.tx(0, bytes(32), 9, 100)
     for kind in (0, 1, 10, 15, 16, 27):
         assert driver.seal(0, kind, (1, 0, 0, 1), b"x", 0) is None
     for info in ((1, 0, 0x10, 1), (1, 0, 0x80, 1), (1, 0, 0, 16), (1, 0, 0, 255)):

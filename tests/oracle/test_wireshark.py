@@ -190,7 +190,8 @@ HELLO = [number(1, 1, 1), tlv(2, b"tokyo"), number(3, 0x1122334455667788, 8),
          tlv(9, b"".join(SERVICE))]
 KEY_READY = [number(1, INDEX, 4)]
 REPORT = [number(1, 5, 2), number(2, 3, 4), number(3, 2, 4), number(4, 250, 4), number(5, 1, 1),
-          number(6, 375, 2), number(7, 50, 4), number(8, 7, 4)]
+          number(6, 375, 2), number(7, 50, 4), number(8, 7, 4), number(9, 1500, 4),
+          number(10, 2500, 4), number(11, 30000, 4)]
 LOAD = [number(1, 9, 4), number(2, 123456, 8), number(3, 123400, 8), number(4, 12, 4),
         number(6, 1472, 4), number(7, 2, 1), tlv(5, b"".join(REPORT))]
 
@@ -199,7 +200,7 @@ def closed(client, service, protocol=6, flags=0, seq=0):
     return endpoint(*client) + endpoint(*service) + struct.pack(">BBI", protocol, flags, seq)
 
 
-CLOSED = [tlv(1, closed(("192.0.2.2", 4000), ("203.0.113.10", 80), 6, 1, 77)
+CLOSED = [tlv(1, closed(("192.0.2.2", 4000), ("203.0.113.10", 80), 6, 3, 77)
               + closed(("192.0.2.2", 4001), ("203.0.113.10", 53), 17)),
           tlv(2, closed(("2001:db8:c::2", 4002), ("2001:db8::10", 443), 6, 0, 78))]
 PROBE = [number(1, 0xabcdef0123456789, 8)]
@@ -256,9 +257,11 @@ def test_every_message(capture):
         "sent": ["123456"], "echo": ["123400"], "echo_held": ["12"], "path_mtu": ["1472"],
         "direct": ["2"], "up": ["3"], "not_high": ["2"], "transferable": ["250"],
         "permitted": ["1"], "load": ["375"], "active": ["50"], "held": ["7"],
+        "quota": ["1500"], "new": ["2500"], "life": ["30000"],
         "closed.client4": ["192.0.2.2"] * 2, "closed.client_port": ["4000", "4001", "4002"],
         "closed.service4": ["203.0.113.10"] * 2, "closed.service_port": ["80", "53", "443"],
         "closed.client6": ["2001:db8:c::2"], "closed.service6": ["2001:db8::10"],
+        "closed.flags": ["0x03", "0x00", "0x00"],
         "closed.protocol": ["6", "17", "6"], "closed.seq": ["77", "0", "78"],
         "probe_id": ["0xabcdef0123456789"], "reason": ["1"],
     }

@@ -1,17 +1,18 @@
 /*
- * transfer_driver: keys and transfer packets behind lines of text, for
- * tests/oracle/test_transfer_oracle.py.
+ * transfer_driver: keys, transfer packets and messages of the load exchange behind lines of text,
+ * for tests/oracle/test_transfer_oracle.py and test_message_oracle.py.
  *
  * One command a line, one answer a line; octets are hexadecimal, "-" if there are none.
  *
  *   label SECRET LABEL LEN                          Expand-Label
  *   context CIPHER NAME CERT RANDOM NAME CERT RANDOM  the exporter's context; dialer first
  *   nonce IV EPOCH COUNTER
- *   tx N DIRECTION INDEX LIMIT                      makes sender N, LIMIT packets an epoch
+ *   tx N DIRECTION INDEX LIMIT CIPHER               makes sender N, LIMIT packets an epoch
  *   seal N TYPE SERVICE PORT FLAGS HOPS HEAD BODY   one packet
  *   next N                                          ends its epoch
- *   rx N DIRECTION                                  makes receiver N
+ *   rx N DIRECTION CIPHER                           makes receiver N
  *   open N NOW DATAGRAM                             NOW in ns
+ *   message TYPE BODY                               decodes it, and encodes what it has read
  *
  * Answers: "ok ..." with octets, or for open "ok TYPE SERVICE PORT FLAGS HOPS INNER"; "drop
  * NAME"; "refused" for what has no answer; "error TEXT" for a command that is none.
@@ -21,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "load/codec.h"
 #include "transfer/keys.h"
 #include "transfer/seal.h"
 
@@ -137,7 +139,7 @@ do_tx(void)
 
 	hex(2, KEYS_SECRET_LEN);
 	transfer_tx_free(senders[n]);
-	senders[n] = transfer_tx_new(KEYS_AES_128_GCM, octets[2], (uint32_t)number(3));
+	senders[n] = transfer_tx_new((enum keys_cipher)number(5), octets[2], (uint32_t)number(3));
 	if (senders[n] == NULL) {
 		puts("refused");
 		return;
@@ -184,7 +186,7 @@ do_rx(void)
 
 	hex(2, KEYS_SECRET_LEN);
 	transfer_rx_free(receivers[n]);
-	receivers[n] = transfer_rx_new(KEYS_AES_128_GCM, octets[2]);
+	receivers[n] = transfer_rx_new((enum keys_cipher)number(3), octets[2]);
 	puts(receivers[n] == NULL ? "refused" : "ok");
 }
 
@@ -213,6 +215,88 @@ do_open(void)
 	answer(before, opened.inner, opened.inner_len);
 }
 
+/* ---- messages ---- */
+
+static int
+again_hello(struct codec_buffer *b, const uint8_t *body, size_t len)
+{
+	struct hello hello;
+	int ret;
+
+	if (codec_decode_hello(body, len, &hello) != 0)
+		return -1;
+	ret = codec_encode_hello(b, &hello);
+	hello_fini(&hello);
+	return ret;
+}
+
+static int
+again_load(struct codec_buffer *b, const uint8_t *body, size_t len)
+{
+	struct load_report report;
+	int ret;
+
+	if (codec_decode_load(body, len, &report) != 0)
+		return -1;
+	ret = codec_encode_load(b, &report);
+	load_report_fini(&report);
+	return ret;
+}
+
+static int
+again_closed(struct codec_buffer *b, const uint8_t *body, size_t len)
+{
+	struct closed closed;
+	int ret;
+
+	if (codec_decode_closed(body, len, &closed) != 0)
+		return -1;
+	ret = codec_encode_closed(b, closed.entries, closed.count);
+	closed_fini(&closed);
+	return ret;
+}
+
+static int
+again(struct codec_buffer *b, int type, const uint8_t *body, size_t len)
+{
+	uint32_t index;
+	enum bye_reason reason;
+	struct probe_seen probe;
+
+	switch (type) {
+	case MESSAGE_HELLO:
+		return again_hello(b, body, len);
+	case MESSAGE_LOAD:
+		return again_load(b, body, len);
+	case MESSAGE_CLOSED:
+		return again_closed(b, body, len);
+	case MESSAGE_KEY_READY:
+		return codec_decode_key_ready(body, len, &index) == 0
+		    ? codec_encode_key_ready(b, index)
+		    : -1;
+	case MESSAGE_PROBE:
+		return codec_decode_probe(body, len, &probe) == 0 ? codec_encode_probe(b, &probe)
+								  : -1;
+	case MESSAGE_BYE:
+		return codec_decode_bye(body, len, &reason) == 0 ? codec_encode_bye(b, reason)
+								 : -1;
+	}
+	return -1;
+}
+
+static void
+do_message(void)
+{
+	struct codec_buffer b = {0};
+	size_t len = hex(2, 0);
+
+	if (again(&b, (int)number(1), octets[2], len) == 0)
+		answer("ok", b.data, b.len);
+	else
+		puts("refused");
+	codec_buffer_fini(&b);
+}
+
 static const struct {
 	const char *name;
 	int words; /* with the command itself */
@@ -221,11 +305,12 @@ static const struct {
     {"label", 4, do_label},
     {"context", 8, do_context},
     {"nonce", 4, do_nonce},
-    {"tx", 5, do_tx},
+    {"tx", 6, do_tx},
     {"seal", 9, do_seal},
     {"next", 2, do_next},
-    {"rx", 3, do_rx},
+    {"rx", 4, do_rx},
     {"open", 4, do_open},
+    {"message", 3, do_message},
 };
 
 static void

@@ -1,4 +1,4 @@
-"""Keys and transfer packets of wlad-protocol(7), a second time.
+"""Keys, transfer packets and messages of wlad-protocol(7), a second time.
 
 Written from the manual page alone, for clarity and not for speed: sets where the daemon has
 bitmaps, derivations repeated from the start.  Shares nothing with the daemon's code.
@@ -6,13 +6,14 @@ bitmaps, derivations repeated from the start.  Shares nothing with the daemon's 
 
 import hashlib
 import hmac
+import ipaddress
 import struct
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 VERSION = 1
-DATA, PROBE, PROBE_ANSWER, CLOSED = TYPES = (11, 12, 13, 14)
+DATA, PROBE, PROBE_ANSWER, DIRECT = TYPES = (11, 12, 13, 14)
 DEMAND, PARTIAL, FRAGMENT, ICMP = 0x01, 0x02, 0x04, 0x08
 HEADER_LEN, INFO_LEN, TAG_LEN = 16, 8, 16
 SHORTEST = HEADER_LEN + INFO_LEN + TAG_LEN
@@ -21,7 +22,9 @@ EPOCH_PACKETS = 1 << 28
 AHEAD = 4
 LINGER = 10 * 10**9
 WINDOW = 32768
-AES_128_GCM = 1
+AES_128_GCM, AES_256_GCM, CHACHA20_POLY1305 = 1, 2, 3
+CIPHERS = {AES_128_GCM: (AESGCM, 16), AES_256_GCM: (AESGCM, 32),
+           CHACHA20_POLY1305: (ChaCha20Poly1305, 32)}
 EXPORTER_LABEL = "EXPORTER-wlad-transfer"
 
 
@@ -77,8 +80,9 @@ def make_nonce(iv, epoch, counter):
 class Epochs:
     """Key and IV of any epoch of a direction; remembers all of them."""
 
-    def __init__(self, direction):
+    def __init__(self, direction, cipher=AES_128_GCM):
         self.secrets = [direction]
+        self.algorithm, self.key_length = CIPHERS[cipher]
         self.made = {}
 
     def __getitem__(self, epoch):
@@ -86,7 +90,7 @@ class Epochs:
             self.secrets.append(expand_label(self.secrets[-1], "epoch", 32))
         if epoch not in self.made:
             secret = self.secrets[epoch]
-            self.made[epoch] = (AESGCM(expand_label(secret, "key", 16)),
+            self.made[epoch] = (self.algorithm(expand_label(secret, "key", self.key_length)),
                                 expand_label(secret, "iv", 12))
         return self.made[epoch]
 
@@ -133,12 +137,34 @@ def decode_info(octets):
     return service, port, flags, hops >> 4
 
 
+def encode_path(sequence, size, padding=b""):
+    """Body of a probe (size 0) or an answer."""
+    return struct.pack(">II", sequence, size) + padding
+
+
+def decode_path(octets):
+    if len(octets) < 8:
+        raise Drop("transfer_inner")
+    return struct.unpack(">II", octets[:8])
+
+
+def decode_direct(octets):
+    if len(octets) < 8:
+        raise Drop("transfer_inner")
+    return int.from_bytes(octets[:8], "big")
+
+
+def choose_cipher(dialer, listener):
+    """Lists of numbers; None if there is nothing in common."""
+    return next((c for c in dialer if c in listener and c in CIPHERS), None)
+
+
 # ---- both ends
 
 
 class Sender:
-    def __init__(self, direction, index, limit=EPOCH_PACKETS):
-        self.epochs = Epochs(direction)
+    def __init__(self, direction, index, limit=EPOCH_PACKETS, cipher=AES_128_GCM):
+        self.epochs = Epochs(direction, cipher)
         self.index, self.limit = index, limit
         self.epoch, self.counter, self.spent = 0, 0, False
 
@@ -174,8 +200,8 @@ class Window:
 
 
 class Receiver:
-    def __init__(self, direction):
-        self.epochs = Epochs(direction)
+    def __init__(self, direction, cipher=AES_128_GCM):
+        self.epochs = Epochs(direction, cipher)
         self.windows = {}
         self.current, self.previous, self.until = 0, None, 0
 
@@ -202,3 +228,252 @@ class Receiver:
             self.previous, self.until = self.current, now + LINGER
             self.current = epoch
         return kind, decode_info(plaintext[:INFO_LEN]), plaintext[INFO_LEN:]
+
+
+# ---- messages of the load exchange
+
+HELLO, KEY_READY, LOAD, CLOSED, PROBE_SEEN, SITES, BYE = range(1, 8)
+MESSAGE_LONGEST = 65536
+SERVICES_MOST, PORTS_MOST, SERVERS_MOST, RECORDS_MOST = 1024, 1024, 4096, 1024
+NAME_CHARACTERS = set(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
+
+
+class Malformed(Exception):
+    """A message ends the session."""
+
+
+def split_tlvs(octets):
+    """(tag, value) of each TLV, in order."""
+    out = []
+    while octets:
+        if len(octets) < 4:
+            raise Malformed("header of a TLV")
+        tag, length = struct.unpack(">HH", octets[:4])
+        if len(octets) < 4 + length:
+            raise Malformed("value of a TLV")
+        out.append((tag, octets[4:4 + length]))
+        octets = octets[4 + length:]
+    return out
+
+
+def join_tlvs(tlvs):
+    return b"".join(struct.pack(">HH", tag, len(value)) + value for tag, value in tlvs)
+
+
+class Number:
+    def __init__(self, length, most=None):
+        self.length, self.most = length, most
+
+    def decode(self, octets):
+        number = int.from_bytes(octets, "big")
+        if len(octets) != self.length or (self.most is not None and number > self.most):
+            raise Malformed("number")
+        return number
+
+    def encode(self, number):
+        return number.to_bytes(self.length, "big")
+
+
+class Octets:
+    def __init__(self, shortest, longest):
+        self.shortest, self.longest = shortest, longest
+
+    def decode(self, octets):
+        if not self.shortest <= len(octets) <= self.longest:
+            raise Malformed("length")
+        return octets
+
+    def encode(self, octets):
+        return octets
+
+
+class Name(Octets):
+    def __init__(self):
+        super().__init__(1, 63)
+
+    def decode(self, octets):
+        if not set(super().decode(octets)) <= NAME_CHARACTERS:
+            raise Malformed("name")
+        return octets
+
+
+class Ports(Octets):
+    def __init__(self):
+        super().__init__(2, 2 * PORTS_MOST)
+
+    def decode(self, octets):
+        super().decode(octets)
+        if len(octets) % 2:
+            raise Malformed("ports")
+        ports = list(struct.unpack(f">{len(octets) // 2}H", octets))
+        if 0 in ports:
+            raise Malformed("port 0")
+        return ports
+
+    def encode(self, ports):
+        return struct.pack(f">{len(ports)}H", *ports)
+
+
+def decode_address(octets):
+    """4 or 16 octets that are the address of somebody."""
+    address = ipaddress.ip_address(octets)
+    if int(address) == 0 or (address.version == 6 and address.ipv4_mapped is not None):
+        raise Malformed("address")
+    return octets
+
+
+class Address(Octets):
+    def __init__(self, length):
+        super().__init__(length, length)
+
+    def decode(self, octets):
+        return decode_address(super().decode(octets))
+
+
+class Server:
+    """(address, port)"""
+
+    def decode(self, octets):
+        if len(octets) not in (6, 18):
+            raise Malformed("server")
+        return decode_address(octets[:-2]), int.from_bytes(octets[-2:], "big")
+
+    def encode(self, server):
+        return server[0] + server[1].to_bytes(2, "big")
+
+
+class Records:
+    """Of CLOSED: (client, port, service, port, protocol, flags, sequence)."""
+
+    def __init__(self, width):
+        self.format = struct.Struct(f">{width}sH{width}sHBBI")
+
+    def decode(self, octets):
+        if len(octets) % self.format.size or len(octets) > RECORDS_MOST * self.format.size:
+            raise Malformed("records")
+        return [self.one(*r) for r in self.format.iter_unpack(octets)]
+
+    def one(self, client, port, service, service_port, protocol, flags, sequence):
+        for address in (client, service):
+            if len(address) == 16 and ipaddress.ip_address(address).ipv4_mapped is not None:
+                raise Malformed("address")
+        if protocol not in (6, 17):
+            raise Malformed("protocol")
+        return client, port, service, service_port, protocol, flags & 3, sequence
+
+    def encode(self, records):
+        return b"".join(self.format.pack(*r) for r in records)
+
+
+class Nested:
+    """A dictionary by names, out of TLVs.
+
+    fields: tag: (name, type, "must", "many" or ""); most: of each that is many.
+    """
+
+    def __init__(self, fields, most=0, check=lambda values: None):
+        self.fields, self.most, self.check = fields, most, check
+
+    def decode(self, octets):
+        values = {}
+        for tag, value in split_tlvs(octets):
+            if tag not in self.fields:
+                continue
+            name, kind, how = self.fields[tag]
+            if how == "many":
+                values.setdefault(name, []).append(kind.decode(value))
+                if len(values[name]) > self.most:
+                    raise Malformed("too many")
+            elif name in values:
+                raise Malformed("twice")
+            else:
+                values[name] = kind.decode(value)
+        for name, _, how in self.fields.values():
+            if how == "must" and name not in values:
+                raise Malformed("lacks " + name)
+        self.check(values)
+        return values
+
+    def encode(self, values, order=None):
+        """In the order of the tags, unless another is given."""
+        tlvs = []
+        for tag in order or sorted(self.fields):
+            name, kind, how = self.fields[tag]
+            if name in values:
+                each = values[name] if how == "many" else [values[name]]
+                tlvs += [(tag, kind.encode(value)) for value in each]
+        return join_tlvs(tlvs)
+
+
+def differ(services, *names):
+    for name in names:
+        if len({s[name] for s in services}) != len(services):
+            raise Malformed("two of one " + name)
+
+
+def check_hello_service(values):
+    if values["protocol"] not in (6, 17) or not values.keys() & {"ipv4", "ipv6"}:
+        raise Malformed("service")
+
+
+def check_key_ready(values):
+    if values["index"] == 0:
+        raise Malformed("index 0")
+
+
+def check_closed(values):
+    if sum(len(v) for v in values.values()) > RECORDS_MOST:
+        raise Malformed("too many records")
+
+
+def check_bye(values):
+    if not 1 <= values["reason"] <= 4:
+        raise Malformed("reason")
+
+
+HELLO_SERVICE = Nested({
+    1: ("name", Name(), "must"), 2: ("number", Number(2), "must"),
+    3: ("protocol", Number(1), "must"), 4: ("ipv4", Address(4), ""),
+    5: ("ipv6", Address(16), ""), 6: ("ports", Ports(), "must"),
+    7: ("servers", Server(), "many")}, SERVERS_MOST, check_hello_service)
+LOAD_SERVICE = Nested({
+    1: ("number", Number(2), "must"), 2: ("up", Number(4), "must"),
+    3: ("not_high", Number(4), "must"), 4: ("transferable", Number(4), "must"),
+    5: ("permitted", Number(1, 1), "must"), 6: ("load", Number(2, 1000), "must"),
+    7: ("active", Number(4), ""), 8: ("held", Number(4), ""),
+    9: ("quota", Number(4), ""), 10: ("new", Number(4), ""), 11: ("life", Number(4), "")})
+MESSAGES = {
+    HELLO: Nested({
+        1: ("version", Number(1), "must"), 2: ("site", Name(), "must"),
+        3: ("boot_id", Number(8), "must"), 4: ("transfer", Octets(18, 18), ""),
+        5: ("key_index", Number(4), ""), 6: ("random", Octets(16, 16), "must"),
+        7: ("cipher", Number(1), "must"), 8: ("interval", Number(4), ""),
+        9: ("services", HELLO_SERVICE, "many"), 10: ("demand_port", Number(2), ""),
+        11: ("ciphers", Octets(1, 16), "")}, SERVICES_MOST,
+        lambda values: differ(values.get("services", []), "name", "number")),
+    KEY_READY: Nested({1: ("index", Number(4), "must")}, 0, check_key_ready),
+    LOAD: Nested({
+        1: ("sequence", Number(4), "must"), 2: ("sent", Number(8), "must"),
+        3: ("echo", Number(8), ""), 4: ("echo_held", Number(4), ""),
+        5: ("services", LOAD_SERVICE, "many"), 6: ("path_mtu", Number(4, 65535), ""),
+        7: ("direct", Number(1, 2), "")}, SERVICES_MOST,
+        lambda values: differ(values.get("services", []), "number")),
+    CLOSED: Nested({1: ("ipv4", Records(4), ""), 2: ("ipv6", Records(16), "")}, 0, check_closed),
+    PROBE_SEEN: Nested({1: ("id", Number(8), "must")}),
+    BYE: Nested({1: ("reason", Number(1), "must")}, 0, check_bye),
+}
+
+
+def encode_message(kind, values, order=None):
+    body = MESSAGES[kind].encode(values, order)
+    return struct.pack(">BBI", kind, 0, len(body)) + body
+
+
+def decode_message(octets):
+    """(type, values, what follows)."""
+    if len(octets) < 6:
+        raise Malformed("header")
+    kind, reserved, length = struct.unpack(">BBI", octets[:6])
+    if reserved or length > MESSAGE_LONGEST or len(octets) < 6 + length:
+        raise Malformed("header")
+    return kind, MESSAGES[kind].decode(octets[6:6 + length]), octets[6 + length:]

@@ -1167,7 +1167,7 @@ unknown_tags_are_skipped(void **state)
 
 	(void)state;
 	add(&b, 0, "", 0);
-	add(&b, 12, "x", 1);
+	add(&b, 30, "x", 1);
 	add(&b, 31, "x", 1);
 	add(&b, 32, "x", 1);
 	add(&b, 33, "x", 1); /* 33 - 32 is a known tag */

@@ -31,7 +31,8 @@ static const char complete[] =
     "self_addresses = [ \"198.51.100.20\", \"2001:db8::20\" ];\n"
     "services: (\n"
     "  { name = \"web\"; address = \"203.0.113.10\"; protocol = \"tcp\";\n"
-    "    ports = [ 443, 80 ]; scheduler = \"wrr\"; prefer = \"local\";\n"
+    "    ports = [ 443, 80 ]; scheduler = \"wrr\"; prefer = \"any\";\n"
+    "    site_metric = \"connections\";\n"
     "    on_unknown = \"drop\"; on_server_down = \"keep\"; transfer = \"prohibit\"; high_load "
     "= 0.5;\n"
     "    check: { type = \"http\"; interval = 2.5; timeout = 2; rise = 4; fall = 5;"
@@ -125,6 +126,7 @@ assert_defaults(const struct config *c)
 	assert_int_equal(s->protocol, IPPROTO_TCP);
 	assert_int_equal(s->scheduler, CONFIG_TWOS);
 	assert_int_equal(s->prefer, CONFIG_PREFER_LOCAL);
+	assert_int_equal(s->site_metric, CONFIG_METRIC_HEADROOM);
 	assert_int_equal(s->on_unknown, CONFIG_UNKNOWN_RESET);
 	assert_int_equal(s->on_server_down, CONFIG_DOWN_RESET);
 	assert_false(s->servers[0].backup);
@@ -193,7 +195,8 @@ check_complete_services(const struct config *c)
 	assert_int_equal(web->ports[0], 80);
 	assert_int_equal(web->ports[1], 443);
 	assert_int_equal(web->scheduler, CONFIG_WRR);
-	assert_int_equal(web->prefer, CONFIG_PREFER_LOCAL);
+	assert_int_equal(web->prefer, CONFIG_PREFER_ANY);
+	assert_int_equal(web->site_metric, CONFIG_METRIC_CONNECTIONS);
 	assert_int_equal(web->on_unknown, CONFIG_UNKNOWN_DROP);
 	assert_int_equal(web->on_server_down, CONFIG_DOWN_KEEP);
 	assert_false(web->transfer_permitted);
@@ -364,6 +367,12 @@ test_names(void **state)
 	assert_string_equal(config_scheduler_name(CONFIG_OVF), "ovf");
 	assert_string_equal(config_scheduler_name(CONFIG_SCHEDULERS), "unknown");
 	assert_string_equal(config_prefer_name(CONFIG_PREFER_LOCAL), "local");
+	assert_string_equal(config_prefer_name(CONFIG_PREFER_ANY), "any");
+	assert_string_equal(config_site_metric_name(CONFIG_METRIC_HEADROOM), "headroom");
+	assert_string_equal(config_site_metric_name(CONFIG_METRIC_SERVERS), "servers");
+	assert_string_equal(config_site_metric_name(CONFIG_METRIC_CONNECTIONS), "connections");
+	assert_string_equal(config_site_metric_name(CONFIG_METRIC_PERMISSION), "permission");
+	assert_string_equal(config_site_metric_name(CONFIG_METRIC_LOAD), "load");
 	assert_string_equal(config_prefer_name(CONFIG_PREFER_REMOTE), "remote");
 	config_free(NULL);
 }

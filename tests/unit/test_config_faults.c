@@ -231,8 +231,9 @@ static const struct broken services[] = {
 	{"f:3: services[0].prefer: \"remote\" needs other sites, but there are no peers"}},
     {SERVICE("schedular = \"twos\";"),
 	{"f:3: services[0].schedular: unknown key 'schedular'; did you mean 'scheduler'?"}},
-    {SERVICE("site_metric = \"load\";"),
-	{"f:3: services[0].site_metric: unknown key 'site_metric'; see wlad.conf(5)"}},
+    {SERVICE("site_metric = \"rtt\";"),
+	{"f:3: services[0].site_metric: must be \"headroom\", \"servers\", \"connections\", "
+	 "\"permission\" or \"load\", but is \"rtt\""}},
     {SERVICE("scheduler = \"dh\";"),
 	{"f:3: services[0].scheduler: must be \"twos\", \"rr\", \"wrr\", \"lc\", \"wlc\", "
 	 "\"sed\", \"nq\", \"sh\", \"mh\" or \"ovf\", but is \"dh\""}},
@@ -240,8 +241,9 @@ static const struct broken services[] = {
 	{"f:3: services[0].on_server_down: must be \"reset\" or \"keep\", but is \"drop\""}},
     {SERVICE("protocol = \"sctp\";"),
 	{"f:3: services[0].protocol: must be \"tcp\" or \"udp\", but is \"sctp\""}},
-    {SERVICE("prefer = \"any\";"),
-	{"f:3: services[0].prefer: must be \"local\" or \"remote\", but is \"any\""}},
+    {SERVICE("prefer = \"all\";"),
+	{"f:3: services[0].prefer: must be \"local\", \"any\" or \"remote\", but is "
+	 "\"all\""}},
     {SERVICE("on_unknown = false;"),
 	{"f:3: services[0].on_unknown: must be \"reset\" or \"drop\", but is false"}},
     {SERVICE("transfer = \"yes\";"),

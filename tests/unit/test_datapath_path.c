@@ -25,6 +25,7 @@ struct world {
 	uint32_t mtu; /* of outer packets */
 	bool v6;      /* transfer addresses are */
 	bool cut[SITES];
+	bool demand_cut;     /* nothing gets to a demand port */
 	bool refuse_foreign; /* senders that are another site's service address */
 	unsigned carried, direct;
 	uint32_t largest;
@@ -125,6 +126,9 @@ whose(const struct addr *address)
 		assert_int_equal(addr_parse(transfer_address(w.v6, n), &a), 0);
 		if (addr_equal(&a, address))
 			return n;
+		a.port = w.site[n]->config->transfer.demand_port;
+		if (addr_equal(&a, address))
+			return n;
 	}
 	fail_msg("a datagram for nobody");
 	return 0;
@@ -193,8 +197,9 @@ carry(void)
 		struct memory_packet out;
 
 		while (memory_take_datagram(w.site[n]->io, &out))
-			arrive(n, whose(&out.peer), out.data, out.len,
-			    &w.site[n]->config->transfer.listen);
+			if (out.peer.port == 7210 || !w.demand_cut)
+				arrive(n, whose(&out.peer), out.data, out.len,
+				    &w.site[n]->config->transfer.listen);
 		carry_direct(n);
 	}
 	for (size_t n = 0; n < w.count; n++)
@@ -289,6 +294,40 @@ test_lost_path_gets_no_connections(void **state)
 	instance_report(w.site[1], w.site[0], w.now);
 	allocation_decide(w.site[0]->allocation, 0, &client, &w.site[0]->random, w.now, &d);
 	assert_int_equal(d.where, ALLOCATION_NONE);
+	free_world();
+}
+
+/* Demands have a way of their own: one of both is none. */
+static void
+test_demand_port(void **state)
+{
+	(void)state;
+	make_world(2, false, "demand_port = 7211;");
+	run(CLOCK_SECOND);
+	assert_int_equal(seen_from(0, 1)->path, SITE_PATH_ALIVE);
+	assert_int_equal(seen_from(0, 1)->path_mtu, 1500);
+	w.demand_cut = true;
+	run(2 * CLOCK_SECOND);
+	assert_int_equal(seen_from(0, 1)->path, SITE_PATH_LOST);
+	assert_int_equal(seen_from(0, 1)->path_mtu, 1500);
+	assert_true(seen_from(0, 1)->path_loss == 0); /* of the other port's messages */
+	w.demand_cut = false;
+	run(400 * MS);
+	assert_int_equal(seen_from(0, 1)->path, SITE_PATH_ALIVE);
+	w.cut[1] = true;
+	run(2 * CLOCK_SECOND);
+	assert_int_equal(seen_from(0, 1)->path, SITE_PATH_LOST);
+	w.cut[1] = false;
+	w.demand_cut = true;
+	run(10 * CLOCK_SECOND);
+	assert_int_equal(seen_from(0, 1)->path, SITE_PATH_LOST);
+	/* a new session says that there is none */
+	seen_from(0, 1)->demand_port = 0;
+	run(400 * MS);
+	assert_int_equal(seen_from(0, 1)->path, SITE_PATH_ALIVE);
+	seen_from(0, 1)->demand_port = 7211;
+	run(400 * MS);
+	assert_int_equal(seen_from(0, 1)->path, SITE_PATH_UNKNOWN);
 	free_world();
 }
 
@@ -459,7 +498,7 @@ test_reload_changes_mtu(void **state)
 	run(CLOCK_SECOND);
 	assert_int_equal(seen_from(0, 1)->path_mtu, 4000);
 	datapath_set_config(w.site[0]->datapath, w.site[0]->config);
-	run(10 * MS);
+	run(310 * MS);
 	assert_int_equal(seen_from(0, 1)->path_mtu, 1500);
 	config_free(other);
 	free_world();
@@ -783,7 +822,7 @@ test_session_is_a_sign_of_life(void **state)
 	load_table_site_session(w.site[0]->load, 0, SITE_NO_SESSION, w.now);
 	run_and_expire(3900 * MS);
 	assert_non_null(two_sites_record(w.site[0]));
-	run_and_expire(300 * MS);
+	run_and_expire(500 * MS);
 	assert_null(two_sites_record(w.site[0]));
 	free_world();
 }
@@ -830,6 +869,7 @@ main(void)
 	    cmocka_unit_test(test_alive),
 	    cmocka_unit_test(test_lost_and_back),
 	    cmocka_unit_test(test_lost_path_gets_no_connections),
+	    cmocka_unit_test(test_demand_port),
 	    cmocka_unit_test(test_without_key_nothing_is_known),
 	    cmocka_unit_test(test_no_longer_configured),
 	    cmocka_unit_test(test_mtu_is_found),

@@ -537,8 +537,8 @@ unknown_counted(void *arg)
 static void
 unknown_types_are_skipped(void **state)
 {
-	static const uint8_t messages[] = {100, 0, 0, 0, 0, 2, 1, 2, 8, 0, 0, 0, 0, 0,
-	    MESSAGE_SITES, 0, 0, 0, 0, 1, 9, 200, 0, 0, 0, 0, 0};
+	static const uint8_t messages[] = {100, 0, 0, 0, 0, 2, 1, 2, 8, 0, 0, 0, 0, 0, 9, 0, 0,
+	    0, 0, 1, 9, 200, 0, 0, 0, 0, 0};
 	struct raw *r = establish("alpha", 1);
 
 	(void)state;

@@ -248,6 +248,40 @@ test_build_reset(void **state)
 }
 
 static void
+test_build_udp(void **state)
+{
+	static const uint8_t payload[101] = {1, 2, 3};
+	struct addr c, s;
+	struct packet p;
+	size_t len;
+
+	(void)state;
+	for (int version = 4; version <= 6; version += 2) {
+		size_t headers = version == 4 ? 28 : 48;
+
+		c = client(version);
+		s = service(version);
+		for (size_t n = 0; n <= sizeof(payload); n++) {
+			len = reply_build_udp(&s, &c, payload, n, buf, sizeof(buf));
+			assert_int_equal(len, headers + n);
+			assert_true(frame_is_right(buf, len));
+			p = (struct packet){.data = buf, .len = (uint32_t)len};
+			assert_int_equal(packet_parse(&p), DROP_none);
+			assert_int_equal(p.protocol, IPPROTO_UDP);
+			assert_true(addr_equal(&p.source, &s));
+			assert_true(addr_equal(&p.destination, &c));
+			assert_int_equal(packet_payload_len(&p), n);
+			assert_memory_equal(buf + p.payload, payload, n);
+			assert_int_equal(
+			    reply_build_udp(&s, &c, payload, n, buf, headers + n - 1), 0);
+		}
+		assert_int_equal(reply_build_udp(&s, &c, payload, 65536, buf, 70000), 0);
+	}
+	s = service(4);
+	assert_int_equal(reply_build_udp(&s, &c, payload, 8, buf, sizeof(buf)), 0);
+}
+
+static void
 test_reset_needs_room(void **state)
 {
 	struct packet p;
@@ -642,6 +676,7 @@ main(void)
 	    cmocka_unit_test(test_no_reset),
 	    cmocka_unit_test(test_reset_to_fragments),
 	    cmocka_unit_test(test_build_reset),
+	    cmocka_unit_test(test_build_udp),
 	    cmocka_unit_test(test_reset_needs_room),
 	    cmocka_unit_test(test_errors),
 	    cmocka_unit_test(test_error_about_first_fragment),

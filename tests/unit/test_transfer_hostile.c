@@ -257,6 +257,8 @@ test_a_million_random(void **state)
 			memcpy(s.data + at, &word, sizeof(word));
 		}
 		memcpy(s.data, good.data, right < s.len ? right : s.len);
+		if (right > 0)
+			s.data[0] = (uint8_t)(0x10 + TRANSFER_DATA + i % 16 / 4);
 		deliver(s.data, s.len, i % 2 == 0 ? &peer : &stranger);
 	}
 	expect_nothing(&before, MILLION);

@@ -28,14 +28,24 @@
 	"      { name = \"b\"; address = [ \"10." n ".0.12\", \"2001:db8:" n \
 	"::12\" ]; } ); } );"
 
-#define SITE(name, n, peer, m, reply, transfer) \
+#define SELVES(n) "self_addresses = [ \"198.51.100." n "0\", \"2001:db8:" n "::20\" ];"
+
+#define LOAD(n) \
+	"load: { listen = \"198.51.100." n ":7210\"; certificate = \"/c\"; key = \"/k\";" \
+	"  ca = \"/a\"; };"
+
+#define TRANSFER(n, keys) "transfer: { listen = \"198.51.100." n ":7210\"; " keys " };"
+
+#define PEER(peer, n, reply) \
+	"{ site = \"" peer "\"; load = \"198.51.100." n ":7210\";" \
+	"  transfer = \"198.51.100." n ":7210\"; reply = \"" reply "\"; }"
+
+#define SITE_WITH(name, n, transfer, peers) \
 	"site = \"" name "\"; limits: { connections = 1024; };" \
-	"self_addresses = [ \"198.51.100." n "0\", \"2001:db8:" n "::20\" ];" SERVICES( \
-	    n) "load: { listen = \"198.51.100." n ":7210\";" \
-	       "  certificate = \"/c\"; key = \"/k\"; ca = \"/a\"; };" \
-	       "transfer: { listen = \"198.51.100." n ":7210\"; " transfer " };" \
-	       "peers: ( { site = \"" peer "\"; load = \"198.51.100." m ":7210\";" \
-	       "  transfer = \"198.51.100." m ":7210\"; reply = \"" reply "\"; } );"
+	"peers: ( " peers " );" SELVES(n) SERVICES(n) LOAD(n) TRANSFER(n, transfer)
+
+#define SITE(name, n, peer, m, reply, transfer) \
+	SITE_WITH(name, n, transfer, PEER(peer, m, reply))
 
 struct two_sites {
 	struct instance *x, *y;

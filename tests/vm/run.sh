@@ -1,6 +1,7 @@
 #!/bin/bash
-# Runs wlad under a real systemd in a virtual machine.  Needs root, and a kernel and an emulator
-# (contrib/install-packages.sh vm); exit 77 with the reason where it cannot run.
+# Runs wlad in a virtual machine: under a real systemd; with netem between two sites.  Needs root,
+# a kernel and an emulator (contrib/install-packages.sh vm); exit 77 with the reason where it cannot
+# run.
 set -eu
 source=${WLAD_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
 build=${WLAD_BUILDDIR:-$source}
@@ -16,3 +17,4 @@ env -u MAKEFLAGS -u MAKELEVEL -u DESTDIR make -s -C "$build" install DESTDIR="$s
 	{ cat "$stage.log"; rm -f "$stage.log"; exit 1; }
 rm -f "$stage.log"
 "$source/tests/vm/run" "$source/tests/vm/test_systemd.sh" "$stage" "$source/contrib/systemd"
+VM_SECONDS=${VM_SECONDS:-900} "$source/tests/vm/run" "$source/tests/vm/test_netem.sh" "$build"

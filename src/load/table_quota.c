@@ -1,0 +1,138 @@
+/*
+ * table_quota: the rates of our services, and what each other site may send them.
+ */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/xalloc.h"
+#include "load/table.h"
+#include "load/table_internal.h"
+
+#define MEASURE_EVERY (CLOCK_SECOND / 4)
+
+/* The site's entry of a service that it may send us connections of now; NULL if it may not. */
+static struct site_service *
+sender(struct load_table *table, uint32_t number, uint32_t service)
+{
+	struct site *site = table->sites[number];
+	uint32_t index = load_table_site_service(table, number, service);
+
+	if (!site->present || site->session != SITE_SESSION || index == LOAD_NONE)
+		return NULL;
+	return &site->services[index];
+}
+
+/* What it has sent of late, or what it says it cannot serve, if that is more. */
+static double
+demand_of(const struct site_service *s, double limit)
+{
+	double capacity = (double)s->transferable + s->active, need = 0;
+
+	if (s->reported && s->servers_up == 0)
+		need = s->new_per_second;
+	else if (s->reported && s->mean_life > 0)
+		need = quota_need(s->new_per_second, limit, capacity, s->mean_life);
+	return need > s->incoming.rate ? need : s->incoming.rate;
+}
+
+static void
+measure_incoming(struct load_table *table, double seconds)
+{
+	for (uint32_t i = 0; i < table->sites_count; i++) {
+		struct site *site = table->sites[i];
+
+		for (size_t k = 0; k < site->services_count; k++) {
+			struct site_service *s = &site->services[k];
+
+			quota_rate(&s->incoming, s->received_total, seconds);
+			s->granted = 0;
+		}
+	}
+}
+
+static void
+share_out(struct load_table *table, uint32_t number)
+{
+	struct service *service = table->services[number];
+	size_t count = 0;
+
+	service->quota = service->transfer_permitted && service->up > 0
+	    ? quota_total(service->capacity, service->active, &service->meter)
+	    : 0;
+	for (uint32_t i = 0; i < table->sites_count; i++) {
+		const struct site_service *s = sender(table, i, number);
+
+		if (s != NULL)
+			table->scratch[count++] = demand_of(s, service->high_load);
+	}
+	quota_share(service->quota, table->scratch, count);
+	count = 0;
+	for (uint32_t i = 0; i < table->sites_count; i++) {
+		struct site_service *s = sender(table, i, number);
+
+		if (s != NULL)
+			s->granted = table->scratch[count++];
+	}
+}
+
+static int
+by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double
+typical_capacity(struct load_table *table, uint32_t number)
+{
+	const struct service *own = table->services[number];
+	size_t count = 0;
+
+	if (own->capacity > 0)
+		table->scratch[count++] = (double)own->capacity;
+	for (uint32_t i = 0; i < table->sites_count; i++) {
+		const struct site_service *s = sender(table, i, number);
+		double capacity = s != NULL ? (double)s->transferable + s->active : 0;
+
+		if (s != NULL && s->reported && s->permitted && capacity > 0)
+			table->scratch[count++] = capacity;
+	}
+	if (count == 0)
+		return 0;
+	qsort(table->scratch, count, sizeof(table->scratch[0]), by_size);
+	return table->scratch[(count - 1) / 2];
+}
+
+static void
+measure_service(struct load_table *table, uint32_t number, uint64_t now)
+{
+	struct service *s = table->services[number];
+	uint64_t own = s->total > s->received_total ? s->total - s->received_total : 0;
+	struct quota_totals totals = {.own = own,
+	    .offered = own + s->transferred_total + s->refused,
+	    .opened = s->total,
+	    .closed = s->closed};
+
+	quota_measure(&s->meter, &totals, now);
+	share_out(table, number);
+	s->typical_capacity = typical_capacity(table, number);
+}
+
+void
+load_table_measure(struct load_table *table, uint64_t now)
+{
+	if (table->measured_at != 0 && now < table->measured_at + MEASURE_EVERY)
+		return;
+	if (table->scratch_count < table->sites_count + 1) {
+		table->scratch_count = table->sites_count + 1;
+		table->scratch = xrealloc_array(
+		    table->scratch, table->scratch_count, sizeof(table->scratch[0]));
+	}
+	measure_incoming(table, table->measured_at != 0
+		? (double)(now - table->measured_at) / CLOCK_SECOND
+		: 0);
+	for (uint32_t i = 0; i < table->services_count; i++)
+		measure_service(table, i, now);
+	table->measured_at = now;
+}
