@@ -7,6 +7,7 @@
 #include "base/ratelimit.h"
 #include "datapath.h"
 #include "packet/fragment.h"
+#include "packet/join.h"
 #include "packet/reply.h"
 #include "transfer/header.h"
 #include "transfer/seal.h"
@@ -14,6 +15,9 @@
 
 /* Sealed datagrams of one super-packet, as many as go out by one system call. */
 #define SEAL_BUFFER (128 * 1024)
+
+/* Flows whose packets are joined at a time. */
+#define JOINS_MAX 8
 
 /* What the datapath remembers of a site. */
 struct datapath_site {
@@ -43,6 +47,11 @@ struct datapath {
 	bool sweeping;
 	uint32_t sweep_cursor;
 	bool quiet; /* what ends now, other sites need not be told */
+
+	bool joining;                /* packets may wait in joins for their neighbours */
+	struct join join[JOINS_MAX]; /* a flow each */
+	unsigned joins_used;         /* the first so many may be in use */
+	unsigned joins_turn;         /* who leaves if one more is needed */
 
 	struct datapath_path **paths; /* by site, NULL where there is none; datapath_path.c's */
 	size_t paths_count;
@@ -130,8 +139,21 @@ void datapath_sweep(struct datapath *dp, uint64_t now);
 
 /* datapath_send.c: the ways out. */
 
-/* Hands a packet to the device and counts it. */
+/* Hands a packet to the device and counts it; while a batch of transfer packets is handled, it may
+ * wait for others of its flow to leave with. */
 enum drop datapath_output(struct datapath *dp, const struct packet *p);
+
+/* The same at once. */
+enum drop datapath_write(struct datapath *dp, const struct packet *p);
+
+/* datapath_join.c: packets that leave as one. */
+
+/* Between these, packets may be kept back: their octets are to stay where they are. */
+void datapath_join_begin(struct datapath *dp);
+void datapath_join_end(struct datapath *dp);
+
+/* A packet leaves, with others or alone; the order within its flow stays. */
+enum drop datapath_join(struct datapath *dp, const struct packet *p);
 
 /*
  * Sends what the io has kept back.  A packet that its way out is too narrow for is answered,

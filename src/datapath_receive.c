@@ -21,7 +21,7 @@ unpack(const struct transfer_opened *opened, struct packet *p)
 
 	*p = (struct packet){.data = opened->inner,
 	    .len = (uint32_t)opened->inner_len,
-	    .headroom = IO_HEADROOM + TRANSFER_HEADER_LEN + TRANSFER_INFO_LEN,
+	    .headroom = TRANSFER_HEADER_LEN + TRANSFER_INFO_LEN, /* in front may be another */
 	    .partial = (flags & TRANSFER_FLAG_PARTIAL) != 0};
 	if (packet_parse(p) != DROP_none)
 		return DROP_transfer_inner;

@@ -165,10 +165,13 @@ datapath_run_transfer(struct datapath *dp, uint64_t now)
 	struct datagram batch[IO_BATCH];
 	int count = dp->io->ops->transfer_receive(dp->io, batch, IO_BATCH);
 
+	if (count <= 0)
+		return count;
+	datapath_join_begin(dp);
 	for (int i = 0; i < count; i++)
 		split_datagram(dp, &batch[i], now);
-	if (count > 0)
-		datapath_flush(dp, now);
+	datapath_join_end(dp);
+	datapath_flush(dp, now);
 	return count;
 }
 

@@ -15,6 +15,12 @@
 enum drop
 datapath_output(struct datapath *dp, const struct packet *p)
 {
+	return dp->joining ? datapath_join(dp, p) : datapath_write(dp, p);
+}
+
+enum drop
+datapath_write(struct datapath *dp, const struct packet *p)
+{
 	if (dp->io->ops->device_send(dp->io, p) == -1)
 		return DROP_write_failed;
 	counter_add(dp->counters, COUNTER_packets_out, 1);

@@ -64,7 +64,7 @@ refuse_changes(const struct config *a, const struct config *b, char *error, size
 	SAME("device.output", a->device.output == b->device.output);
 	SAME("transfer.listen", addr_equal(&a->transfer.listen, &b->transfer.listen));
 	SAME("transfer.demand_port", a->transfer.demand_port == b->transfer.demand_port);
-	SAME("load.listen", addr_equal(&a->load.listen, &b->load.listen) || a->peers_count == 0);
+	SAME("load.listen", addr_equal(&a->load.listen, &b->load.listen) || !config_exchanges(a));
 	SAME("limits.connections", a->limits.connections == b->limits.connections);
 	SAME("control.socket", strcmp(a->control.socket, b->control.socket) == 0);
 	SAME("control.group", strcmp(a->control.group, b->control.group) == 0);
@@ -134,7 +134,7 @@ judge_files(const struct wlad *w, const struct config *config, char *error, size
 	const struct config *old = w->config;
 	char sentence[ERROR_TEXT];
 
-	if (config->peers_count == 0)
+	if (!config_exchanges(config))
 		return;
 	if (w->exchange != NULL && same_path(old->load.key, config->load.key) &&
 	    same_path(old->load.certificate, config->load.certificate) &&
@@ -151,10 +151,12 @@ change(struct wlad *w, struct config *config)
 	struct config *old = w->config;
 	char sentence[ERROR_TEXT];
 
-	want_routes(w, config);
+	if (w->datapath != NULL)
+		want_routes(w, config);
 	load_table_apply(w->load, config, loop_now(w->loop));
 	allocation_set_interval(w->allocation, config->load.interval);
-	datapath_set_config(w->datapath, config);
+	if (w->datapath != NULL)
+		datapath_set_config(w->datapath, config);
 	w->config = config;
 	if (w->exchange == NULL) {
 		if (wlad_open_exchange(w) == -1)

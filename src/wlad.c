@@ -74,7 +74,7 @@ add_routes(struct wlad *w)
 	    &(struct routes_use){.v4 = families[0] != 0,
 		.v6 = families[1] != 0,
 		.raw = c->device.output == CONFIG_OUTPUT_RAW,
-		.transfers = c->peers_count > 0});
+		.transfers = config_exchanges(c)});
 	return 0;
 }
 
@@ -101,6 +101,15 @@ make_datapath(struct wlad *w)
 	return -1;
 }
 
+/* What a coordinator has nothing of. */
+static int
+open_packet_path(struct wlad *w)
+{
+	if (open_io(w) == -1 || add_routes(w) == -1 || make_datapath(w) == -1)
+		return -1;
+	return health_sockets(w->health, w->error, sizeof(w->error));
+}
+
 int
 wlad_open_exchange(struct wlad *w)
 {
@@ -111,11 +120,11 @@ wlad_open_exchange(struct wlad *w)
 	    .keyring = w->keyring,
 	    .counters = &w->counters,
 	    .random = &w->random,
-	    .handlers = &wlad_exchange_handlers,
+	    .handlers = w->datapath != NULL ? &wlad_exchange_handlers : NULL,
 	    .handlers_arg = w,
 	};
 
-	if (w->config->peers_count == 0)
+	if (!config_exchanges(w->config))
 		return 0;
 	w->exchange = exchange_new(&parts, w->error, sizeof(w->error));
 	return w->exchange != NULL ? 0 : -1;
@@ -129,13 +138,13 @@ open_control(struct wlad *w)
 	    .config = w->config,
 	    .load = w->load,
 	    .allocation = w->allocation,
-	    .connections = datapath_connections(w->datapath),
+	    .connections = w->datapath != NULL ? datapath_connections(w->datapath) : NULL,
 	    .counters = &w->counters,
 	    .started = clock_now(),
 	    .keyring = w->keyring,
 	    .reload = wlad_reload,
 	    .reload_arg = w,
-	    .probe = wlad_probe_site,
+	    .probe = w->datapath != NULL ? wlad_probe_site : NULL,
 	    .probe_arg = w,
 	    .certificate_expiry = wlad_certificate_expiry,
 	    .certificate_arg = w,
@@ -178,11 +187,10 @@ start(struct wlad *w)
 	raise_descriptors();
 	w->notify = notify_open();
 	make_tables(w);
-	if (open_io(w) == -1 || add_routes(w) == -1 || make_datapath(w) == -1 ||
-	    wlad_open_exchange(w) == -1 || open_control(w) == -1)
-		return -1;
 	w->health = health_new(w->loop, w->load, &w->counters, &w->random);
-	if (health_sockets(w->health, w->error, sizeof(w->error)) == -1)
+	if (w->config->role == CONFIG_ROLE_SITE && open_packet_path(w) == -1)
+		return -1;
+	if (wlad_open_exchange(w) == -1 || open_control(w) == -1)
 		return -1;
 	if (privileges_drop(w->config->user, w->error, sizeof(w->error)) == -1)
 		return -1;
@@ -203,11 +211,13 @@ stop(struct wlad *w)
 	exchange_free(w->exchange);
 	w->exchange = NULL; /* the datapath has nobody to tell any more */
 	wlad_disconnect(w);
-	datapath_free(w->datapath);
+	if (w->datapath != NULL)
+		datapath_free(w->datapath);
 	keyring_free(w->keyring);
 	allocation_free(w->allocation);
 	load_table_free(w->load);
-	io_close(w->io);
+	if (w->io != NULL)
+		io_close(w->io);
 	loop_free(w->loop);
 	config_free(w->config);
 	notify_close(w->notify);
@@ -233,7 +243,7 @@ check_only(struct config *config)
 	char error[ERROR_TEXT];
 	int status = 0;
 
-	if (config->peers_count > 0 && exchange_check_files(config, error, sizeof(error)) == -1) {
+	if (config_exchanges(config) && exchange_check_files(config, error, sizeof(error)) == -1) {
 		fprintf(stderr, "%s: %s\n", config->file, error);
 		status = 1;
 	}
@@ -273,8 +283,8 @@ run(struct wlad *w, int background)
 		return 1;
 	}
 	log_info("started version=%s site=%s device=%s services=%zu peers=%zu",
-	    version_string(), w->config->site, io_device_name(w->io), w->config->services_count,
-	    w->config->peers_count);
+	    version_string(), w->config->site, w->io != NULL ? io_device_name(w->io) : "none",
+	    w->config->services_count, w->config->peers_count);
 	loop_run(w->loop);
 	log_info("stopped");
 	stop(w);

@@ -100,7 +100,8 @@ on_load_changed(void *arg, enum load_change change, uint32_t number)
 	}
 	if (change == LOAD_CHANGE_SITE) {
 		site_events_changed(w->site_events, number);
-		loop_timer_set(w->paths, 0); /* a site that has keys now is probed at once */
+		if (w->paths != NULL)
+			loop_timer_set(w->paths, 0); /* who has keys now is probed at once */
 		if (w->exchange != NULL)
 			exchange_site_changed(w->exchange, number);
 	} else if (w->exchange != NULL)
@@ -216,8 +217,18 @@ wlad_datapath_peers(struct wlad *w)
 
 /* ---- all of it together ---- */
 
-void
-wlad_connect(struct wlad *w)
+static void
+on_wanted(void *arg, uint32_t site)
+{
+	struct wlad *w = arg;
+
+	if (w->exchange != NULL)
+		exchange_wanted(w->exchange, site);
+}
+
+/* What packets need; a coordinator sees none. */
+static void
+connect_packets(struct wlad *w)
 {
 	int transfer = w->io->ops->transfer_fd(w->io);
 	int demand = w->io->ops->demand_fd(w->io);
@@ -236,6 +247,14 @@ wlad_connect(struct wlad *w)
 	loop_timer_set(w->key_expiry, KEY_EXPIRY);
 	w->key_epoch = loop_timer_new(w->loop, on_key_epoch, w);
 	loop_timer_set(w->key_epoch, KEY_EPOCH);
+	allocation_set_wanted(w->allocation, on_wanted, w);
+}
+
+void
+wlad_connect(struct wlad *w)
+{
+	if (w->datapath != NULL)
+		connect_packets(w);
 	w->signals[0] = loop_signal_add(w->loop, SIGTERM, on_terminate, w);
 	w->signals[1] = loop_signal_add(w->loop, SIGINT, on_terminate, w);
 	w->signals[2] = loop_signal_add(w->loop, SIGHUP, on_hangup, w);

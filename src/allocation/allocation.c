@@ -13,6 +13,8 @@ struct allocation {
 	double interval;
 	struct scheduler *schedulers; /* LISTS a service */
 	uint32_t services;
+	allocation_wanted *wanted;
+	void *wanted_arg;
 	struct sitechoice choice; /* of the decision under way; large, so not on the stack */
 };
 
@@ -64,6 +66,13 @@ allocation_free(struct allocation *a)
 }
 
 void
+allocation_set_wanted(struct allocation *a, allocation_wanted *wanted, void *arg)
+{
+	a->wanted = wanted;
+	a->wanted_arg = arg;
+}
+
+void
 allocation_set_interval(struct allocation *a, double interval)
 {
 	a->interval = interval;
@@ -109,6 +118,15 @@ allocation_decide_received(
 	return scheduler_pick(s, a->table, client, random);
 }
 
+static void
+want_site(struct allocation *a, struct random *random)
+{
+	uint32_t site = a->wanted != NULL ? sitechoice_wanted(&a->choice, random) : LOAD_NONE;
+
+	if (site != LOAD_NONE)
+		a->wanted(a->wanted_arg, site);
+}
+
 static bool
 decide_site(struct allocation *a, uint32_t service, bool forced, struct random *random,
     uint64_t now, struct allocation_decision *decision)
@@ -116,6 +134,7 @@ decide_site(struct allocation *a, uint32_t service, bool forced, struct random *
 	int chosen;
 
 	sitechoice_evaluate(&a->choice, a->table, service, forced, a->interval, now);
+	want_site(a, random);
 	chosen = sitechoice_draw(&a->choice, random);
 	if (chosen < 0)
 		return false;

@@ -29,6 +29,10 @@ struct allocation_decision {
 struct allocation *allocation_new(struct load_table *table, double interval);
 void allocation_free(struct allocation *a);
 
+/* Whom connections would go to if there were keys: called with the site for each that would. */
+typedef void allocation_wanted(void *arg, uint32_t site);
+void allocation_set_wanted(struct allocation *a, allocation_wanted *wanted, void *arg);
+
 /* A reload changed load.interval. */
 void allocation_set_interval(struct allocation *a, double interval);
 

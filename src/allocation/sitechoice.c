@@ -10,8 +10,9 @@
 #define SLOW_START       10.0 /* seconds from the first report to full weight */
 #define SLOW_START_FLOOR 0.1
 #define NEAR_HALF        0.1  /* a round-trip time that halves the weight, seconds */
-#define ANSWERS_FLOOR    0.05 /* who answers nobody gets one now and then: it may recover */
+#define ANSWERS_FLOOR    0.01 /* who answers nobody gets one now and then: it may recover */
 #define BELIEVED         2.0  /* times the typical or the proved capacity */
+#define ENOUGH           8    /* candidates: no more introductions are sought */
 #define FILL_TIME        1.0 /* seconds; a site cannot grant more than to be filled in that time */
 
 static double
@@ -69,10 +70,13 @@ present_load(const struct site_service *s, double capacity)
 	return load > least ? load : least;
 }
 
+/* Steep: one that leaves a third unanswered is worth a fifth. */
 static double
 answers(const struct site_service *s)
 {
-	return 1 - s->unanswered > ANSWERS_FLOOR ? 1 - s->unanswered : ANSWERS_FLOOR;
+	double square = (1 - s->unanswered) * (1 - s->unanswered);
+
+	return square * square > ANSWERS_FLOOR ? square * square : ANSWERS_FLOOR;
 }
 
 /* ---- the measures of load ---- */
@@ -207,6 +211,23 @@ is_visited(const struct sitechoice *choice, uint32_t number)
 	return false;
 }
 
+/* What an introduced site would be worth: keys are agreed when they are needed. */
+static double
+would_weigh(const struct sitechoice *choice, struct load_table *table, uint32_t number,
+    uint32_t service, double interval, uint64_t now)
+{
+	const struct site *site = load_table_site(table, number);
+	struct sitechoice_site c = {.site = number};
+	uint32_t index = load_table_site_service(table, number, service);
+
+	if (!site->introduced || site->disabled || site->path == SITE_PATH_LOST ||
+	    is_visited(choice, number) || index == LOAD_NONE)
+		return 0;
+	if (judge(choice, &c, site, &site->services[index], interval, now) != SITECHOICE_candidate)
+		return 0;
+	return c.weight;
+}
+
 static void
 consider(struct sitechoice *choice, struct load_table *table, uint32_t number, uint32_t service,
     double interval, uint64_t now)
@@ -217,6 +238,8 @@ consider(struct sitechoice *choice, struct load_table *table, uint32_t number, u
 	*c = (struct sitechoice_site){.site = number, .site_service = LOAD_NONE};
 	c->reason =
 	    is_visited(choice, number) ? SITECHOICE_visited : sitechoice_site_reason(site);
+	if (c->reason == SITECHOICE_no_session || c->reason == SITECHOICE_no_keys)
+		c->would = would_weigh(choice, table, number, service, interval, now);
 	if (c->reason != SITECHOICE_candidate)
 		return;
 	c->site_service = load_table_site_service(table, number, service);
@@ -256,7 +279,9 @@ sitechoice_evaluate(struct sitechoice *choice, struct load_table *table, uint32_
 	choice->count = 0;
 	choice->total = 0;
 	for (uint32_t i = 0; i < load_table_sites(table); i++) {
-		if (load_table_site(table, i)->present && choice->count < SITECHOICE_MAX)
+		const struct site *site = load_table_site(table, i);
+
+		if (site->present && !site->coordinator && choice->count < SITECHOICE_MAX)
 			consider(choice, table, i, service, interval, now);
 	}
 }
@@ -297,6 +322,29 @@ sitechoice_draw(const struct sitechoice *choice, struct random *random)
 		point -= choice->sites[i].weight;
 	}
 	return last; /* rounding left a crumb behind the last */
+}
+
+uint32_t
+sitechoice_wanted(const struct sitechoice *choice, struct random *random)
+{
+	uint32_t last = LOAD_NONE;
+	double total = 0, point;
+	size_t candidates = 0;
+
+	for (size_t i = 0; i < choice->count; i++) {
+		total += choice->sites[i].would;
+		candidates += choice->sites[i].weight > 0;
+	}
+	if (choice->gate <= 0 || total <= 0 || candidates >= ENOUGH)
+		return LOAD_NONE;
+	point = random_unit(random) * total;
+	for (size_t i = 0; i < choice->count && point >= 0; i++) {
+		if (choice->sites[i].would <= 0)
+			continue;
+		last = choice->sites[i].site;
+		point -= choice->sites[i].would;
+	}
+	return last;
 }
 
 void

@@ -18,7 +18,7 @@
  *   present load: reported load + (our connections there now - those in its report) / capacity
  *   fresh: 1 up to an age of 2 of the site's intervals, 0 at 5;  slow_start: 0.1 to 1 in 10 s;
  *   near = 0.1 s / (0.1 s + round-trip time), of the transfer path if it is known;
- *   answers: share of our latest connections that it answered, 0.05 at least
+ *   answers: share of our latest connections that it answered, to the fourth power
  *
  * A ramp, no step, and own transfers counted since the report: that is what stops swinging.
  *
@@ -71,6 +71,7 @@ struct sitechoice_site {
 	bool limited; /* it grants a rate */
 	double rate;  /* of new connections a second that is believed, if limited */
 	double tokens;
+	double would; /* its weight, if it had keys: it is introduced, and lacks nothing else */
 };
 
 struct sitechoice {
@@ -102,6 +103,12 @@ int sitechoice_draw(const struct sitechoice *choice, struct random *random);
 
 /* How probable it is that a connection goes to another site. */
 double sitechoice_leaves(const struct sitechoice *choice);
+
+/*
+ * The site that is to be met besides: introduced by a coordinator, without keys as yet, drawn by the
+ * weight that it would have; LOAD_NONE if those that there are suffice.
+ */
+uint32_t sitechoice_wanted(const struct sitechoice *choice, struct random *random);
 
 /* What was drawn is done: one token less. */
 void sitechoice_take(

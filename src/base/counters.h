@@ -16,6 +16,7 @@
 	X(bytes_in, "octets read from the device") \
 	X(packets_out, "packets written to the device") \
 	X(bytes_out, "octets written to the device") \
+	X(packets_joined, "packets of other sites written joined with others") \
 	X(transfer_packets_in, "transfer packets accepted from other sites") \
 	X(transfer_bytes_in, "octets of client packets in them") \
 	X(transfer_packets_out, "transfer packets sent to other sites") \
@@ -23,7 +24,8 @@
 	X(connections_local, "connections allocated to an own server") \
 	X(connections_transferred, "connections allocated to another site") \
 	X(connections_received, "connections received from another site") \
-	X(connections_relayed, "connections transferred whose replies come by way of us (rule 3)") \
+	X(connections_relayed, \
+	    "connections transferred whose replies come by way of us (rule 3)") \
 	X(connections_repeated, \
 	    "connections repeated by rule 3 because no direct reply got through") \
 	X(connections_passed, "connections received and passed on to a third site") \
@@ -47,8 +49,7 @@
 	X(messages_in, "load exchange messages received") \
 	X(messages_out, "load exchange messages sent") \
 	X(messages_unknown, "load exchange messages of unknown type, skipped") \
-	X(closed_untold, \
-	    "ends of connections that another site was not told: too many waited for a session") \
+	X(closed_untold, "ends of connections that another site was not told: too many waited for a session") \
 	X(reloads, "configurations taken over while running") \
 	X(reloads_refused, "configurations refused while running: the old one stayed") \
 	X(checks_passed, "server checks passed") \

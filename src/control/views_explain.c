@@ -145,11 +145,16 @@ site_member(struct request *request, const struct chances *chances, size_t index
 	json_put_string(json, "reason", sitechoice_reason_text(c->reason));
 	json_put_string(json, "path", site_path_name(site->path));
 	view_site_rule(json, site);
+	json_put_real(json, "claimed", c->claimed, 0);
 	json_put_real(json, "capacity", c->capacity, 0);
 	json_put_real(json, "load", c->load, 4);
 	json_put_real(json, "fresh", c->fresh, 4);
 	json_put_real(json, "slow_start", c->slow_start, 4);
 	json_put_real(json, "near", c->near, 4);
+	json_put_real(json, "answers", c->answers, 4);
+	json_put_bool(json, "limited", c->limited);
+	json_put_real(json, "rate", c->rate, 3);
+	json_put_real(json, "tokens", c->tokens, 3);
 	json_put_real(json, "weight", c->weight, 4);
 	json_put_real(json, "probability",
 	    drawn(chances->choice, index, chances->away) +
@@ -166,9 +171,12 @@ site_members(struct request *request, const struct question *q, const struct cha
 
 	json_begin_object(json, "own");
 	json_put_string(json, "prefer", config_prefer_name(own->prefer));
+	json_put_string(json, "site_metric", config_site_metric_name(own->site_metric));
 	json_put_real(json, "load", chances->choice->own_load, 4);
 	json_put_real(json, "high_load", own->high_load, 4);
 	json_put_real(json, "gate", chances->choice->gate, 4);
+	json_put_real(json, "weight", chances->choice->own_weight, 4);
+	json_put_real(json, "typical_capacity", chances->choice->typical_capacity, 0);
 	json_put_bool(json, "last_resort", !chances->can_stay);
 	json_put_uint(json, "servers_up", chances->choice->own_up);
 	json_put_uint(json, "active", own->active);

@@ -55,6 +55,7 @@ service_object(struct json *json, const struct service *s)
 	json_put_string(json, "ports", ports_format(s, ports));
 	json_put_string(json, "scheduler", config_scheduler_name(s->scheduler));
 	json_put_string(json, "prefer", config_prefer_name(s->prefer));
+	json_put_string(json, "site_metric", config_site_metric_name(s->site_metric));
 	view_permitted(json, s);
 	json_put_uint(json, "servers", s->servers_count);
 	json_put_uint(json, "servers_up", s->up);

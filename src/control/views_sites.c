@@ -13,11 +13,25 @@ view_site_admin(bool disabled)
 	return disabled ? "disabled" : "enabled";
 }
 
+/* How we know it. */
+static const char *
+view_site_kind(const struct site *site)
+{
+	if (site->coordinator)
+		return "coordinator";
+	if (site->introduced)
+		return "introduced";
+	return site->entered ? "unknown" : "peer";
+}
+
 /* Whatever the service is; the order and the words are those of the choice (sitechoice.c). */
 const char *
 view_site_reason(const struct site *site)
 {
 	enum sitechoice_reason reason = sitechoice_site_reason(site);
+
+	if (site->coordinator || site->keyless)
+		return site->session == SITE_SESSION ? NULL : sitechoice_reason_text(reason);
 
 	return reason != SITECHOICE_candidate ? sitechoice_reason_text(reason) : NULL;
 }
@@ -214,6 +228,7 @@ site_object(struct request *request, struct reasons *reasons, uint32_t number)
 	json_put_string(json, "site", s->name);
 	json_put_string(json, "state", view_site_state(s));
 	json_put_string(json, "reason", view_site_reason(s));
+	json_put_string(json, "kind", view_site_kind(s));
 	json_put_string(json, "admin", view_site_admin(s->disabled));
 	json_put_string(json, "session", site_session_name(s->session));
 	json_put_uint(json, "session_s",

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <sys/uio.h>
+
 #include "packet/packet.h"
 
 struct device;
@@ -28,6 +30,10 @@ void device_close(struct device *d);
 /* As io_ops.device_receive and device_send. */
 int device_receive(struct device *d, struct packet *p);
 int device_send(struct device *d, const struct packet *p);
+
+/* As io_ops.device_send_pieces. */
+int device_send_pieces(
+    struct device *d, const struct packet *p, const struct iovec *piece, unsigned count);
 
 int device_fd(const struct device *d);
 const char *device_name(const struct device *d);

@@ -48,6 +48,19 @@ send_packet(struct io *io, const struct packet *p)
 	return 0;
 }
 
+/* Only where there is a device and no raw output: takes_super and takes_uso say so. */
+static int
+send_pieces(struct io *io, const struct packet *p, const struct iovec *piece, unsigned count)
+{
+	struct system_io *s = (struct system_io *)io;
+
+	if (s->device == NULL) {
+		errno = ENODEV;
+		return -1;
+	}
+	return device_send_pieces(s->device, p, piece, count);
+}
+
 static uint32_t
 flush_packets(struct io *io, struct io_refused *refused)
 {
@@ -140,6 +153,7 @@ close_all(struct io *io)
 static const struct io_ops system_ops = {
     .device_receive = receive_packet,
     .device_send = send_packet,
+    .device_send_pieces = send_pieces,
     .device_flush = flush_packets,
     .transfer_receive = receive_datagrams,
     .transfer_send = send_datagrams,

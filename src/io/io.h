@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sys/uio.h>
+
 #include "base/addr.h"
 #include "packet/packet.h"
 
@@ -54,6 +56,14 @@ struct io_ops {
 	 * segmented or completed here.  May overwrite the headroom.  0, or -1 with errno if the
 	 * device refused it. */
 	int (*device_send)(struct io *io, const struct packet *p);
+
+	/*
+	 * Writes a parsed super-packet whose checksum is partial, of which p->data holds only what
+	 * the first of the pieces does: its headers and the beginning of its payload.  For devices
+	 * that take super-packets of its kind as they are.  Result and headroom as device_send.
+	 */
+	int (*device_send_pieces)(
+	    struct io *io, const struct packet *p, const struct iovec *piece, unsigned count);
 
 	/*
 	 * Sends what device_send took and kept back, so that several packets go by one system

@@ -148,6 +148,27 @@ device_send(struct io *io, const struct packet *p)
 }
 
 static int
+device_send_pieces(
+    struct io *io, const struct packet *p, const struct iovec *piece, unsigned count)
+{
+	uint8_t *octets = xmalloc(p->len);
+	struct packet whole = *p;
+	size_t len = 0;
+	int result;
+
+	for (unsigned i = 0; i < count && piece[i].iov_len <= p->len - len; i++) {
+		memcpy(octets + len, piece[i].iov_base, piece[i].iov_len);
+		len += piece[i].iov_len;
+	}
+	whole.data = octets;
+	whole.len = (uint32_t)len;
+	whole.headroom = 0;
+	result = device_send(io, &whole);
+	free(octets);
+	return result;
+}
+
+static int
 transfer_receive(struct io *io, struct datagram *batch, int max)
 {
 	struct memory *m = (struct memory *)io;
@@ -216,6 +237,7 @@ memory_close(struct io *io)
 static const struct io_ops memory_ops = {
     .device_receive = device_receive,
     .device_send = device_send,
+    .device_send_pieces = device_send_pieces,
     .device_flush = device_flush,
     .transfer_receive = transfer_receive,
     .transfer_send = transfer_send,

@@ -29,6 +29,9 @@
  */
 #define VNET_LEN 10
 
+/* Pieces of one packet at most; the kernel takes 1024 with the header. */
+#define DEVICE_PIECES_MAX 256
+
 /* Offsets of the checksum field in the TCP and the UDP header. */
 #define TCP_CHECKSUM 16
 #define UDP_CHECKSUM 6
@@ -48,6 +51,7 @@ struct device {
 	struct device_offload offload;
 	uint8_t in[IO_HEADROOM + PACKET_MAX];
 	uint8_t scratch[PACKET_MAX]; /* a packet whose checksum is completed */
+	struct iovec vector[1 + DEVICE_PIECES_MAX];
 };
 
 static const struct {
@@ -387,4 +391,20 @@ device_send(struct device *d, const struct packet *p)
 	if (p->partial && !d->offload.partial)
 		return write_completed(d, p);
 	return write_packet(d, p);
+}
+
+int
+device_send_pieces(
+    struct device *d, const struct packet *p, const struct iovec *piece, unsigned count)
+{
+	uint8_t vnet[VNET_LEN];
+
+	if (count > DEVICE_PIECES_MAX) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	make_vnet(vnet, p);
+	d->vector[0] = (struct iovec){vnet, VNET_LEN};
+	memcpy(d->vector + 1, piece, count * sizeof(*piece));
+	return write_vector(d, d->vector, (int)count + 1);
 }

@@ -86,3 +86,16 @@ device_send(struct device *d, const struct packet *p)
 {
 	return family_send(d->fd, &d->buffer, p);
 }
+
+/* The device takes no super-packets. */
+int
+device_send_pieces(
+    struct device *d, const struct packet *p, const struct iovec *piece, unsigned count)
+{
+	(void)d;
+	(void)p;
+	(void)piece;
+	(void)count;
+	errno = EOPNOTSUPP;
+	return -1;
+}

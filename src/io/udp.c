@@ -21,14 +21,23 @@
 /* Errors of other hosts' ICMP messages that are read away in one receive call. */
 #define ERRORS_MAX 16
 
+/* Room for what udp_os_segment() looks for. */
+union control {
+	struct cmsghdr align;
+	uint8_t octets[CMSG_SPACE(sizeof(int))];
+};
+
 struct udp {
 	int fd;
 	bool v6;           /* an IPv6 socket: IPv4 peers are mapped */
 	bool segmentation; /* the kernel has not refused segments yet */
+	bool joining;      /* the kernel may receive several datagrams in one */
+	bool joined;       /* and has done so the last time */
 	uint8_t *buffers;  /* IO_BATCH of buffer_size(); pages never written to cost nothing */
 	struct mmsghdr message[IO_BATCH];
 	struct iovec vector[IO_BATCH];
 	struct sockaddr_storage from[IO_BATCH];
+	union control control[IO_BATCH];
 };
 
 static size_t
@@ -66,6 +75,7 @@ udp_open(const struct addr *listen, char *error, size_t error_size)
 	if (bind(udp->fd, (struct sockaddr *)&ss, len) == -1)
 		goto fail;
 	udp->segmentation = udp_os_options(udp->fd, udp->v6);
+	udp->joining = udp_os_join(udp->fd);
 	prepare_buffers(udp);
 	return udp;
 
@@ -99,6 +109,12 @@ udp_segmentation(const struct udp *udp)
 	return udp->segmentation;
 }
 
+bool
+udp_joining(const struct udp *udp)
+{
+	return udp->joining;
+}
+
 /* A signal, or what an ICMP message, which anybody may send, makes a call say. */
 static bool
 is_passing(int error)
@@ -122,36 +138,58 @@ is_passing(int error)
 	}
 }
 
-int
-udp_receive(struct udp *udp, struct datagram *batch, int max)
+/* Readies messages for receiving, which changes them. */
+static void
+prepare_messages(struct udp *udp, int count)
 {
-	int n, tries = 0, kept = 0;
-
-	if (max > IO_BATCH)
-		max = IO_BATCH;
-	for (int i = 0; i < max; i++) {
+	for (int i = 0; i < count; i++) {
 		struct msghdr *m = &udp->message[i].msg_hdr;
 
 		m->msg_name = &udp->from[i];
 		m->msg_namelen = sizeof(udp->from[i]);
 		m->msg_iov = &udp->vector[i];
 		m->msg_iovlen = 1;
+		m->msg_control = udp->joining ? &udp->control[i] : NULL;
+		m->msg_controllen = udp->joining ? sizeof(udp->control[i]) : 0;
 	}
-	do
+}
+
+/* What has come by a message; false if it is from nobody. */
+static bool
+take_message(struct udp *udp, int i, struct datagram *d)
+{
+	uint32_t segment = 0;
+
+	if (addr_from_sockaddr((struct sockaddr *)&udp->from[i], &d->from) == -1)
+		return false;
+	d->data = udp->vector[i].iov_base;
+	d->len = udp->message[i].msg_len;
+	if (udp->joining)
+		segment = udp_os_segment(&udp->message[i].msg_hdr);
+	d->segment = segment != 0 && segment < d->len ? segment : d->len;
+	if (d->segment < d->len)
+		udp->joined = true;
+	return true;
+}
+
+int
+udp_receive(struct udp *udp, struct datagram *batch, int max)
+{
+	int most = udp->joined ? UDP_BATCH_JOINED : IO_BATCH;
+	int n, tries = 0, kept = 0;
+
+	if (max > most)
+		max = most;
+	udp->joined = false;
+	do {
+		prepare_messages(udp, max);
 		n = recvmmsg(udp->fd, udp->message, (unsigned)max, MSG_DONTWAIT, NULL);
-	while (n == -1 && is_passing(errno) && ++tries < ERRORS_MAX);
+	} while (n == -1 && is_passing(errno) && ++tries < ERRORS_MAX);
 	if (n == -1)
 		return errno == EAGAIN || is_passing(errno) ? 0 : -1;
-	for (int i = 0; i < n; i++) {
-		struct datagram *d = &batch[kept];
-
-		if (addr_from_sockaddr((struct sockaddr *)&udp->from[i], &d->from) == -1)
-			continue;
-		d->data = udp->vector[i].iov_base;
-		d->len = udp->message[i].msg_len;
-		d->segment = d->len;
-		kept++;
-	}
+	for (int i = 0; i < n; i++)
+		if (take_message(udp, i, &batch[kept]))
+			kept++;
 	return kept;
 }
 

@@ -1,5 +1,5 @@
 /*
- * FreeBSD and OpenBSD: neither cuts a buffer into datagrams.  Written from udp(4),
+ * FreeBSD and OpenBSD: neither cuts a buffer into datagrams nor joins them.  Written from udp(4),
  * ip(4) and ip6(4); not tested on these systems.
  */
 #include "io/udp.h"
@@ -32,6 +32,20 @@ udp_os_options(int fd, bool v6)
 		setsockopt(fd, IPPROTO_IP, IP_DONTFRAG, &on, sizeof(on));
 #endif
 	return false;
+}
+
+bool
+udp_os_join(int fd)
+{
+	(void)fd;
+	return false;
+}
+
+uint32_t
+udp_os_segment(const struct msghdr *message)
+{
+	(void)message;
+	return 0;
 }
 
 long

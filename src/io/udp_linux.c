@@ -7,6 +7,11 @@
 #include <netinet/udp.h>
 #include <string.h>
 
+/* Since Linux 5.0; older headers lack it. */
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
 #define BUFFER_OCTETS (4 * 1024 * 1024)
 
 /* The first option goes beyond net.core.*mem_max but needs CAP_NET_ADMIN. */
@@ -45,6 +50,29 @@ udp_os_options(int fd, bool v6)
 		set_int(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
 	}
 	return setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &none, sizeof(none)) == 0;
+}
+
+bool
+udp_os_join(int fd)
+{
+	int on = 1;
+
+	return setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on)) == 0;
+}
+
+uint32_t
+udp_os_segment(const struct msghdr *message)
+{
+	int size = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL;
+	     c = CMSG_NXTHDR((struct msghdr *)message, c)) {
+		if (c->cmsg_level != IPPROTO_UDP || c->cmsg_type != UDP_GRO ||
+		    c->cmsg_len < CMSG_LEN(sizeof(size)))
+			continue;
+		memcpy(&size, CMSG_DATA(c), sizeof(size));
+	}
+	return size > 0 ? (uint32_t)size : 0;
 }
 
 long

@@ -18,14 +18,12 @@ size_t codec_begin(struct codec_buffer *b, enum message_type type);
 int codec_end(struct codec_buffer *b, size_t start);
 int codec_cancel(struct codec_buffer *b, size_t start);
 
-/* What SITES has in common with HELLO and LOAD: a service of a HELLO, one of a report; take
- * functions of tlv.h whose out is a struct hello, a struct load_report. */
+/* What SITES has in common with HELLO and LOAD: names, a service of a HELLO (a function of tlv.h
+ * whose out is a struct hello), what is ambiguous. */
 void codec_put_service(struct codec_buffer *b, uint16_t tag, const struct hello_service *s);
 int codec_take_service(void *hello, const uint8_t *value, size_t len);
 int codec_take_name(char out[CODEC_NAME_MAX + 1], const uint8_t *value, size_t len);
 bool codec_ambiguous_services(const struct hello *hello);
-void codec_put_report(struct codec_buffer *b, uint16_t tag, const struct load_report_service *s);
-int codec_take_report(void *report, const uint8_t *value, size_t len);
 bool codec_ambiguous_report(const struct load_report *report);
 
 /* IPv6 or IPv4-mapped address (16) and port (2). */

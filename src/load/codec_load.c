@@ -62,9 +62,9 @@ put_between(struct codec_buffer *b, const struct load_report_service *s)
 }
 
 static void
-put_service(struct codec_buffer *b, uint16_t tag, const struct load_report_service *s, bool rates)
+put_load(struct codec_buffer *b, const struct load_report_service *s, bool rates)
 {
-	size_t start = tlv_nest_begin(b, tag);
+	size_t start = tlv_nest_begin(b, LOAD_SERVICE);
 
 	tlv_put_number(b, REPORT_NUMBER, s->number, 2);
 	tlv_put_number(b, REPORT_UP, s->servers_up, 4);
@@ -79,19 +79,13 @@ put_service(struct codec_buffer *b, uint16_t tag, const struct load_report_servi
 	tlv_nest_end(b, start);
 }
 
-void
-codec_put_report(struct codec_buffer *b, uint16_t tag, const struct load_report_service *s)
-{
-	put_service(b, tag, s, true);
-}
-
 static void
 put_load_service(struct codec_buffer *b, const struct load_report_service *s, bool rates)
 {
 	if (s->between)
 		put_between(b, s);
 	else
-		put_service(b, LOAD_SERVICE, s, rates);
+		put_load(b, s, rates);
 }
 
 int
@@ -145,8 +139,8 @@ static const struct tlv_field report_fields[] = {
     [REPORT_LIFE] = TLV_NUMBER(struct load_report_service, mean_life, false, 0),
 };
 
-int
-codec_take_report(void *out, const uint8_t *value, size_t len)
+static int
+take_report(void *out, const uint8_t *value, size_t len)
 {
 	struct load_report *report = out;
 	struct load_report_service *s =
@@ -187,7 +181,7 @@ static const struct tlv_field load_fields[] = {
     [LOAD_SENT] = TLV_NUMBER(struct load_report, sent_ms, true, 0),
     [LOAD_ECHO] = TLV_NUMBER(struct load_report, echo_ms, false, 0),
     [LOAD_ECHO_HELD] = TLV_NUMBER(struct load_report, echo_held_ms, false, 0),
-    [LOAD_SERVICE] = TLV_NESTED(codec_take_report),
+    [LOAD_SERVICE] = TLV_NESTED(take_report),
     [LOAD_PATH_MTU] = TLV_NUMBER(struct load_report, path_mtu, false, 65535),
     [LOAD_DIRECT] = TLV_NUMBER(struct load_report, direct, false, DIRECT_LARGEST),
     [LOAD_BETWEEN] = TLV_NESTED(take_between),

@@ -35,8 +35,15 @@ enum site_tag {
 enum site_report_tag {
 	SITE_REPORT_AGE = 1,      /* must (4): milliseconds since it was received */
 	SITE_REPORT_SEQUENCE = 2, /* must (4): as in the LOAD that it came in */
-	SITE_REPORT_SERVICE = 3 /* repeats, up to 1024 times: one service, nested as in LOAD */
+	SITE_REPORT_SERVICES = 3 /* (29 each, up to 1024 of them): a record for each service, in
+	                           * the order of LOAD's tags 1 to 7, 10 and 11; no two have the
+	                           * same number */
 };
+
+/* Of all messages between sites this is the one that there is most of: number (2), servers up
+ * (4) and not highly loaded (4), transferable (4), permitted (1), load (2), active (4), new
+ * connections (4), mean life (4). */
+#define REPORT_LEN 29
 
 #define FLAGS_AT TLV_HEADER_LEN /* of the body: where the octet of SITES_FLAGS is */
 
@@ -64,14 +71,30 @@ put_identity(struct codec_buffer *b, const struct sites_record *r, bool servers)
 }
 
 static void
+put_report_service(uint8_t *at, const struct load_report_service *s)
+{
+	tlv_store(at, s->number, 2);
+	tlv_store(at + 2, s->servers_up, 4);
+	tlv_store(at + 6, s->servers_not_high, 4);
+	tlv_store(at + 10, s->transferable, 4);
+	at[14] = s->permitted;
+	tlv_store(at + 15, s->load, 2);
+	tlv_store(at + 17, s->active, 4);
+	tlv_store(at + 21, s->new_per_second, 4);
+	tlv_store(at + 25, s->mean_life, 4);
+}
+
+static void
 put_site_report(struct codec_buffer *b, const struct sites_record *r)
 {
-	size_t start = tlv_nest_begin(b, SITE_REPORT);
+	size_t start = tlv_nest_begin(b, SITE_REPORT), services;
 
 	tlv_put_number(b, SITE_REPORT_AGE, r->age_ms, 4);
 	tlv_put_number(b, SITE_REPORT_SEQUENCE, r->report.sequence, 4);
+	services = tlv_nest_begin(b, SITE_REPORT_SERVICES);
 	for (size_t i = 0; i < r->report.services_count; i++)
-		codec_put_report(b, SITE_REPORT_SERVICE, &r->report.services[i]);
+		put_report_service(tlv_append(b, REPORT_LEN), &r->report.services[i]);
+	tlv_nest_end(b, services);
 	tlv_nest_end(b, start);
 }
 
@@ -196,15 +219,41 @@ take_service(void *out, const uint8_t *value, size_t len)
 }
 
 static int
-take_report_service(void *out, const uint8_t *value, size_t len)
+take_report_service(struct load_report_service *s, const uint8_t *at)
 {
-	return codec_take_report(&((struct sites_record *)out)->report, value, len);
+	*s = (struct load_report_service){.number = (uint16_t)tlv_fetch(at, 2),
+	    .servers_up = (uint32_t)tlv_fetch(at + 2, 4),
+	    .servers_not_high = (uint32_t)tlv_fetch(at + 6, 4),
+	    .transferable = (uint32_t)tlv_fetch(at + 10, 4),
+	    .permitted = at[14] != 0,
+	    .load = (uint16_t)tlv_fetch(at + 15, 2),
+	    .active = (uint32_t)tlv_fetch(at + 17, 4),
+	    .new_per_second = (uint32_t)tlv_fetch(at + 21, 4),
+	    .mean_life = (uint32_t)tlv_fetch(at + 25, 4)};
+	return at[14] <= 1 && s->load <= 1000 ? 0 : -1;
+}
+
+static int
+take_report_services(void *out, const uint8_t *value, size_t len)
+{
+	struct load_report *report = &((struct sites_record *)out)->report;
+	size_t count = len / REPORT_LEN;
+
+	if (len % REPORT_LEN != 0)
+		return -1;
+	report->services = xcalloc(count + 1, sizeof(report->services[0]));
+	for (; report->services_count < count; report->services_count++)
+		if (take_report_service(&report->services[report->services_count],
+			value + report->services_count * REPORT_LEN) != 0)
+			return -1;
+	return 0;
 }
 
 static const struct tlv_field report_fields[] = {
     [SITE_REPORT_AGE] = TLV_NUMBER(struct sites_record, age_ms, true, 0),
     [SITE_REPORT_SEQUENCE] = TLV_NUMBER(struct sites_record, report.sequence, true, 0),
-    [SITE_REPORT_SERVICE] = TLV_NESTED(take_report_service),
+    [SITE_REPORT_SERVICES] =
+	TLV_BYTES(0, HELLO_SERVICES_MAX *REPORT_LEN, false, take_report_services),
 };
 
 static int

@@ -18,14 +18,32 @@ static const struct exchange_handlers no_handlers;
 
 /* ---- reporting ---- */
 
-static void
-report_to(struct peer *peer)
+static enum peering_extent
+extent_for(const struct peer *peer, const struct site *site)
+{
+	if (peer->kind == PEER_COORDINATOR)
+		return PEERING_LOAD;
+	if (site->introduced)
+		return PEERING_BETWEEN;
+	switch (config_reports_to(peer->exchange->parts.config, site->name)) {
+	case CONFIG_REPORT_YES:
+		return PEERING_LOAD;
+	case CONFIG_REPORT_SENDERS:
+		return peer->reports ? PEERING_LOAD : PEERING_PATH;
+	case CONFIG_REPORT_NO:
+		break;
+	}
+	return PEERING_PATH;
+}
+
+void
+peer_report(struct peer *peer)
 {
 	const struct site *site = load_table_site(peer->exchange->parts.table, peer->site);
 
 	if (peer->current == NULL)
 		return;
-	peering_report(peer->current);
+	peering_report(peer->current, extent_for(peer, site));
 	peer->told_mtu = site->path_mtu;
 	peer->told_direct = site->direct_out;
 }
@@ -36,8 +54,10 @@ on_report(void *arg, uint64_t now)
 	struct exchange *x = arg;
 
 	x->reported_at = now;
-	for (size_t i = 0; i < x->peers_count; i++)
-		report_to(x->peers[i]);
+	if (x->coordinator != NULL)
+		coordinator_speak(x);
+	for (size_t i = 0; i < x->peers_count && x->coordinator == NULL; i++)
+		peer_report(x->peers[i]);
 	loop_timer_set(
 	    x->report_timer, (uint64_t)(x->parts.config->load.interval * (double)CLOCK_SECOND));
 }
@@ -84,25 +104,34 @@ exchange_probe_seen(struct exchange *x, uint32_t site, uint64_t id)
 /* ---- life ---- */
 
 static int
-add_peers(struct exchange *x, char *error, size_t error_size)
+add_peers(struct exchange *x, const struct config_peer *list, size_t count, enum peer_kind kind,
+    char *error, size_t error_size)
 {
-	const struct config *config = x->parts.config;
-
-	x->peers = xcalloc(config->peers_count, sizeof(x->peers[0]));
-	for (size_t i = 0; i < config->peers_count; i++) {
-		struct peer *peer = peer_new(x, &config->peers[i]);
+	for (size_t i = 0; i < count; i++) {
+		struct peer *peer = peer_new(x, &list[i], kind);
 
 		if (peer == NULL) {
 			snprintf(error, error_size,
-			    "peer \"%s\" has no place in the load table", config->peers[i].site);
+			    "peer \"%s\" has no place in the load table", list[i].site);
 			return -1;
 		}
-		x->peers[x->peers_count++] = peer;
-		if (!peer_is_dialled(peer) && config->load.listen.port == 0)
+		if (!peer_is_dialled(peer) && x->parts.config->load.listen.port == 0)
 			log_warnx("peer is to dial us, but load.listen is not set site=%s",
 			    peer->config->site);
 	}
 	return 0;
+}
+
+static int
+add_all(struct exchange *x, char *error, size_t error_size)
+{
+	const struct config *config = x->parts.config;
+
+	if (add_peers(
+		x, config->peers, config->peers_count, PEER_CONFIGURED, error, error_size) != 0)
+		return -1;
+	return add_peers(x, config->load.coordinators, config->load.coordinators_count,
+	    PEER_COORDINATOR, error, error_size);
 }
 
 static void
@@ -162,12 +191,12 @@ exchange_new(const struct exchange_parts *parts, char *error, size_t error_size)
 	const struct config *config = parts->config;
 	struct exchange *x = exchange_alloc(parts);
 
-	if (config->peers_count == 0)
+	if (!config_exchanges(config))
 		return x;
 	signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of write(2), no more */
 	x->report_timer = loop_timer_new(parts->loop, on_report, x);
 	x->parts.session.tls = load_tls(config, error, error_size);
-	if (x->parts.session.tls == NULL || add_peers(x, error, error_size) != 0 ||
+	if (x->parts.session.tls == NULL || add_all(x, error, error_size) != 0 ||
 	    (config->load.listen.port != 0 &&
 		exchange_listen(x, &config->load.listen, error, error_size) != 0)) {
 		exchange_free(x);
@@ -179,50 +208,75 @@ exchange_new(const struct exchange_parts *parts, char *error, size_t error_size)
 }
 
 static const struct config_peer *
-find_config(const struct config *config, const struct config_peer *old)
+find_config(const struct config_peer *list, size_t count, const char *site)
 {
-	for (size_t i = 0; i < config->peers_count; i++)
-		if (strcmp(config->peers[i].site, old->site) == 0)
-			return &config->peers[i];
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(list[i].site, site) == 0)
+			return &list[i];
 	return NULL;
 }
 
-static bool
-is_known(const struct exchange *x, size_t known, const struct config_peer *config)
+/* What a peer is under a new configuration; NULL if it is none any more. */
+static const struct config_peer *
+config_of(const struct peer *peer, const struct config *config)
 {
-	for (size_t i = 0; i < known; i++)
-		if (x->peers[i]->config == config)
-			return true;
-	return false;
+	const struct config_peer *configured =
+	    find_config(config->peers, config->peers_count, peer->config->site);
+	const struct config_peer *coordinator = find_config(
+	    config->load.coordinators, config->load.coordinators_count, peer->config->site);
+
+	switch (peer->kind) {
+	case PEER_CONFIGURED:
+		return configured;
+	case PEER_COORDINATOR:
+		return coordinator;
+	case PEER_ENTERED:
+		break;
+	}
+	if (configured != NULL || coordinator != NULL ||
+	    (config->load.coordinators_count == 0 && !config->load.accept_unknown))
+		return NULL;
+	return &peer->own;
+}
+
+static void
+add_new(struct exchange *x, const struct config_peer *list, size_t count, enum peer_kind kind)
+{
+	size_t known = x->peers_count;
+
+	for (size_t i = 0; i < count; i++) {
+		bool old = false;
+
+		for (size_t k = 0; k < known; k++)
+			old |= x->peers[k]->config == &list[i];
+		if (!old)
+			peer_new(x, &list[i], kind);
+	}
 }
 
 /* Dismisses, renews, and makes what is new.  The load table has a place for each. */
 static void
 change_peers(struct exchange *x, const struct config *config)
 {
-	size_t kept = 0;
+	size_t count = x->peers_count, kept = 0, gone = 0;
+	struct peer **dismissed = xcalloc(count, sizeof(dismissed[0]));
 
-	for (size_t i = 0; i < x->peers_count; i++) {
-		const struct config_peer *c = find_config(config, x->peers[i]->config);
+	for (size_t i = 0; i < count; i++) {
+		struct peer *peer = x->peers[i];
 
-		if (c == NULL) {
-			peer_dismiss(x->peers[i]);
-			continue;
-		}
-		peer_renew(x->peers[i], c);
-		x->peers[kept++] = x->peers[i];
+		if (config_of(peer, config) == NULL)
+			dismissed[gone++] = peer;
+		else
+			x->peers[kept++] = peer;
 	}
 	x->peers_count = kept;
-	x->peers = xrealloc_array(x->peers, config->peers_count, sizeof(x->peers[0]));
-	for (size_t i = 0; i < config->peers_count; i++) {
-		struct peer *peer;
-
-		if (is_known(x, kept, &config->peers[i]))
-			continue;
-		peer = peer_new(x, &config->peers[i]);
-		if (peer != NULL)
-			x->peers[x->peers_count++] = peer;
-	}
+	for (size_t i = 0; i < gone; i++)
+		peer_dismiss(dismissed[i]);
+	free(dismissed);
+	for (size_t i = 0; i < kept; i++)
+		peer_renew(x->peers[i], config_of(x->peers[i], config));
+	add_new(x, config->peers, config->peers_count, PEER_CONFIGURED);
+	add_new(x, config->load.coordinators, config->load.coordinators_count, PEER_COORDINATOR);
 }
 
 int
@@ -231,7 +285,7 @@ exchange_reload(struct exchange *x, const struct config *config, char *error, si
 	struct tls *tls = NULL;
 	int result = 0;
 
-	if (config->peers_count > 0) {
+	if (config_exchanges(config)) {
 		tls = load_tls(config, error, error_size);
 		result = tls != NULL ? 0 : -1;
 	}
@@ -295,7 +349,7 @@ exchange_check_files(const struct config *config, char *error, size_t error_size
 	struct tls *tls;
 	int ret;
 
-	if (config->peers_count == 0)
+	if (!config_exchanges(config))
 		return 0;
 	tls = load_tls(config, error, error_size);
 	if (tls == NULL)

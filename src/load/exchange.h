@@ -83,6 +83,10 @@ void exchange_site_changed(struct exchange *exchange, uint32_t site);
 void exchange_closed(
     struct exchange *exchange, uint32_t site, const struct connection_closed *entry);
 
+/* A connection would go to a site to which there are no keys yet: dials it, if coordinators have
+ * introduced it. */
+void exchange_wanted(struct exchange *exchange, uint32_t site);
+
 /* Tells a site that its direct-reply probe has arrived here. */
 void exchange_probe_seen(struct exchange *exchange, uint32_t site, uint64_t id);
 

@@ -4,14 +4,17 @@
  * exchange.c: life and reporting; exchange_peers.c: dialling, which session is a peer's current
  * one; exchange_keys.c: the keys of those that have ended; exchange_closed.c: the ends of
  * connections; exchange_messages.c: what peers say; exchange_sites.c: of other sites;
- * exchange_listen.c: being dialled.
+ * exchange_coordinator.c: the same at a coordinator; exchange_introduced.c: peers that are not
+ * configured; exchange_listen.c: being dialled.
  */
 #ifndef WLAD_LOAD_EXCHANGE_INTERNAL_H
 #define WLAD_LOAD_EXCHANGE_INTERNAL_H
 
 #include "base/ratelimit.h"
 #include "load/chain.h"
+#include "load/coordinator.h"
 #include "load/exchange.h"
+#include "load/introduced.h"
 #include "load/peering.h"
 
 struct closed_chunk;
@@ -24,8 +27,15 @@ struct closed_queue {
 	struct loop_timer *timer;
 };
 
-/* One configured peer. */
+enum peer_kind {
+	PEER_CONFIGURED,
+	PEER_COORDINATOR, /* configured as such */
+	PEER_ENTERED      /* introduced by a coordinator, or by itself */
+};
+
+/* One peer. */
 struct peer {
+	enum peer_kind kind;
 	struct exchange *exchange;
 	const struct config_peer *config;
 	uint32_t site;
@@ -42,6 +52,16 @@ struct peer {
 	enum site_direct told_direct;
 	struct closed_queue closed;
 	bool sites_whole; /* it is to be told of all sites, not of changes alone */
+	bool reports;     /* it has told us its load */
+
+	/* at a coordinator */
+	uint64_t told_changes; /* it has been told of so many; 0: of nothing */
+
+	/* entered */
+	struct config_peer own; /* what config is then */
+	bool listed;            /* a coordinator knows it */
+	bool wanted;            /* we need a session */
+	uint64_t wanted_at;     /* when it was dialled for that last */
 
 	/* A session has ended: its receive key stays (exchange_keys.c). */
 	uint32_t held;
@@ -59,6 +79,8 @@ struct exchange {
 	struct peering **peerings; /* all that have not ended */
 	size_t peerings_count;
 	struct chain *chain;
+	struct introduced *introduced;
+	struct coordinator *coordinator; /* NULL: we are a site */
 	struct loop_timer *sites_timer;
 	bool sites_armed;
 	struct evconnlistener *listener;
@@ -95,7 +117,7 @@ struct peer *exchange_peer(struct exchange *x, uint32_t site);
 
 /* A configured peer, dialled with the loop if we are the one who dials.  NULL if it has no place
  * in the load table. */
-struct peer *peer_new(struct exchange *x, const struct config_peer *config);
+struct peer *peer_new(struct exchange *x, const struct config_peer *config, enum peer_kind kind);
 void peer_free(struct peer *peer); /* its peerings are gone */
 
 /* The configuration of a peer that stays; a new session follows, the old one until then. */
@@ -111,8 +133,12 @@ void peer_judge(struct peer *peer);
 /* No session, and none that is to follow. */
 void peer_no_session(struct peer *peer);
 
-/* True if we are the one who dials: our site has the smaller name. */
+/* True if we are the one who dials: a coordinator; who needs it, if it is entered; else if our site
+ * has the smaller name. */
 bool peer_is_dialled(const struct peer *peer);
+
+/* Reports to it, as much as it is to know. */
+void peer_report(struct peer *peer);
 
 /* A peering that ends by itself from now on. */
 void exchange_enter(struct exchange *x, struct peering *p);
@@ -149,10 +175,35 @@ extern const struct peering_handlers exchange_peerings;
 void exchange_sites_init(struct exchange *x);
 void exchange_sites_fini(struct exchange *x);
 
+void exchange_sites_arm(struct exchange *x); /* there is something to tell */
 void peer_sites_due(struct peer *peer); /* there is a new session: all is to be told again */
 void peer_sites_hello(struct peer *peer, const struct hello *hello);
 void peer_sites_take(struct peer *peer, const struct sites *sites);
 void peer_sites_forget(struct peer *peer); /* nothing of what it said holds */
+
+/* ---- exchange_coordinator.c ---- */
+
+void coordinator_said_hello(struct peer *peer, struct peering *p, const struct hello *hello);
+void coordinator_told_load(struct peer *peer, const struct load_report *report);
+void coordinator_lost_peer(struct peer *peer, bool gone);
+void coordinator_speak(struct exchange *x);  /* to all, at least that all still holds */
+void coordinator_spread(struct exchange *x); /* to those that do not know it yet, what is new */
+
+/* ---- exchange_introduced.c ---- */
+
+extern const struct introduced_handlers exchange_introductions;
+
+/* For peering_handlers. */
+const struct config_peer *exchange_find(void *arg, const char *site);
+const struct config_peer *exchange_welcome(
+    void *arg, struct peering *p, const struct hello *hello);
+
+/* True if a session that has just been established is one too many: each of the two has dialled. */
+bool peer_gives_way(const struct peer *peer, const struct peering *p);
+
+/* An entered peer's session has ended, or could not be had. */
+void peer_unwanted(struct peer *peer);
+void peer_leaves(struct peer *peer);
 
 /* ---- exchange_listen.c ---- */
 

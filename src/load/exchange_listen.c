@@ -17,6 +17,7 @@
 #define HANDSHAKES_MAX  64 /* accepted and not established, at a time ... */
 #define HANDSHAKES_KEPT 16 /* ... these many of them for addresses of peers only */
 #define STRANGERS_RATE  16 /* handshakes a second with other addresses: each costs a signature */
+#define UNKNOWN_RATE    256          /* the same where strangers are welcome */
 #define ACCEPT_PAUSE    CLOCK_SECOND /* when descriptors have run out */
 
 static bool
@@ -108,7 +109,9 @@ exchange_listen(struct exchange *x, const struct addr *address, char *error, siz
 		    addr_format(address, text), strerror(errno));
 		return -1;
 	}
-	x->strangers = ratelimit_make(STRANGERS_RATE, HANDSHAKES_MAX - HANDSHAKES_KEPT);
+	x->strangers =
+	    ratelimit_make(x->parts.config->load.accept_unknown ? UNKNOWN_RATE : STRANGERS_RATE,
+		HANDSHAKES_MAX - HANDSHAKES_KEPT);
 	evconnlistener_set_error_cb(x->listener, on_accept_error);
 	x->accept_timer = loop_timer_new(x->parts.session.loop, on_accept_again, x);
 	return 0;

@@ -15,10 +15,41 @@ current_peer(struct exchange *x, const struct peering *p)
 static void
 on_hello(void *arg, struct peering *p, const struct hello *hello)
 {
-	struct peer *peer = current_peer(arg, p);
+	struct exchange *x = arg;
+	struct peer *peer = current_peer(x, p);
 
-	if (peer != NULL)
+	if (peer == NULL)
+		return;
+	if (x->coordinator != NULL) {
+		coordinator_said_hello(peer, p, hello);
+		return;
+	}
+	if (peer->kind != PEER_COORDINATOR)
 		peer_sites_hello(peer, hello);
+	peer_report(peer);
+}
+
+/* One that says nothing of load counts for nothing. */
+static bool
+tells_load(const struct load_report *report)
+{
+	for (size_t i = 0; i < report->services_count; i++)
+		if (!report->services[i].between)
+			return true;
+	return false;
+}
+
+static void
+on_reported(void *arg, struct peering *p, const struct load_report *report)
+{
+	struct exchange *x = arg;
+	struct peer *peer = current_peer(x, p);
+
+	if (peer == NULL || !tells_load(report))
+		return;
+	peer->reports = true;
+	if (x->coordinator != NULL)
+		coordinator_told_load(peer, report);
 }
 
 static void
@@ -53,9 +84,12 @@ on_sites(void *arg, struct peering *p, const struct sites *sites)
 }
 
 const struct peering_handlers exchange_peerings = {
+    .find = exchange_find,
+    .welcome = exchange_welcome,
     .established = exchange_established,
     .ended = exchange_ended,
     .hello = on_hello,
+    .reported = on_reported,
     .closed = on_closed,
     .probe_seen = on_probe_seen,
     .sites = on_sites,

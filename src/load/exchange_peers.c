@@ -10,13 +10,14 @@
 #include "base/xalloc.h"
 #include "load/exchange_internal.h"
 
-#define BACKOFF_MIN  (CLOCK_SECOND / 2)
-#define BACKOFF_MAX  (15 * CLOCK_SECOND)
-#define LIVED        (10 * CLOCK_SECOND)   /* a session this old was a good one */
-#define STOP_PAUSE   (2 * CLOCK_SECOND)    /* no dial after the peer's BYE */
-#define RENEW        (3600 * CLOCK_SECOND) /* a new session, for new keys */
-#define RENEW_SPREAD 300000                /* ms; not all sites at once */
-#define PROBES       100                   /* confirmed a second; each is a message */
+#define BACKOFF_MIN         (CLOCK_SECOND / 2)
+#define BACKOFF_MAX         (15 * CLOCK_SECOND)
+#define BACKOFF_COORDINATOR (4 * CLOCK_SECOND)    /* the same; without them sites grow blind */
+#define LIVED               (10 * CLOCK_SECOND)   /* a session this old was a good one */
+#define STOP_PAUSE          (2 * CLOCK_SECOND)    /* no dial after the peer's BYE */
+#define RENEW               (3600 * CLOCK_SECOND) /* a new session, for new keys */
+#define RENEW_SPREAD        300000                /* ms; not all sites at once */
+#define PROBES              100                   /* confirmed a second; each is a message */
 
 struct peer *
 exchange_peer(struct exchange *x, uint32_t site)
@@ -30,6 +31,10 @@ exchange_peer(struct exchange *x, uint32_t site)
 bool
 peer_is_dialled(const struct peer *peer)
 {
+	if (peer->exchange->coordinator != NULL)
+		return false;
+	if (peer->kind != PEER_CONFIGURED)
+		return peer->kind == PEER_COORDINATOR || peer->wanted;
 	return strcmp(peer->exchange->parts.config->site, peer->config->site) < 0;
 }
 
@@ -60,14 +65,15 @@ dial_in(struct peer *peer, uint64_t delay)
 		loop_timer_set(peer->dial_timer, delay);
 }
 
-/* After a failure: half a second, doubled each time up to 15, half to one and a half of that. */
+/* After a failure: half a second, doubled each time up to the most, half to one and a half of that. */
 static void
 dial_later(struct peer *peer)
 {
 	double jitter = 0.5 + random_unit(peer->exchange->random);
+	uint64_t most = peer->kind == PEER_COORDINATOR ? BACKOFF_COORDINATOR : BACKOFF_MAX;
 
 	dial_in(peer, (uint64_t)((double)peer->backoff * jitter));
-	peer->backoff = peer->backoff * 2 < BACKOFF_MAX ? peer->backoff * 2 : BACKOFF_MAX;
+	peer->backoff = peer->backoff * 2 < most ? peer->backoff * 2 : most;
 }
 
 static void
@@ -83,7 +89,20 @@ dial_failed(struct peer *peer, const char *why)
 		    peer->config->site, address, why);
 	peer->failing = true;
 	load_table_site_error(table, peer->site, "%s", why);
+	peer_unwanted(peer);
 	dial_later(peer);
+}
+
+/* An entered peer may have left, or dialled us meanwhile. */
+static bool
+may_dial(const struct peer *peer, uint64_t now)
+{
+	const struct site *site = load_table_site(peer->exchange->parts.table, peer->site);
+
+	if (peer->kind != PEER_ENTERED)
+		return true;
+	return site->present && peer->config->load.port != 0 &&
+	    (peer->current == NULL || now - peer->since > RENEW / 2);
 }
 
 static void
@@ -92,7 +111,7 @@ on_dial(void *arg, uint64_t now)
 	struct peer *peer = arg;
 	struct exchange *x = peer->exchange;
 
-	if (peer->dialling != NULL)
+	if (peer->dialling != NULL || !may_dial(peer, now))
 		return;
 	peer->dialling = peering_dial(&x->parts, peer->config, &exchange_peerings, x);
 	if (peer->dialling == NULL) {
@@ -121,6 +140,7 @@ peer_forgot(struct peer *peer)
 	struct exchange *x = peer->exchange;
 
 	peer->known = false;
+	peer->reports = false;
 	peer_closed_clear(peer);
 	peer_sites_forget(peer);
 	if (x->handlers->forgotten != NULL)
@@ -157,6 +177,10 @@ exchange_established(void *arg, struct peering *p)
 	}
 	if (p == peer->dialling)
 		peer->dialling = NULL;
+	if (peer_gives_way(peer, p)) {
+		peering_bye(p, BYE_REPLACED);
+		return;
+	}
 	old = peer->current;
 	if (old != NULL) {
 		peer_hold_keys(peer);
@@ -198,13 +222,16 @@ current_ended(struct peer *peer, const struct peering_info *info, const char *wh
 {
 	if (exchange_now(peer->exchange) - peer->since >= LIVED)
 		peer->backoff = BACKOFF_MIN;
-	if (info->said_bye == BYE_REPLACED && peer->dialling == NULL)
+	if (info->said_bye == BYE_REPLACED && peer->dialling == NULL && peer->kind != PEER_ENTERED)
 		log_warnx(
 		    "session replaced by none of ours, does another daemon use the name of "
 		    "this site? site=%s",
 		    peer->config->site);
 	load_table_site_error(peer->exchange->parts.table, peer->site, "%s", why);
 	keep_or_drop(peer, info);
+	peer_leaves(peer);
+	if (peer->exchange->coordinator != NULL)
+		coordinator_lost_peer(peer, info->said_bye == BYE_STOP);
 	if (peer->dialling != NULL)
 		return;
 	if (info->said_bye == BYE_RESTART)
@@ -259,7 +286,7 @@ exchange_ended(void *arg, struct peering *p, const char *why)
 /* ---- life ---- */
 
 struct peer *
-peer_new(struct exchange *x, const struct config_peer *config)
+peer_new(struct exchange *x, const struct config_peer *config, enum peer_kind kind)
 {
 	uint32_t site = load_table_find_site(x->parts.table, config->site);
 	struct loop *loop = x->parts.session.loop;
@@ -268,6 +295,7 @@ peer_new(struct exchange *x, const struct config_peer *config)
 	if (site > UINT16_MAX)
 		return NULL;
 	peer = xcalloc(1, sizeof(*peer));
+	peer->kind = kind;
 	peer->exchange = x;
 	peer->config = config;
 	peer->site = site;
@@ -276,6 +304,8 @@ peer_new(struct exchange *x, const struct config_peer *config)
 	peer->hold_timer = loop_timer_new(loop, peer_on_hold, peer);
 	peer->probes = ratelimit_make(PROBES, PROBES);
 	peer_closed_init(peer);
+	x->peers = xrealloc_array(x->peers, x->peers_count + 1, sizeof(x->peers[0]));
+	x->peers[x->peers_count++] = peer;
 	dial_in(peer, 0);
 	return peer;
 }
@@ -319,6 +349,13 @@ peer_dismiss(struct peer *peer)
 		peering_bye(current, BYE_STOP);
 	}
 	peer_forgot(peer);
+	if (peer->kind == PEER_COORDINATOR)
+		introduced_dismiss(peer->exchange->introduced, peer->site);
+	if (peer->exchange->coordinator != NULL)
+		coordinator_lost_peer(peer, true);
+	if (peer->kind == PEER_ENTERED)
+		load_table_site_leave(
+		    peer->exchange->parts.table, peer->site, exchange_now(peer->exchange));
 	peer_free(peer);
 }
 
@@ -352,5 +389,7 @@ peer_free(struct peer *peer)
 	peer_closed_fini(peer);
 	loop_timer_free(peer->dial_timer);
 	loop_timer_free(peer->hold_timer);
+	free(peer->own.site);
+	free(peer->own.fingerprint);
 	free(peer);
 }

@@ -70,8 +70,13 @@ on_key_ready(struct peering *p, const uint8_t *body, size_t len)
 /* ---- LOAD ---- */
 
 void
-peering_report(struct peering *p)
+peering_report(struct peering *p, enum peering_extent extent)
 {
+	static void (*const fill[])(struct load_table *, uint32_t, struct load_report *) = {
+	    [PEERING_LOAD] = report_load,
+	    [PEERING_BETWEEN] = report_between,
+	    [PEERING_PATH] = report_path,
+	};
 	struct codec_buffer b = {0};
 	struct load_report report = {0};
 	uint64_t now = peering_now(p);
@@ -83,7 +88,7 @@ peering_report(struct peering *p)
 	report.echo_ms = p->heard_ms;
 	report.echo_held_ms = (uint32_t)((now - p->heard_at) / CLOCK_MILLISECOND);
 	load_table_measure(p->parts->table, now);
-	report_load(p->parts->table, p->info.site, &report);
+	fill[extent](p->parts->table, p->info.site, &report);
 	if (codec_encode_load(&b, &report) == 0)
 		session_send(p->session, &b, 1);
 	load_report_fini(&report);
@@ -125,6 +130,8 @@ on_load(struct peering *p, const uint8_t *body, size_t len)
 		p->heard_at = now;
 		measure_rtt(p, &report, now);
 		report_enter_load(p->parts->table, p->info.site, &report, now);
+		if (p->handlers->reported != NULL)
+			p->handlers->reported(p->arg, p, &report);
 	}
 	load_report_fini(&report);
 }
@@ -277,8 +284,7 @@ on_opened(void *arg, struct session *session)
 	p->info.secured = true;
 	if (!p->info.dialled)
 		return;
-	if (tls_verify_peer(p->parts->session.tls, session_tls(session), p->peer->site,
-		p->peer->fingerprint, why, sizeof(why)) != 0)
+	if (peering_verify(p, p->peer, why, sizeof(why)) != 0)
 		session_close(session, "%s", why);
 	else
 		peering_say_hello(p);
@@ -383,6 +389,14 @@ const struct peering_info *
 peering_info(const struct peering *p)
 {
 	return &p->info;
+}
+
+int
+peering_certificate(const struct peering *p, uint8_t digest[KEYS_DIGEST_LEN])
+{
+	uint8_t own[KEYS_DIGEST_LEN];
+
+	return tls_digests(session_tls(p->session), own, digest);
 }
 
 const struct addr *

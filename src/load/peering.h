@@ -40,13 +40,22 @@ struct peering_parts {
 };
 
 struct peering_handlers {
+	/* Who says HELLO: the peer of that name, or NULL.  Not verified yet. */
+	const struct config_peer *(*find)(void *arg, const char *site);
+	/* One that is none, but whose certificate is of our authority: a peer made of it, or NULL
+	 * if it is not welcome.  NULL: nobody is. */
+	const struct config_peer *(*welcome)(
+	    void *arg, struct peering *p, const struct hello *hello);
 	/* The peer is verified, its HELLO is good, keys are entered; the site's older session is to
 	 * be replaced.  What HELLO says is entered after the call. */
 	void (*established)(void *arg, struct peering *p);
 	/* It is over, and freed after the call. */
 	void (*ended)(void *arg, struct peering *p, const char *why);
-	/* What its HELLO says is entered.  NULL: does not matter; so with those below. */
+	/* What its HELLO says is entered, and everything may be said to it.  NULL: does not matter; so
+	 * with those below. */
 	void (*hello)(void *arg, struct peering *p, const struct hello *hello);
+	/* Its report is entered. */
+	void (*reported)(void *arg, struct peering *p, const struct load_report *report);
 	/* The peer reports connections that are over. */
 	void (*closed)(void *arg, struct peering *p, const struct closed *closed);
 	/* The peer has received our direct-reply probe. */
@@ -61,8 +70,12 @@ struct peering *peering_dial(const struct peering_parts *parts, const struct con
 struct peering *peering_accept(const struct peering_parts *parts, int fd,
     const struct addr *from, const struct peering_handlers *handlers, void *arg);
 
-/* Reports our load now, if it is established. */
-void peering_report(struct peering *p);
+/* How much a report says: our load; only what is between the two sites; only what is known of the
+ * path. */
+enum peering_extent { PEERING_LOAD, PEERING_BETWEEN, PEERING_PATH };
+
+/* Reports now, if it is established. */
+void peering_report(struct peering *p, enum peering_extent extent);
 
 /*
  * Reports connections that are over, CLOSED_ENTRIES_MAX at most, client and service of each of one
@@ -102,6 +115,9 @@ struct peering_info {
 };
 const struct peering_info *peering_info(const struct peering *p);
 const struct addr *peering_address(const struct peering *p);
+
+/* SHA-256 of the peer's certificate, once established.  0, or -1. */
+int peering_certificate(const struct peering *p, uint8_t digest[KEYS_DIGEST_LEN]);
 
 /* Our receive key's index, which is the caller's to remove from now on; 0 if there is none. */
 uint32_t peering_take_index(struct peering *p);

@@ -71,16 +71,16 @@ choose_cipher(struct peering *p, const struct hello *hello)
 
 /* ---- HELLO out ---- */
 
-/* Where our transfer packets come from; a wildcard address says nothing. */
+/* An address of ours as others see it; a wildcard address says nothing. */
 static struct addr
-own_transfer(const struct config *config)
+own_address(const struct addr *listen)
 {
 	static const uint8_t any[4];
-	struct addr transfer = config->transfer.listen;
+	struct addr address = *listen;
 
-	if (ip_is_v4(&transfer.ip) && memcmp(ip_v4(&transfer.ip), any, sizeof(any)) == 0)
-		memset(&transfer.ip, 0, sizeof(transfer.ip));
-	return transfer;
+	if (ip_is_v4(&address.ip) && memcmp(ip_v4(&address.ip), any, sizeof(any)) == 0)
+		memset(&address.ip, 0, sizeof(address.ip));
+	return address;
 }
 
 /* Without the servers, if it is too large with them: what needs them is rule 3 alone. */
@@ -109,6 +109,15 @@ fill_ciphers(const struct config *config, struct hello *hello)
 	memcpy(hello->ciphers, ciphers + 1, count - 1);
 }
 
+/* Coordinators introduce us to others, who need to know where we take sessions. */
+static bool
+is_coordinator(const struct peering *p)
+{
+	const struct site *site = load_table_site(p->parts->table, p->info.site);
+
+	return site != NULL && site->coordinator;
+}
+
 void
 peering_say_hello(struct peering *p)
 {
@@ -117,12 +126,14 @@ peering_say_hello(struct peering *p)
 	struct hello hello = {
 	    .version = CODEC_VERSION,
 	    .boot_id = p->parts->boot_id,
-	    .transfer = own_transfer(config),
+	    .transfer = own_address(&config->transfer.listen),
 	    .demand_port = config->transfer.demand_port,
 	    .interval_ms = (uint32_t)(config->load.interval * 1000),
 	};
 	size_t left_out;
 
+	if (is_coordinator(p))
+		hello.load = own_address(&config->load.listen);
 	snprintf(hello.site, sizeof(hello.site), "%s", config->site);
 	if (peering_transfers(p))
 		p->index = keyring_reserve(p->parts->keyring);
@@ -207,13 +218,43 @@ say_key_ready(struct peering *p)
 
 /* ---- HELLO in ---- */
 
-static const struct config_peer *
-find_peer(const struct config *config, const char *site)
+int
+peering_verify(const struct peering *p, const struct config_peer *peer, char *why, size_t why_size)
 {
-	for (size_t i = 0; i < config->peers_count; i++)
-		if (strcmp(config->peers[i].site, site) == 0)
-			return &config->peers[i];
-	return NULL;
+	const struct tls *tls = p->parts->session.tls;
+	struct ssl_st *ssl = session_tls(p->session);
+
+	/* what others say of its certificate does not replace our authority's word */
+	if (peer->chained && tls_verify_peer(tls, ssl, peer->site, NULL, why, why_size) != 0)
+		return -1;
+	return tls_verify_peer(tls, ssl, peer->site, peer->fingerprint, why, why_size);
+}
+
+/* The peer that says HELLO; NULL if it is none, and not welcome. */
+static const struct config_peer *
+find_peer(struct peering *p, const struct hello *hello, char *why, size_t why_size)
+{
+	const struct config_peer stranger = {
+	    .site = (char *)(uintptr_t)hello->site, .chained = true};
+	const struct config_peer *peer = p->handlers->find(p->arg, hello->site);
+
+	if (peer == NULL && p->handlers->welcome != NULL &&
+	    p->parts->config->load.accept_unknown &&
+	    peering_verify(p, &stranger, why, why_size) == 0)
+		peer = p->handlers->welcome(p->arg, p, hello);
+	else if (peer == NULL && p->parts->config->load.accept_unknown)
+		return NULL;
+	if (peer == NULL)
+		snprintf(why, why_size, "site %s is no peer of ours", hello->site);
+	return peer;
+}
+
+/* Of two sites that know each other from their files one dials. */
+static bool
+may_dial(const struct peering *p, const struct config_peer *peer)
+{
+	return peer->chained || p->parts->config->role == CONFIG_ROLE_COORDINATOR ||
+	    strcmp(peer->site, p->parts->config->site) < 0;
 }
 
 /* Who says HELLO?  The dialer has verified that before, a listener does it now. */
@@ -229,15 +270,10 @@ identify(struct peering *p, const struct hello *hello, char *why, size_t why_siz
 		snprintf(why, why_size, "says that it is site %s", hello->site);
 		return -1;
 	}
-	peer = find_peer(parts->config, hello->site);
-	if (peer == NULL) {
-		snprintf(why, why_size, "site %s is no peer of ours", hello->site);
+	peer = find_peer(p, hello, why, why_size);
+	if (peer == NULL || peering_verify(p, peer, why, why_size) != 0)
 		return -1;
-	}
-	if (tls_verify_peer(parts->session.tls, session_tls(p->session), peer->site,
-		peer->fingerprint, why, why_size) != 0)
-		return -1;
-	if (strcmp(hello->site, parts->config->site) >= 0) {
+	if (!may_dial(p, peer)) {
 		snprintf(why, why_size,
 		    "site %s must not dial: the site with the smaller name "
 		    "does",
@@ -310,10 +346,9 @@ accept_hello(struct peering *p, const struct hello *hello)
 		session_established(p->session, idle_limit(p, hello));
 		p->handlers->established(p->arg, p);
 		report_enter_hello(p->parts->table, p->info.site, hello);
+		say_key_ready(p);
 		if (p->handlers->hello != NULL)
 			p->handlers->hello(p->arg, p, hello);
-		say_key_ready(p);
-		peering_report(p);
 	}
 }
 

@@ -33,16 +33,21 @@ peering_now(const struct peering *p)
 	return loop_now(p->parts->session.loop);
 }
 
-/* False: we have no transfer socket, and make no keys. */
+/* False: one of us has no transfer socket, and there are no keys. */
 static inline bool
 peering_transfers(const struct peering *p)
 {
-	return p->parts->config->transfer.listen.port != 0;
+	return p->parts->config->transfer.listen.port != 0 && p->peer != NULL &&
+	    p->peer->transfer.port != 0;
 }
 
 /* The peer breaks the protocol, or is not who it should be: says so, if it may be told anything, and ends. */
 void peering_refuse(struct peering *p, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Is the other end of the session this peer?  0, or -1 with a reason. */
+int peering_verify(
+    const struct peering *p, const struct config_peer *peer, char *why, size_t why_size);
 
 /* HELLO from us, once. */
 void peering_say_hello(struct peering *p);

@@ -12,9 +12,15 @@
 /* A longer life counts as this one: what is free may be filled in half a minute, although in
  * the long run only the ends of connections make room again. */
 #define LIFE_LONGEST 30.0
-#define FULL_FROM    0.85 /* of capacity: the rate falls from here on, and 0 at 1 */
-#define EQUAL_PART   0.1
-#define BURST        1.0 /* seconds */
+/*
+ * The share of its capacity that a site aims at: 0.85, but so much less that it is not full by
+ * chance alone: connections that come independently vary by the root of their number.
+ */
+#define AIM        0.85
+#define AIM_LEAST  0.5
+#define AIM_ROOTS  2
+#define EQUAL_PART 0.1
+#define BURST      1.0 /* seconds */
 
 static double
 seconds_between(uint64_t from, uint64_t to)
@@ -57,8 +63,8 @@ quota_measure(struct quota_meter *meter, const struct quota_totals *totals, uint
 	}
 	if (seconds <= 0)
 		return;
-	meter->own = smooth(
-	    meter->own, since(totals->own, was->own) / seconds, seconds, RATE_SMOOTHING);
+	meter->own =
+	    smooth(meter->own, since(totals->own, was->own) / seconds, seconds, RATE_SMOOTHING);
 	meter->offered = smooth(meter->offered, since(totals->offered, was->offered) / seconds,
 	    seconds, RATE_SMOOTHING);
 	in_flight = (since(was->opened, was->closed) + since(totals->opened, totals->closed)) / 2;
@@ -78,19 +84,28 @@ quota_life(const struct quota_meter *meter)
 	return life > LIFE_SHORTEST ? life : LIFE_SHORTEST;
 }
 
+static double
+aim_of(double capacity)
+{
+	double aim = 1 - AIM_ROOTS / sqrt(capacity);
+
+	return aim > AIM ? AIM : aim > AIM_LEAST ? aim : AIM_LEAST;
+}
+
 double
 quota_total(uint64_t capacity, uint64_t active, const struct quota_meter *meter)
 {
-	double life = quota_life(meter), rate, used;
+	double life = quota_life(meter), rate, used, aim;
 
 	if (capacity == 0)
 		return 0;
 	if (life > LIFE_LONGEST)
 		life = LIFE_LONGEST;
-	rate = FULL_FROM * (double)capacity / life - meter->own;
+	aim = aim_of((double)capacity);
+	rate = aim * (double)capacity / life - meter->own;
 	used = (double)active / (double)capacity;
-	if (used > FULL_FROM)
-		rate *= (1 - used) / (1 - FULL_FROM);
+	if (used > aim)
+		rate *= (1 - used) / (1 - aim);
 	return rate > 0 && used < 1 ? rate : 0;
 }
 

@@ -5,8 +5,9 @@
  * The receiver grants rates, so that any number of senders that know the same old report cannot
  * overload it together:
  *
- *   R = max(0, 0.85 * capacity / mean life - own new connections a second)
- *       scaled to 0 as active goes from 85 to 100 % of capacity
+ *   R = max(0, aim * capacity / mean life - own new connections a second)
+ *       scaled to 0 as active goes from aim to 1 of capacity
+ *   aim = 0.85, and less below 178 connections: 1 - 2 / root of capacity, 0.5 at least
  *
  * A tenth of R is shared equally among those that may send, the rest by demand.  The sender keeps
  * to its rate by a token bucket of one second.  A rate, no stock: N senders that were each

@@ -225,15 +225,42 @@ for_you(struct load_table *table, uint32_t site, uint32_t service, struct load_r
 }
 
 void
-report_load(struct load_table *table, uint32_t site, struct load_report *report)
+report_path(struct load_table *table, uint32_t site, struct load_report *report)
 {
 	const struct site *to = load_table_site(table, site);
+
+	if (to == NULL)
+		return;
+	report->path_mtu = to->path_mtu;
+	report->direct = (uint8_t)to->direct_out;
+}
+
+void
+report_between(struct load_table *table, uint32_t site, struct load_report *report)
+{
 	uint32_t count = load_table_services(table);
 
-	if (to != NULL) {
-		report->path_mtu = to->path_mtu;
-		report->direct = (uint8_t)to->direct_out;
+	report_path(table, site, report);
+	report->services = xcalloc(count < HELLO_SERVICES_MAX ? count + 1 : HELLO_SERVICES_MAX,
+	    sizeof(report->services[0]));
+	report->services_count = 0;
+	for (uint32_t i = 0; i < count && report->services_count < HELLO_SERVICES_MAX; i++) {
+		const struct service *s = load_table_service(table, i);
+
+		if (!may_tell(s, i) || load_table_site_service(table, site, i) == LOAD_NONE)
+			continue;
+		report->services[report->services_count] =
+		    (struct load_report_service){.number = (uint16_t)i, .between = true};
+		for_you(table, site, i, &report->services[report->services_count++]);
 	}
+}
+
+void
+report_load(struct load_table *table, uint32_t site, struct load_report *report)
+{
+	uint32_t count = load_table_services(table);
+
+	report_path(table, site, report);
 	report->services = xcalloc(count < HELLO_SERVICES_MAX ? count + 1 : HELLO_SERVICES_MAX,
 	    sizeof(report->services[0]));
 	report->services_count = 0;
@@ -276,6 +303,33 @@ find(struct site *site, uint16_t number, size_t *hint)
 	return NULL;
 }
 
+/* Of the load itself: I to IV, and what goes with it. */
+static void
+enter_load(struct site_service *to, const struct load_report_service *from, uint32_t sequence,
+    uint64_t at)
+{
+	to->reported = true;
+	to->sequence = sequence;
+	to->servers_up = from->servers_up;
+	to->servers_not_high = from->servers_not_high;
+	to->transferable = from->transferable;
+	to->permitted = from->permitted;
+	to->load = from->load;
+	to->active = from->active;
+	to->new_per_second = from->new_per_second / 1000.0;
+	to->mean_life = from->mean_life / 1000.0;
+	to->received_at = at;
+}
+
+/* What is between the two of us. */
+static void
+enter_between(struct site_service *to, const struct load_report_service *from)
+{
+	to->held_from_us = from->held_from_you;
+	to->limited = from->limited;
+	to->quota = from->quota / 1000.0;
+}
+
 void
 report_enter_load(
     struct load_table *table, uint32_t number, const struct load_report *report, uint64_t now)
@@ -291,19 +345,23 @@ report_enter_load(
 
 		if (to == NULL)
 			continue;
-		to->reported = true;
-		to->sequence = report->sequence;
-		to->servers_up = from->servers_up;
-		to->servers_not_high = from->servers_not_high;
-		to->transferable = from->transferable;
-		to->permitted = from->permitted;
-		to->load = from->load;
-		to->active = from->active;
-		to->held_from_us = from->held_from_you;
-		to->limited = from->limited;
-		to->quota = from->quota / 1000.0;
-		to->new_per_second = from->new_per_second / 1000.0;
-		to->mean_life = from->mean_life / 1000.0;
-		to->received_at = now;
+		enter_between(to, from);
+		if (!from->between)
+			enter_load(to, from, report->sequence, now);
+	}
+}
+
+void
+report_enter_services(
+    struct load_table *table, uint32_t number, const struct load_report *report, uint64_t at)
+{
+	struct site *site = load_table_site(table, number);
+	size_t hint = 0;
+
+	for (size_t i = 0; i < report->services_count; i++) {
+		struct site_service *to = find(site, report->services[i].number, &hint);
+
+		if (to != NULL)
+			enter_load(to, &report->services[i], report->sequence, at);
 	}
 }

@@ -36,6 +36,15 @@ void report_enter_servers(struct load_table *table, uint32_t site,
  * present. */
 void report_load(struct load_table *table, uint32_t site, struct load_report *report);
 
+/* In place of all that: only what is between the two of us, for a site that knows our load from a
+ * coordinator; only of the path to it, for one that is not to know. */
+void report_between(struct load_table *table, uint32_t site, struct load_report *report);
+void report_path(struct load_table *table, uint32_t site, struct load_report *report);
+
+/* Enters what a coordinator tells of a site's services, received there at that time. */
+void report_enter_services(
+    struct load_table *table, uint32_t site, const struct load_report *report, uint64_t at);
+
 /* Enters a site's report.  Services that its HELLO did not name are ignored. */
 void report_enter_load(
     struct load_table *table, uint32_t site, const struct load_report *report, uint64_t now);

@@ -73,6 +73,7 @@ load_table_set_counted(struct load_table *table, load_table_counted *counted, vo
 void
 table_changed(struct load_table *table, enum load_change change, uint32_t number)
 {
+	table->grants_stale = true;
 	if (table->listener != NULL)
 		table->listener(table->listener_arg, change, number);
 }

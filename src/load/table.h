@@ -116,16 +116,16 @@ struct site_service {
 	uint16_t load;                         /* IV: 0 to 1000 */
 	uint32_t active;
 	uint32_t held_from_us; /* connections that it holds for us, when it reported */
-	bool limited; /* it has granted a rate */
-	double quota; /* new connections a second that it grants us, if limited */
+	bool limited;          /* it has granted a rate */
+	double quota;          /* new connections a second that it grants us, if limited */
 	double new_per_second; /* of its clients, wherever served */
-	double mean_life; /* of connections at its servers, seconds; 0: not said */
+	double mean_life;      /* of connections at its servers, seconds; 0: not said */
 	uint64_t received_at;
 
-	struct quota_bucket tokens;   /* of the rate that it grants */
-	double unanswered;            /* share of our latest TCP connections there that it left so */
-	struct quota_rate incoming;   /* of the connections that it sends us */
-	double granted;               /* new connections a second that we grant it */
+	struct quota_bucket tokens; /* of the rate that it grants */
+	double unanswered; /* share of our latest TCP connections there that it left so */
+	struct quota_rate incoming; /* of the connections that it sends us */
+	double granted;             /* new connections a second that we grant it */
 
 	uint64_t transferred; /* our connections there now */
 	uint64_t transferred_total, received, received_total;
@@ -141,8 +141,12 @@ enum site_direct { SITE_DIRECT_UNKNOWN, SITE_DIRECT_OK, SITE_DIRECT_BLOCKED };
 
 struct site {
 	char *name;
-	bool present;  /* configured */
-	bool disabled; /* by an administrator, kept over reload: no candidate */
+	bool present;     /* configured */
+	bool disabled;    /* by an administrator, kept over reload: no candidate */
+	bool entered;     /* not configured: a coordinator or it itself has named it */
+	bool introduced;  /* its reports come from a coordinator, its sessions are for keys */
+	bool coordinator; /* it is no site, but a coordinator of ours */
+	bool keyless;     /* we are a coordinator: there are no keys between us */
 	struct addr load, transfer;
 	uint16_t demand_port; /* where it takes connection demands; 0: with the rest */
 	enum config_reply reply;
@@ -175,7 +179,7 @@ struct site {
 	uint32_t *by_local; /* index into services by the number of our service */
 	size_t by_local_count;
 	struct endpoints *endpoints; /* index into services by address, port, protocol */
-	struct endpoints *passes;  /* of services of sites behind it: see site_passes() */
+	struct endpoints *passes;    /* of services of sites behind it: see site_passes() */
 	struct endpoints *servers; /* its servers, as told by HELLO: whose packets relay ports take;
 	                            * a port 0 stands for each of the service's */
 	uint64_t transfer_packets_in, transfer_packets_out, transfer_bytes_in, transfer_bytes_out;
@@ -191,6 +195,23 @@ void load_table_free(struct load_table *table);
 /* Enters a configuration, the first or a new one: what has the same name (services, sites) or the same name and addresses
  * (servers) keeps its slot, state and counts. */
 void load_table_apply(struct load_table *table, const struct config *config, uint64_t now);
+
+/* Sites that are entered without being configured, at a time and names ever. */
+#define LOAD_ENTERED_MAX 4096
+#define LOAD_SITES_MAX   16384
+
+/*
+ * table_enter.c: a site that is not configured: entered by name, it is present until it leaves or
+ * a reload configures it.  LOAD_NONE if there are too many.
+ */
+uint32_t load_table_site_enter(struct load_table *table, const char *name);
+void load_table_site_leave(struct load_table *table, uint32_t site, uint64_t now);
+
+/* What a coordinator knows of its load no longer: it has not reported. */
+void load_table_site_unreport(struct load_table *table, uint32_t site);
+
+/* A coordinator vouches that the site's last report still holds: received now. */
+void load_table_site_vouch(struct load_table *table, uint32_t site, uint64_t now);
 
 /* Slots by number; NULL if there is none.  Numbers run from 0 to count - 1. */
 struct service *load_table_service(struct load_table *table, uint32_t number);
@@ -241,7 +262,7 @@ void load_table_received_closed(struct load_table *table, uint32_t site, uint32_
 /*
  * Measures the rates and lives of our services, and shares out among the sites what they may send
  * (table_quota.c).  To be called before a report is made; does nothing if the last time is less than a
- * quarter of a second ago.
+ * quarter of a second ago and nothing has changed since.
  */
 void load_table_measure(struct load_table *table, uint64_t now);
 

@@ -109,23 +109,33 @@ apply_service(struct load_table *table, const struct config_service *c, uint64_t
 		apply_server(table, number, &c->servers[i], &c->check, now);
 }
 
-static void
-apply_peer(struct load_table *table, const struct config_peer *c)
+uint32_t
+table_site_slot(struct load_table *table, const char *name)
 {
-	struct site *site = NULL;
+	struct site *site;
 
 	for (uint32_t i = 0; i < table->sites_count; i++) {
-		if (strcmp(table->sites[i]->name, c->site) == 0)
-			site = table->sites[i];
+		if (strcmp(table->sites[i]->name, name) == 0)
+			return i;
 	}
-	if (site == NULL) {
-		site = xcalloc(1, sizeof(*site));
-		site->name = xstrdup(c->site);
-		table->sites =
-		    xrealloc_array(table->sites, table->sites_count + 1, sizeof(*table->sites));
-		table->sites[table->sites_count++] = site;
-	}
+	site = xcalloc(1, sizeof(*site));
+	site->name = xstrdup(name);
+	table->sites =
+	    xrealloc_array(table->sites, table->sites_count + 1, sizeof(*table->sites));
+	table->sites[table->sites_count] = site;
+	return table->sites_count++;
+}
+
+static void
+apply_peer(struct load_table *table, const struct config_peer *c, bool coordinator)
+{
+	/* first, as it may move table->sites */
+	uint32_t number = table_site_slot(table, c->site);
+	struct site *site = table->sites[number];
+
 	site->present = true;
+	site->entered = site->introduced = false;
+	site->coordinator = coordinator;
 	site->load = c->load;
 	site->reply = c->reply;
 	site->transfer = c->transfer;
@@ -175,17 +185,20 @@ forget_presence(struct load_table *table)
 	for (uint32_t i = 0; i < table->servers_count; i++)
 		table->servers[i]->present = false;
 	for (uint32_t i = 0; i < table->sites_count; i++)
-		table->sites[i]->present = false;
+		table->sites[i]->present = table->sites[i]->entered;
 }
 
 void
 load_table_apply(struct load_table *table, const struct config *config, uint64_t now)
 {
 	forget_presence(table);
+	table->grants_stale = true;
 	for (size_t i = 0; i < config->services_count; i++)
 		apply_service(table, &config->services[i], now);
 	for (size_t i = 0; i < config->peers_count; i++)
-		apply_peer(table, &config->peers[i]);
+		apply_peer(table, &config->peers[i], false);
+	for (size_t i = 0; i < config->load.coordinators_count; i++)
+		apply_peer(table, &config->load.coordinators[i], true);
 	index_services(table);
 	for (uint32_t i = 0; i < table->services_count; i++)
 		table_recount(table, i);

@@ -16,6 +16,7 @@ struct load_table {
 	struct server **servers;
 	struct site **sites;
 	uint32_t services_count, servers_count, sites_count;
+	bool grants_stale;    /* something has changed since they were made */
 	uint64_t measured_at; /* load_table_measure(); 0: never */
 	double *scratch;      /* scratch of load_table_measure() */
 	size_t scratch_count;
@@ -33,6 +34,9 @@ void table_changed(struct load_table *table, enum load_change change, uint32_t n
 
 /* Brings a service's sums up to date after its servers changed. */
 void table_recount(struct load_table *table, uint32_t service);
+
+/* The number of the site of that name, present or not; a new slot if there was none. */
+uint32_t table_site_slot(struct load_table *table, const char *name);
 
 /* Finds which of our services each of a site's services is. */
 void table_link_site(struct load_table *table, struct site *site);

@@ -1,6 +1,7 @@
 /*
  * table_quota: the rates of our services, and what each other site may send them.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -9,6 +10,8 @@
 #include "load/table_internal.h"
 
 #define MEASURE_EVERY (CLOCK_SECOND / 4)
+#define UNANSWERED_MEMORY \
+	60.0 /* seconds after which a site is tried again as often as others */
 
 /* The site's entry of a service that it may send us connections of now; NULL if it may not. */
 static struct site_service *
@@ -38,6 +41,8 @@ demand_of(const struct site_service *s, double limit)
 static void
 measure_incoming(struct load_table *table, double seconds)
 {
+	double forget = exp(-seconds / UNANSWERED_MEMORY);
+
 	for (uint32_t i = 0; i < table->sites_count; i++) {
 		struct site *site = table->sites[i];
 
@@ -45,7 +50,7 @@ measure_incoming(struct load_table *table, double seconds)
 			struct site_service *s = &site->services[k];
 
 			quota_rate(&s->incoming, s->received_total, seconds);
-			s->granted = 0;
+			s->unanswered *= forget;
 		}
 	}
 }
@@ -72,6 +77,18 @@ share_out(struct load_table *table, uint32_t number)
 
 		if (s != NULL)
 			s->granted = table->scratch[count++];
+	}
+}
+
+/* Nobody may send us what is not granted anew. */
+static void
+grant_nothing(struct load_table *table)
+{
+	for (uint32_t i = 0; i < table->sites_count; i++) {
+		struct site *site = table->sites[i];
+
+		for (size_t k = 0; k < site->services_count; k++)
+			site->services[k].granted = 0;
 	}
 }
 
@@ -115,24 +132,38 @@ measure_service(struct load_table *table, uint32_t number, uint64_t now)
 	    .closed = s->closed};
 
 	quota_measure(&s->meter, &totals, now);
-	share_out(table, number);
-	s->typical_capacity = typical_capacity(table, number);
 }
 
+static void
+measure(struct load_table *table, uint64_t now)
+{
+	measure_incoming(table,
+	    table->measured_at != 0 ? (double)(now - table->measured_at) / CLOCK_SECOND : 0);
+	for (uint32_t i = 0; i < table->services_count; i++)
+		measure_service(table, i, now);
+	table->measured_at = now;
+}
+
+/* Rates need some time to be measured in; what follows from them is granted anew when they are,
+ * and when servers, permission or sites have changed. */
 void
 load_table_measure(struct load_table *table, uint64_t now)
 {
-	if (table->measured_at != 0 && now < table->measured_at + MEASURE_EVERY)
+	bool due = table->measured_at == 0 || now >= table->measured_at + MEASURE_EVERY;
+
+	if (!due && !table->grants_stale)
 		return;
 	if (table->scratch_count < table->sites_count + 1) {
 		table->scratch_count = table->sites_count + 1;
 		table->scratch = xrealloc_array(
 		    table->scratch, table->scratch_count, sizeof(table->scratch[0]));
 	}
-	measure_incoming(table, table->measured_at != 0
-		? (double)(now - table->measured_at) / CLOCK_SECOND
-		: 0);
-	for (uint32_t i = 0; i < table->services_count; i++)
-		measure_service(table, i, now);
-	table->measured_at = now;
+	if (due)
+		measure(table, now);
+	grant_nothing(table);
+	for (uint32_t i = 0; i < table->services_count; i++) {
+		share_out(table, i);
+		table->services[i]->typical_capacity = typical_capacity(table, i);
+	}
+	table->grants_stale = false;
 }

@@ -84,14 +84,44 @@ keep_counts(struct site_service *to, const struct site *site)
 	}
 }
 
+/* A session that replaces another says HELLO again: what was reported is as true as before, until
+ * the next report. */
+static void
+keep_report(struct site_service *to, const struct site *site)
+{
+	for (size_t i = 0; i < site->services_count; i++) {
+		const struct site_service *from = &site->services[i];
+
+		if (!from->reported || strcmp(from->name, to->name) != 0 ||
+		    from->protocol != to->protocol)
+			continue;
+		to->reported = true;
+		to->sequence = from->sequence;
+		to->servers_up = from->servers_up;
+		to->servers_not_high = from->servers_not_high;
+		to->transferable = from->transferable;
+		to->permitted = from->permitted;
+		to->load = from->load;
+		to->active = from->active;
+		to->held_from_us = from->held_from_us;
+		to->limited = from->limited;
+		to->quota = from->quota;
+		to->new_per_second = from->new_per_second;
+		to->mean_life = from->mean_life;
+		to->received_at = from->received_at;
+	}
+}
+
 void
 load_table_site_services(
     struct load_table *table, uint32_t number, struct site_service *services, size_t count)
 {
 	struct site *site = table->sites[number];
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		keep_counts(&services[i], site);
+		keep_report(&services[i], site);
+	}
 	site_services_free(site->services, site->services_count);
 	site->services = services;
 	site->services_count = count;
@@ -216,7 +246,7 @@ load_table_site_session(
 	site->session = session;
 	site->session_since = now;
 	/* what a site said in a session that is over may no longer be true */
-	if (session == SITE_NO_SESSION) {
+	if (session == SITE_NO_SESSION && !site->introduced) {
 		for (size_t i = 0; i < site->services_count; i++)
 			site->services[i].reported = false;
 	}

@@ -22,8 +22,11 @@ print_head(const json_t *answer, FILE *out)
 	    text_percent(text_number(own, "load"), load), text_number(own, "capacity"),
 	    text_percent(text_number(own, "high_load"), high), text_number(own, "servers_up"),
 	    text_string(own, "prefer"));
-	fprintf(out, "gate: %s of new connections may leave for a better site\n",
-	    text_percent(text_number(own, "gate"), gate));
+	fprintf(out, "gate: %s of new connections may leave for a better site, by %s\n",
+	    text_percent(text_number(own, "gate"), gate), text_string(own, "site_metric"));
+	if (text_number(own, "weight") > 0)
+		fprintf(out, "weight of the own site among them: %.1f\n",
+		    text_number(own, "weight"));
 	if (text_true(own, "last_resort"))
 		fputs(
 		    "no own server can take it: any other site that can is better than none\n",
@@ -57,8 +60,8 @@ print_sites(const json_t *answer, FILE *out, const struct table_style *style)
 {
 	static const struct table_column columns[] = {{"SITE", false}, {"REASON", false},
 	    {"CAPACITY", true}, {"LOAD", true}, {"FRESH", true}, {"SLOW START", true},
-	    {"NEAR", true}, {"WEIGHT", true}, {"GETS", true}, {"RULE", true}, {"WHY", false}};
-	static const char *const factors[] = {"fresh", "slow_start", "near"};
+	    {"NEAR", true}, {"ANSWERS", true}, {"RATE", true}, {"WEIGHT", true}, {"GETS", true}, {"RULE", true}, {"WHY", false}};
+	static const char *const factors[] = {"fresh", "slow_start", "near", "answers"};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o;
 	size_t i;
@@ -70,6 +73,10 @@ print_sites(const json_t *answer, FILE *out, const struct table_style *style)
 		text_cell_percent(table, o, "load");
 		for (size_t k = 0; k < COLUMNS(factors); k++)
 			table_cell(table, TABLE_PLAIN, "%.2f", text_number(o, factors[k]));
+		if (text_true(o, "limited"))
+			table_cell(table, TABLE_PLAIN, "%.1f", text_number(o, "rate"));
+		else
+			table_cell(table, TABLE_PLAIN, "%s", "any");
 		table_cell(table, TABLE_PLAIN, "%.1f", text_number(o, "weight"));
 		text_cell_percent(table, o, "probability");
 		text_cell_count(table, o, "rule");

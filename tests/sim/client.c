@@ -9,11 +9,11 @@
 #include "sim.h"
 
 #define ATTEMPTS       5
-#define UNANSWERED     3.0 /* seconds until a client's third SYN, repeated by rule 3 */
+#define UNANSWERED     3.0  /* seconds until a client's third SYN, repeated by rule 3 */
 #define GIVEN_UP       63.0 /* until the record goes */
 #define SITE_LOST      15.0 /* a SYN after the connections of a site that is gone have ended */
 #define CLOSED_BATCHES 0.1
-#define ROUND_TRIPS    2 /* that a far server costs */
+#define ROUND_TRIPS    2  /* that a far server costs */
 #define LONGEST        50 /* times the mean life */
 
 static uint32_t
@@ -21,6 +21,7 @@ new_connection(struct world *w)
 {
 	uint32_t number = w->free_connection;
 
+	w->live++;
 	if (number != LOAD_NONE) {
 		w->free_connection = w->connections[number].next_free;
 		return number;
@@ -36,6 +37,7 @@ new_connection(struct world *w)
 static void
 forget(struct world *w, uint32_t number)
 {
+	w->live--;
 	w->connections[number].next_free = w->free_connection;
 	w->free_connection = number;
 }
@@ -70,8 +72,7 @@ client_comes(struct world *w, uint32_t number)
 	    .site = LOAD_NONE,
 	    .born = w->now,
 	    .alone = life(w->cell, &site->clients),
-	    .counted =
-		w->now >= (SIM_START + SIM_WARM_UP) * CLOCK_SECOND};
+	    .counted = w->now >= (SIM_START + SIM_WARM_UP) * CLOCK_SECOND};
 	client_attempts(w, c);
 }
 
@@ -147,8 +148,7 @@ transfer(struct world *w, uint32_t number, uint32_t to)
 	struct sim_connection *c = &w->connections[number];
 
 	c->site = to;
-	load_table_transferred_opened(
-	    w->sites[c->home].table, world_number(w, c->home, to), 0);
+	load_table_transferred_opened(w->sites[c->home].table, world_number(w, c->home, to), 0);
 	w->sites[c->home].sent++;
 	w->transfers += c->counted;
 	w->to_liar += c->counted && w->sites[to].lies;
@@ -253,11 +253,9 @@ tell(struct world *w, const struct sim_connection *c)
 {
 	if (c->site == c->home)
 		return;
-	load_table_received_closed(
-	    w->sites[c->site].table, world_number(w, c->site, c->home), 0);
-	queue_add(&w->queue,
-	    world_after(w, CLOSED_BATCHES + world_rtt(w, c->home, c->site) / 2), EVENT_CLOSED,
-	    c->home, c->site);
+	load_table_received_closed(w->sites[c->site].table, world_number(w, c->site, c->home), 0);
+	queue_add(&w->queue, world_after(w, CLOSED_BATCHES + world_rtt(w, c->home, c->site) / 2),
+	    EVENT_CLOSED, c->home, c->site);
 }
 
 void

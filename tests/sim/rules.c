@@ -89,8 +89,7 @@ decide_wlad(struct world *w, uint32_t home, const struct ip *client, uint32_t *s
 	struct sim_site *site = &w->sites[home];
 	struct allocation_decision decision;
 
-	allocation_decide(
-	    site->allocation, 0, client, &site->choices, w->now, &decision);
+	allocation_decide(site->allocation, 0, client, &site->choices, w->now, &decision);
 	*server = decision.server;
 	if (decision.where == ALLOCATION_SITE)
 		return site->peers[decision.site];
@@ -113,8 +112,7 @@ rules_decide(struct world *w, uint32_t home, uint32_t *server)
 		number = better_of_two(w, home);
 	if (number < site->peers_count)
 		return site->peers[number];
-	*server =
-	    allocation_decide_received(site->allocation, 0, &client, &site->choices);
+	*server = allocation_decide_received(site->allocation, 0, &client, &site->choices);
 	return *server != LOAD_NONE ? home : LOAD_NONE;
 }
 

@@ -2,6 +2,7 @@
  * sim [-s] [-c name] [-n sites] [-r seed] [-d file]: prints the table, the short one with -s, or cells of
  * a name or size only.  -d: the figures as a file for table.gnuplot.  Exit 1 if an expectation fails.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +10,14 @@
 
 #include "cells.h"
 
-#define WITHIN         1.03  /* of the best rule's slowdown */
+#define WITHIN         1.03 /* of the best rule's slowdown */
 #define REVERSALS_MOST 10
 #define PUSHED_MOST    0.001 /* of what is sent to other sites */
 #define LOST_MOST      0.001 /* in a flash crowd */
-/* A third of twelve sites needs help, and one of the other eight lies: its share is an eighth, and what
- * is believed of its size is twice the typical. */
-#define LIAR_MOST 0.25
+/* One of the eight that may help a third of twelve sites lies: an eighth is its share. */
+#define LIAR_MOST            0.125
+#define LIAR_LOST_MOST       0.01
+#define BRAGGART_PUSHED_MOST 0.05
 
 struct options {
 	const struct sim_cell *cells;
@@ -60,18 +62,11 @@ parse(int argc, char **argv, struct options *options)
 	return 0;
 }
 
-static int
-fail(const char *what, double is, double most)
-{
-	printf("    FAILED: %s: %.4g, expected at most %.4g\n", what, is, most);
-	return 1;
-}
-
-/* Of the rules that others use. */
+/* Of the rules that others use; a site for itself is not lied to. */
 static double
-best(const struct sim_result *results)
+best(const struct sim_result *results, bool lies)
 {
-	double least = results[RULE_LOCAL].slowdown;
+	double least = lies ? INFINITY : results[RULE_LOCAL].slowdown;
 
 	for (int rule = RULE_LEAST; rule <= RULE_TWO; rule++)
 		if (results[rule].slowdown < least)
@@ -80,23 +75,33 @@ best(const struct sim_result *results)
 }
 
 static int
+at_most(const char *what, double is, double most)
+{
+	if (is <= most)
+		return 0;
+	printf("    FAILED: %s: %.4g, expected at most %.4g\n", what, is, most);
+	return 1;
+}
+
+static int
 judge(const struct sim_cell *cell, const struct sim_result *results)
 {
 	const struct sim_result *wlad = &results[RULE_WLAD];
-	int failed = 0;
+	bool lies = cell->story == STORY_LIAR || cell->story == STORY_BRAGGART;
+	int failed = at_most("slowdown", wlad->slowdown, WITHIN * best(results, lies));
 
-	if (cell->story == STORY_LIAR || cell->story == STORY_BRAGGART) {
-		if (wlad->to_liar > LIAR_MOST)
-			failed += fail("share of the liar", wlad->to_liar, LIAR_MOST);
+	if (cell->story == STORY_SKEW)
+		failed += at_most("reversals", wlad->reversals, REVERSALS_MOST);
+	if (cell->story == STORY_FLASH)
+		failed += at_most("lost", wlad->lost, LOST_MOST);
+	if (cell->story == STORY_LIAR) {
+		failed += at_most("share of the liar", wlad->to_liar, LIAR_MOST);
+		failed += at_most("lost by the liar", wlad->lost, LIAR_LOST_MOST);
 	}
-	if (wlad->slowdown > WITHIN * best(results))
-		failed += fail("slowdown", wlad->slowdown, WITHIN * best(results));
-	if (cell->story == STORY_SKEW && wlad->reversals > REVERSALS_MOST)
-		failed += fail("reversals", wlad->reversals, REVERSALS_MOST);
-	if (cell->story != STORY_BRAGGART && wlad->pushed > PUSHED_MOST)
-		failed += fail("pushed", wlad->pushed, PUSHED_MOST);
-	if (cell->story == STORY_FLASH && wlad->lost > LOST_MOST)
-		failed += fail("lost", wlad->lost, LOST_MOST);
+	if (cell->story == STORY_BRAGGART)
+		failed += at_most("pushed", wlad->pushed, BRAGGART_PUSHED_MOST);
+	else
+		failed += at_most("pushed", wlad->pushed, PUSHED_MOST);
 	return failed;
 }
 

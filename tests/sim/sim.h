@@ -22,11 +22,11 @@
 #define SIM_WARM_UP 20  /* seconds until anything is counted */
 
 enum sim_rule {
-	RULE_LOCAL,  /* every site for itself */
-	RULE_LEAST,  /* the least loaded site, as reported */
-	RULE_TWO,    /* the less loaded, as reported, of two drawn from all */
-	RULE_ANY,    /* wlad with prefer = "any" */
-	RULE_WLAD,   /* wlad as it is by default */
+	RULE_LOCAL, /* every site for itself */
+	RULE_LEAST, /* the least loaded site, as reported */
+	RULE_TWO,   /* the less loaded, as reported, of two drawn from all */
+	RULE_ANY,   /* wlad with prefer = "any" */
+	RULE_WLAD,  /* wlad as it is by default */
 	SIM_RULES
 };
 
@@ -64,20 +64,20 @@ struct sim_result {
 	uint64_t connections;
 };
 
-void sim_run(const struct sim_cell *cell, enum sim_rule rule, uint64_t seed,
-    struct sim_result *result);
+void sim_run(
+    const struct sim_cell *cell, enum sim_rule rule, uint64_t seed, struct sim_result *result);
 const char *sim_rule_name(enum sim_rule rule);
 
 /* ---- events: queue.c ---- */
 
 enum sim_event_kind {
-	EVENT_CLIENT,    /* a: site, whose next client comes */
-	EVENT_ATTEMPT,   /* a: connection, that tries again */
-	EVENT_TRANSFER,  /* a: connection, that arrives at its site */
-	EVENT_CLOSED,    /* a: site, b: the one that had one of its connections */
-	EVENT_SERVER,    /* a: server, b: version; its next connection ends */
-	EVENT_REPORT,    /* a: site, that reports */
-	EVENT_DELIVERED, /* a: message */
+	EVENT_CLIENT,     /* a: site, whose next client comes */
+	EVENT_ATTEMPT,    /* a: connection, that tries again */
+	EVENT_TRANSFER,   /* a: connection, that arrives at its site */
+	EVENT_CLOSED,     /* a: site, b: the one that had one of its connections */
+	EVENT_SERVER,     /* a: server, b: version; its next connection ends */
+	EVENT_REPORT,     /* a: site, that reports */
+	EVENT_DELIVERED,  /* a: message */
 	EVENT_UNANSWERED, /* a: connection, whose client repeats its SYN */
 	EVENT_GIVEN_UP,   /* a: connection, that was never answered */
 	EVENT_SAMPLE,
@@ -128,7 +128,7 @@ uint64_t server_next(const struct sim_server *s);
 /* Takes that one off. */
 uint32_t server_end(struct sim_server *s, uint64_t now);
 
-/* ---- the world: world.c, report.c, story.c, rules.c ---- */
+/* ---- the world: world.c, message.c, story.c, rules.c ---- */
 
 struct sim_connection {
 	uint32_t home, site, server; /* site, and server of all; site LOAD_NONE: nowhere */
@@ -151,7 +151,7 @@ struct sim_site {
 	bool lies;
 	struct world *world;
 	uint64_t reported_at, report_at; /* last and next */
-	uint32_t *peers; /* sites by their number in the table */
+	uint32_t *peers;                 /* sites by their number in the table */
 	uint32_t peers_count;
 	/* since the last sample */
 	uint64_t sent, received;
@@ -174,7 +174,7 @@ struct world {
 	struct sim_site *sites;
 	struct sim_server *servers;
 	struct sim_connection *connections;
-	uint32_t connections_count, connections_size, free_connection;
+	uint32_t connections_count, connections_size, free_connection, live;
 	struct sim_message *messages;
 	uint32_t messages_count, messages_size, free_message;
 
@@ -191,12 +191,12 @@ uint32_t world_number(const struct world *w, uint32_t a, uint32_t b);
 void world_build(struct world *w, uint64_t seed);
 void world_free(struct world *w);
 
-/* report.c */
-void report_all_hello(struct world *w, uint32_t site);
-void report_send(struct world *w, uint32_t site);
-void report_deliver(struct world *w, uint32_t message);
-void report_listen(struct world *w, uint32_t site);
-void report_at(struct world *w, uint32_t site, uint64_t at);
+/* message.c */
+void message_hello(struct world *w, uint32_t site);
+void message_send(struct world *w, uint32_t site);
+void message_deliver(struct world *w, uint32_t message);
+void message_listen(struct world *w, uint32_t site);
+void message_at(struct world *w, uint32_t site, uint64_t at);
 
 /* story.c: what is different at which time. */
 void story_begin(struct world *w);

@@ -10,12 +10,12 @@
 #include "load/report.h"
 #include "sim.h"
 
-#define DRAIN      120 /* seconds for what is under way at the end */
-#define SPREAD     8.0 /* between the largest site and the smallest */
-#define RTT_LEAST  0.005
-#define RTT_MOST   0.1 /* from one corner to the next */
-#define NAME_SIZE  16
-#define SWING      0.05 /* of a site's capacity, a second: less is neither sender nor receiver */
+#define DRAIN     120 /* seconds for what is under way at the end */
+#define SPREAD    8.0 /* between the largest site and the smallest */
+#define RTT_LEAST 0.005
+#define RTT_MOST  0.1 /* from one corner to the next */
+#define NAME_SIZE 16
+#define SWING     0.05 /* of a site's capacity, a second: less is neither sender nor receiver */
 
 double
 world_rtt(const struct world *w, uint32_t a, uint32_t b)
@@ -47,13 +47,12 @@ world_number(const struct world *w, uint32_t a, uint32_t b)
 
 /* ---- sites ---- */
 
-/* Peers on a ring at distances that double, so that all know as many as asked for and nobody
- * is far; sorted. */
+/* Everybody, or so many evenly round a ring on which the sites are. */
 static bool
 are_peers(const struct sim_cell *cell, uint32_t a, uint32_t b)
 {
 	uint32_t ahead = (b + cell->sites - a) % cell->sites;
-	uint32_t stride = cell->peers > 0 ? cell->sites / cell->peers : 1;
+	uint32_t stride = cell->peers > 0 ? 2 * cell->sites / cell->peers : 1;
 
 	return a != b && (ahead % stride == 0 || (cell->sites - ahead) % stride == 0);
 }
@@ -111,7 +110,7 @@ build_table(struct world *w, uint32_t number)
 	struct config_service service;
 	struct config_server servers[SIM_SERVERS];
 	char names[SIM_SERVERS][NAME_SIZE];
-	char (*peer_names)[NAME_SIZE] = xcalloc(site->peers_count + 1, sizeof(*peer_names));
+	char(*peer_names)[NAME_SIZE] = xcalloc(site->peers_count + 1, sizeof(*peer_names));
 	struct config_peer *peers = xcalloc(site->peers_count + 1, sizeof(*peers));
 	struct config config = {.services = &service,
 	    .services_count = 1,
@@ -147,8 +146,7 @@ place_site(struct world *w, uint32_t number, uint64_t seed)
 	site->world = w;
 	site->x = random_unit(&w->random);
 	site->y = random_unit(&w->random);
-	servers = w->cell->capacity / SIM_SERVERS *
-	    pow(SPREAD, random_unit(&w->random) - 0.5);
+	servers = w->cell->capacity / SIM_SERVERS * pow(SPREAD, random_unit(&w->random) - 0.5);
 	site->capacity = SIM_SERVERS * floor(servers + 0.5);
 	site->rate = w->cell->use * site->capacity / w->cell->life;
 	find_peers(w, number);
@@ -174,11 +172,11 @@ world_build(struct world *w, uint64_t seed)
 	for (uint32_t i = 0; i < sites; i++)
 		build_table(w, i);
 	for (uint32_t i = 0; i < sites; i++)
-		report_all_hello(w, i);
+		message_hello(w, i);
 	story_begin(w);
 	for (uint32_t i = 0; i < sites; i++) {
-		report_listen(w, i);
-		report_at(w, i, world_after(w, random_unit(&w->random) * w->cell->interval));
+		message_listen(w, i);
+		message_at(w, i, world_after(w, random_unit(&w->random) * w->cell->interval));
 		queue_add(&w->queue, w->now, EVENT_CLIENT, i, 0);
 	}
 	queue_add(&w->queue, world_after(w, SIM_WARM_UP), EVENT_SAMPLE, 0, 0);
@@ -249,10 +247,10 @@ dispatch(struct world *w, const struct sim_event *e)
 			client_served(w, e->a);
 		break;
 	case EVENT_REPORT:
-		report_send(w, e->a);
+		message_send(w, e->a);
 		break;
 	case EVENT_DELIVERED:
-		report_deliver(w, e->a);
+		message_deliver(w, e->a);
 		break;
 	case EVENT_UNANSWERED:
 		client_unanswered(w, e->a);
@@ -292,8 +290,7 @@ summarise(const struct world *w, struct sim_result *result)
 }
 
 void
-sim_run(const struct sim_cell *cell, enum sim_rule rule, uint64_t seed,
-    struct sim_result *result)
+sim_run(const struct sim_cell *cell, enum sim_rule rule, uint64_t seed, struct sim_result *result)
 {
 	struct world w = {.cell = cell, .rule = rule};
 	struct sim_event event;
@@ -301,6 +298,8 @@ sim_run(const struct sim_cell *cell, enum sim_rule rule, uint64_t seed,
 	world_build(&w, seed);
 	while (queue_take(&w.queue, &event) && event.at <= w.end + DRAIN * CLOCK_SECOND) {
 		w.now = event.at;
+		if (w.now > w.end && w.live == 0)
+			break;
 		dispatch(&w, &event);
 	}
 	summarise(&w, result);

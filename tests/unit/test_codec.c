@@ -76,7 +76,11 @@ sample_load(void)
 	    .permitted = true,
 	    .load = 1000,
 	    .active = 17,
-	    .held_from_you = 5};
+	    .held_from_you = 5,
+	    .limited = true,
+	    .quota = 0,
+	    .new_per_second = UINT32_MAX,
+	    .mean_life = 1500};
 	sample_reports[1] = (struct load_report_service){.number = 65535};
 	return (struct load_report){.sequence = 7,
 	    .sent_ms = UINT64_MAX,
@@ -329,6 +333,11 @@ load_round_trip(void **state)
 	assert_int_equal(got.services[0].load, 1000);
 	assert_int_equal(got.services[0].active, 17);
 	assert_int_equal(got.services[0].held_from_you, 5);
+	assert_true(got.services[0].limited); /* to none is a limit, too */
+	assert_int_equal(got.services[0].quota, 0);
+	assert_true(got.services[0].new_per_second == UINT32_MAX);
+	assert_int_equal(got.services[0].mean_life, 1500);
+	assert_false(got.services[1].limited);
 	assert_int_equal(got.services[1].number, 65535);
 	assert_false(got.services[1].permitted);
 	load_report_fini(&got);

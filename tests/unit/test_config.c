@@ -221,7 +221,7 @@ check_complete_services(const struct config *c)
 	assert_int_equal(web->servers[0].port, 8080);
 	assert_int_equal(web->servers[0].weight, 10);
 	assert_int_equal(web->servers[0].max_connections, 1000);
-	assert_int_equal(web->servers[0].line, 11);
+	assert_int_equal(web->servers[0].line, 12);
 	assert_string_equal(web->servers[1].name, "b");
 	assert_ip(&web->servers[1].v4, "10.1.0.12");
 	assert_ip(&web->servers[1].v6, "2001:db8:1::12");
@@ -230,7 +230,7 @@ check_complete_services(const struct config *c)
 	assert_int_equal(web->servers[1].max_connections, UINT32_MAX);
 	assert_false(web->servers[0].backup);
 	assert_true(web->servers[1].backup);
-	assert_int_equal(web->servers[1].line, 13);
+	assert_int_equal(web->servers[1].line, 14);
 
 	assert_string_equal(dns->name, "Dns_6.x-y");
 	assert_ip(&dns->v4, "203.0.113.53");
@@ -241,7 +241,7 @@ check_complete_services(const struct config *c)
 	assert_int_equal(dns->scheduler, CONFIG_RR);
 	assert_int_equal(dns->prefer, CONFIG_PREFER_REMOTE);
 	assert_int_equal(dns->servers_count, 0);
-	assert_int_equal(dns->line, 17);
+	assert_int_equal(dns->line, 18);
 }
 
 static void

@@ -74,7 +74,7 @@
 
 struct broken {
 	const char *text;
-	const char *faults[5];
+	const char *faults[6];
 };
 
 static const struct broken syntax[] = {
@@ -115,7 +115,26 @@ static const struct broken top[] = {
     {"site = \"-a\";\n" SERVICES, {"f:1: site: " NAME "\"-a\""}},
     {"site = \".\";\n" SERVICES, {"f:1: site: " NAME "\".\""}},
     {"site = true;\n" SERVICES, {"f:1: site: " NAME "true"}},
-    {TOP("role = \"coordinator\";"), {"f:3: role: must be \"site\", but is \"coordinator\""}},
+    {TOP("role = \"router\";"),
+	{"f:3: role: must be \"site\" or \"coordinator\", but is \"router\""}},
+    {TOP("role = \"coordinator\";"),
+	{"f:2: services: a coordinator has no services",
+	    "f:3: load.listen: must be set, as this is a coordinator",
+	    "f:3: load.certificate: must be set, as this is a coordinator",
+	    "f:3: load.key: must be set, as this is a coordinator",
+	    "f:3: load.ca: must be set, as this is a coordinator",
+	    "f:3: peers: must name the sites, unless load.accept_unknown is true"}},
+    {TOP("load: { report_to = \"some\"; };"),
+	{"f:3: load.report_to: must be \"all\", \"senders\" or a list of names of sites, "
+	 "but is \"some\""}},
+    {TOP("load: { report_to = [ \"osaka\", \"a b\" ]; };"),
+	{"f:3: load.report_to[1]: must be the name of a site, but is \"a b\""}},
+    {TOP("load: { accept_unknown = true; };"),
+	{"f:3: transfer.listen: must be set, as accept_unknown is",
+	    "f:3: load.listen: must be set, as accept_unknown is",
+	    "f:3: load.certificate: must be set, as accept_unknown is",
+	    "f:3: load.key: must be set, as accept_unknown is",
+	    "f:3: load.ca: must be set, as accept_unknown is"}},
     {TOP("persistence = 0;"), {"f:3: persistence: unknown key 'persistence'; see wlad.conf(5)"}},
     {TOP("servces: ( );"), {"f:3: servces: unknown key 'servces'; did you mean 'services'?"}},
     {TOP("metrics: { listen = \"\"; };"),
@@ -149,7 +168,9 @@ static const struct broken top[] = {
     {TOP("load: { certificate = \"c.pem\"; };"), {"f:3: load.certificate: " PATH "\"c.pem\""}},
     {TOP("load: { key = \"/a\x07\"; };"), {"f:3: load.key: " PATH "\"/a.\""}},
     {TOP("load: { ca = false; };"), {"f:3: load.ca: " PATH "false"}},
-    {TOP("load: { crl = \"\"; };"), {"f:3: load.crl: unknown key 'crl'; see wlad.conf(5)"}},
+    {TOP("load: { crl = \"here\"; };"),
+	{"f:3: load.crl: must be a path that begins with '/' and has at most 1023 characters, "
+	 "but is \"here\""}},
     {TOP("limits: { connections = 1023; };"),
 	{"f:3: limits.connections: must be an integer from 1024 to 8388608, but is 1023"}},
     {TOP("limits: { connections = 8388609; };"),
@@ -428,8 +449,18 @@ static const struct broken peers[] = {
     {PEER(OSAKA "fingerprint = \"0:0\";"), {"f:3: peers[0].fingerprint: " PRINT "\"0:0\""}},
     {PEER(OSAKA "fingerprint = \"00::11\";"), {"f:3: peers[0].fingerprint: " PRINT "\"00::11\""}},
     {PEER(OSAKA "fingerprint = \"gg\";"), {"f:3: peers[0].fingerprint: " PRINT "\"gg\""}},
-    {PEER(OSAKA "reply = \"auto\";"),
-	{"f:3: peers[0].reply: unknown key 'reply'; see wlad.conf(5)"}},
+    {PEER(OSAKA "reply = \"both\";"),
+	{"f:3: peers[0].reply: must be \"auto\", \"direct\" or \"transferor\", but is "
+	 "\"both\""}},
+    {SITE SERVICES
+	"transfer: { listen = \"198.51.100.1:7210\"; }; load: { certificate = \"/c\"; "
+	"key = \"/k\"; ca = \"/a\"; coordinators: (\n{ site = \"kyoto\"; load = "
+	"\"192.0.2.7:1\"; },\n"
+	"{ site = \"tokyo\"; load = \"192.0.2.8:1\"; },\n"
+	"{ site = \"Kyoto\"; load = \"224.0.0.9:1\"; }); };\n",
+	{"f:4: load.coordinators[1].site: \"tokyo\" is this site itself",
+	    "f:5: load.coordinators[2].load: 224.0.0.9 is no address of a single host",
+	    "f:5: load.coordinators[2].site: \"Kyoto\" is another coordinator, at line 3"}},
     {PEERS("site = \"osaka\"; load = \"192.0.2.2:1\"; transfer = \"192.0.2.2:2\";"),
 	{"f:3: peers[1].site: \"osaka\" is another peer, at line 2"}},
     {PEERS("site = \"kobe\"; load = \"192.0.2.1:1\";\ntransfer = \"192.0.2.1:2\";"),

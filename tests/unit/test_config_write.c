@@ -45,7 +45,11 @@ static const char complete[] =
     "}); } );"
     "transfer: { listen = \"198.51.100.1:7210\"; mtu = 1400; };"
     "load: { listen = \"[::]:7211\"; certificate = \"/c/to \\\"k\\\\yo\\xe9\\xff.crt\";"
-    "  key = \"/c/tokyo.key\"; ca = \"/c/ca.crt\"; interval = 0.25; };"
+    "  key = \"/c/tokyo.key\"; ca = \"/c/ca.crt\"; interval = 0.25;"
+    "  report_to = [ \"osaka\", \"kyoto\" ]; accept_unknown = true; coordinators: ("
+    "    { site = \"kyoto\"; load = \"192.0.2.70:7210\"; },"
+    "    { site = \"nara\"; load = \"[2001:db8::7]:7210\"; fingerprint ="
+    " \"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"; } ); };"
     "peers: ("
     "  { site = \"osaka\"; load = \"192.0.2.1:7210\"; transfer = \"192.0.2.1:7212\";"
     "    fingerprint = \"00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:"
@@ -109,6 +113,7 @@ assert_same(const struct key *keys, const void *a, const void *b, const char *ab
 		case KEY_ACCOUNT:
 		case KEY_DEVICE:
 		case KEY_PATH:
+		case KEY_NAMES:
 		case KEY_FINGERPRINT:
 			assert_same_text(*(const char *const *)x, *(const char *const *)y, path);
 			break;
@@ -175,7 +180,7 @@ test_minimal(void **arg)
 	assert_non_null(strstr(text, "\nself_addresses = [ ];\n"));
 	assert_non_null(strstr(text, "\npeers = ( );\n"));
 	/* what can only be had by not setting it, and what this check does not read, is not */
-	assert_null(strstr(text, "port = "));
+	assert_null(strstr(text, " port = "));
 	assert_null(strstr(text, "path = "));
 	assert_null(strstr(text, "status = "));
 	free(text);
@@ -314,7 +319,9 @@ test_all_keys(void **arg)
 	    meet_begin, meet_end, meet_text, meet_integer, meet_real, meet_boolean, meet};
 	struct config *config = parse(MINIMAL
 	    "load: { listen = \"192.0.2.1:7210\"; certificate = \"/a.crt\"; key = \"/a.key\";"
-	    " ca = \"/ca.crt\"; }; transfer: { listen = \"192.0.2.1:7210\"; };"
+	    " ca = \"/ca.crt\";"
+	    " coordinators: ({ site = \"kyoto\"; load = \"192.0.2.7:1\"; }); };"
+	    " transfer: { listen = \"192.0.2.1:7210\"; };"
 	    "peers: ({ site = \"osaka\"; load = \"192.0.2.2:1\"; transfer = \"192.0.2.2:2\"; "
 	    "});");
 	struct met met = {.next = 0};

@@ -343,6 +343,39 @@ test_site_disabled(void **arg)
 	load_table_free(table);
 }
 
+/* HELLO again, in a session that replaces another: the report stays; in one after a gap it does
+ * not, nor for what is another service now. */
+static void
+test_report_outlives_a_hello(void **arg)
+{
+	struct load_table *table = fixture_table(WEB(A));
+	struct site *site = load_table_site(table, 0);
+
+	(void)arg;
+	load_table_site_session(table, 0, SITE_SESSION, 10);
+	load_table_site_services(table, 0, offer("web", "203.0.113.98:80", IPPROTO_TCP), 1);
+	assert_false(site->services[0].reported);
+	site->services[0].reported = site->services[0].permitted = true;
+	site->services[0].load = 250;
+	site->services[0].received_at = 20;
+	load_table_site_services(table, 0, offer("web", "203.0.113.98:80", IPPROTO_TCP), 1);
+	assert_true(site->services[0].reported);
+	assert_true(site->services[0].permitted);
+	assert_int_equal(site->services[0].load, 250);
+	assert_int_equal(site->services[0].received_at, 20);
+	load_table_site_session(table, 0, SITE_NO_SESSION, 30);
+	load_table_site_session(table, 0, SITE_SESSION, 40);
+	load_table_site_services(table, 0, offer("web", "203.0.113.98:80", IPPROTO_TCP), 1);
+	assert_false(site->services[0].reported);
+	site->services[0].reported = true;
+	load_table_site_services(table, 0, offer("web", "203.0.113.98:80", IPPROTO_UDP), 1);
+	assert_false(site->services[0].reported);
+	site->services[0].reported = true;
+	load_table_site_services(table, 0, offer("mail", "203.0.113.98:80", IPPROTO_UDP), 1);
+	assert_false(site->services[0].reported);
+	load_table_free(table);
+}
+
 static void
 test_path_names(void **arg)
 {
@@ -434,6 +467,7 @@ main(void)
 	    cmocka_unit_test(test_site_services_are_linked_by_name),
 	    cmocka_unit_test(test_site_is_up_with_session_keys_and_path),
 	    cmocka_unit_test(test_site_disabled),
+	    cmocka_unit_test(test_report_outlives_a_hello),
 	    cmocka_unit_test(test_path_names),
 	    cmocka_unit_test(test_endpoints_hold_many),
 	};

@@ -250,6 +250,224 @@ test_slow_start(void **arg)
 	assert_true(fabs(s->choice.sites[0].slow_start - 0.55) < 1e-9);
 }
 
+/* What the measures make of the same sites: the own one with four servers of 100, three of them highly
+ * loaded, and another. */
+static void
+test_metrics(void **arg)
+{
+	static const struct {
+		enum config_site_metric metric;
+		uint32_t up, not_high, transferable, active;
+		uint16_t load;
+		double own_load, load_seen, weight;
+		enum sitechoice_reason reason;
+	} cases[] = {
+	    {CONFIG_METRIC_HEADROOM, 4, 2, 150, 50, 250, 0.8, 0.25, 130, SITECHOICE_candidate},
+	    {CONFIG_METRIC_HEADROOM, 4, 2, 50, 150, 710, 0.8, 0.71, 0, SITECHOICE_not_better},
+	    {CONFIG_METRIC_HEADROOM, 4, 0, 50, 150, 690, 0.8, 0.69, 42, SITECHOICE_candidate},
+	    {CONFIG_METRIC_SERVERS, 4, 3, 50, 150, 990, 0.75, 0.25, 0.65, SITECHOICE_candidate},
+	    {CONFIG_METRIC_SERVERS, 400, 300, 5, 1, 0, 0.75, 0.25, 0.65, SITECHOICE_candidate},
+	    {CONFIG_METRIC_SERVERS, 4, 1, 150, 50, 0, 0.75, 0.75, 0, SITECHOICE_not_better},
+	    {CONFIG_METRIC_SERVERS, 4, 0, 150, 50, 0, 0.75, 1, 0, SITECHOICE_full},
+	    {CONFIG_METRIC_SERVERS, 4, 7, 150, 50, 0, 0.75, 0, 0.9, SITECHOICE_candidate},
+	    {CONFIG_METRIC_CONNECTIONS, 4, 0, 150, 50, 250, 0.8, 0.25, 150, SITECHOICE_candidate},
+	    {CONFIG_METRIC_CONNECTIONS, 4, 0, 18, 182, 910, 0.8, 0.91, 0, SITECHOICE_full},
+	    {CONFIG_METRIC_PERMISSION, 4, 0, 0, 200, 1000, 0.8, 0, 1, SITECHOICE_candidate},
+	    {CONFIG_METRIC_PERMISSION, 0, 0, 0, 200, 1000, 0.8, 0, 0, SITECHOICE_no_server},
+	    {CONFIG_METRIC_LOAD, 4, 0, 1, 5000, 400, 0.8, 0.4, 0.5, SITECHOICE_candidate},
+	    {CONFIG_METRIC_LOAD, 4, 4, 5000, 1, 710, 0.8, 0.71, 0, SITECHOICE_not_better},
+	    {CONFIG_METRIC_LOAD, 4, 4, 5000, 1, 900, 0.8, 0.9, 0, SITECHOICE_full},
+	};
+	struct state *s = *arg;
+	struct service *own = load_table_service(s->table, 0);
+	struct site_service *r = report_of(s, 0);
+
+	own_active(s, 80);
+	own->up = 4; /* as if there were four */
+	own->not_high = 1;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		own->site_metric = cases[i].metric;
+		r->servers_up = cases[i].up;
+		r->servers_not_high = cases[i].not_high;
+		r->transferable = cases[i].transferable;
+		r->active = cases[i].active;
+		r->load = cases[i].load;
+		evaluate(s);
+		assert_true(fabs(s->choice.own_load - cases[i].own_load) < 1e-9);
+		assert_int_equal(s->choice.sites[0].reason, cases[i].reason);
+		assert_true(fabs(s->choice.sites[0].load - cases[i].load_seen) < 1e-9);
+		assert_true(fabs(s->choice.sites[0].weight - cases[i].weight) < 1e-6);
+	}
+}
+
+/* By servers the gate opens when nearly all of them are highly loaded, whatever the connections. */
+static void
+test_gate_by_servers(void **arg)
+{
+	static const struct {
+		uint32_t up, not_high;
+		double gate;
+		bool stays;
+	} cases[] = {{4, 4, 0, true}, {4, 1, 0, true}, {5, 1, 0.5, false}, {4, 0, 1, false},
+	    {100, 16, 0.9, false}, {0, 0, 1, false}};
+	struct state *s = *arg;
+	struct service *own = load_table_service(s->table, 0);
+
+	own->site_metric = CONFIG_METRIC_SERVERS;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		own->up = cases[i].up;
+		own->not_high = cases[i].not_high;
+		evaluate(s);
+		assert_true(fabs(s->choice.gate - cases[i].gate) < 1e-9);
+		assert_true(sitechoice_stays(own) == cases[i].stays);
+	}
+}
+
+/* prefer = "any": the own site is one of them, a far one loses by its distance. */
+static void
+test_prefer_any(void **arg)
+{
+	struct state *s = *arg;
+	struct service *own = load_table_service(s->table, 0);
+	unsigned stayed = 0;
+
+	own->prefer = CONFIG_PREFER_ANY;
+	assert_false(sitechoice_stays(own));
+	load_table_site(s->table, 0)->rtt = 0.1; /* y: 65, z: 130, here: 100 * 0.65 */
+	own_active(s, 25);
+	evaluate(s);
+	assert_true(s->choice.gate == 1);
+	assert_true(fabs(s->choice.own_weight - 65) < 1e-6);
+	assert_true(fabs(s->choice.total - 195) < 1e-6);
+	assert_true(fabs(sitechoice_leaves(&s->choice) - 0.75) < 1e-6);
+	for (int i = 0; i < 100000; i++)
+		stayed += sitechoice_draw(&s->choice, &s->random) == -1;
+	assert_in_range(stayed, 24500, 25500);
+	/* as loaded as we are is good enough */
+	report_of(s, 0)->load = 250;
+	report_of(s, 1)->load = 890;
+	evaluate(s);
+	assert_int_equal(s->choice.sites[1].reason, SITECHOICE_candidate);
+	/* all full: home */
+	own_active(s, 95);
+	report_of(s, 0)->load = report_of(s, 1)->load = 950;
+	evaluate(s);
+	assert_true(s->choice.own_weight == 0 && s->choice.total == 0);
+	assert_true(sitechoice_leaves(&s->choice) == 0);
+	assert_int_equal(sitechoice_draw(&s->choice, &s->random), -1);
+	/* nobody up here: the own site is none of them */
+	load_table_server_set_state(s->table, 0, SERVER_DOWN, "refused", NOW);
+	report_of(s, 0)->load = 250;
+	evaluate(s);
+	assert_true(s->choice.own_weight == 0 && sitechoice_leaves(&s->choice) == 1);
+}
+
+/* Without a token nothing goes there; they come back at the granted rate. */
+static void
+test_tokens(void **arg)
+{
+	struct state *s = *arg;
+	struct site_service *y = report_of(s, 0);
+
+	report_of(s, 1)->permitted = false;
+	own_active(s, 90);
+	y->limited = true;
+	y->quota = 4;
+	for (int i = 0; i < 4; i++) {
+		evaluate(s);
+		assert_int_equal(s->choice.sites[0].reason, SITECHOICE_candidate);
+		sitechoice_take(&s->choice, 0, s->table, NOW);
+	}
+	evaluate(s);
+	assert_int_equal(s->choice.sites[0].reason, SITECHOICE_no_token);
+	assert_true(s->choice.total == 0);
+	sitechoice_evaluate(&s->choice, s->table, 0, false, 1.0, NOW + CLOCK_SECOND / 4);
+	assert_int_equal(s->choice.sites[0].reason, SITECHOICE_candidate);
+	/* for a connection that no own server can take either */
+	sitechoice_evaluate(&s->choice, s->table, 0, true, 1.0, NOW);
+	assert_int_equal(s->choice.sites[0].reason, SITECHOICE_no_token);
+	y->quota = 0;
+	sitechoice_evaluate(&s->choice, s->table, 0, false, 1.0, NOW + 2 * CLOCK_SECOND);
+	assert_int_equal(s->choice.sites[0].reason, SITECHOICE_no_token);
+	/* an older peer grants nothing and is not limited */
+	y->limited = false;
+	for (int i = 0; i < 100; i++) {
+		evaluate(s);
+		assert_int_equal(s->choice.sites[0].reason, SITECHOICE_candidate);
+		sitechoice_take(&s->choice, 0, s->table, NOW);
+	}
+}
+
+/* What allocation_decide() gives away costs a token, and only that. */
+static void
+test_decide_takes_a_token(void **arg)
+{
+	struct state *s = *arg;
+	struct allocation_decision d;
+	struct allocation *a = allocation_new(s->table, 1.0);
+	struct ip client;
+	unsigned away = 0;
+
+	ip_parse("192.0.2.1", &client);
+	for (int i = 0; i < 2; i++) {
+		report_of(s, (uint32_t)i)->limited = true;
+		report_of(s, (uint32_t)i)->quota = 10;
+	}
+	own_active(s, 86);
+	for (int i = 0; i < 100; i++) {
+		allocation_decide(a, 0, &client, &s->random, NOW, &d);
+		away += d.where == ALLOCATION_SITE;
+	}
+	assert_int_equal(away, 20);
+	assert_int_equal(load_table_service(s->table, 0)->refused, 0);
+	own_active(s, 100);
+	allocation_decide(a, 0, &client, &s->random, NOW, &d);
+	assert_int_equal(d.where, ALLOCATION_NONE);
+	assert_int_equal(load_table_service(s->table, 0)->refused, 1);
+	allocation_free(a);
+}
+
+/* A site that says that it is huge and idle and takes everything. */
+static void
+test_belief(void **arg)
+{
+	struct state *s = *arg;
+	struct site_service *liar = report_of(s, 0);
+	const struct sitechoice_site *c = &s->choice.sites[0];
+
+	own_active(s, 90);
+	liar->transferable = 4000000000u;
+	liar->load = 0;
+	liar->limited = true;
+	liar->quota = 4000000;
+	load_table_measure(s->table, NOW); /* capacities 100, 200 and that */
+	liar->held_from_us = UINT32_MAX;
+	evaluate(s);
+	assert_true(c->claimed > 4e9 && c->capacity == 400);
+	assert_true(c->rate == 400 && c->tokens == 400);
+	assert_true(c->weight == 400 * 0.9);
+	/* our own connections there are load, whatever it says of them */
+	liar->transferred = 200;
+	evaluate(s);
+	assert_true(c->load == 0.5);
+	liar->transferred = 380;
+	evaluate(s);
+	assert_true(c->capacity == 760); /* those that it answers prove something */
+	liar->unanswered = 0.5;
+	evaluate(s);
+	assert_true(c->capacity == 400);
+	assert_int_equal(c->reason, SITECHOICE_full);
+	/* who leaves a third unanswered gets a fifth, who answers nobody next to nothing */
+	liar->transferred = 0;
+	liar->unanswered = 1 / 3.0;
+	evaluate(s);
+	assert_true(fabs(c->answers - 16 / 81.0) < 1e-9);
+	assert_true(fabs(c->weight - 360 * 16 / 81.0) < 1e-6);
+	liar->unanswered = 1;
+	evaluate(s);
+	assert_true(c->answers == 0.01);
+}
+
 /* Shares of a draw follow gate and weights. */
 static void
 test_draw_follows_weights(void **arg)
@@ -332,6 +550,12 @@ main(void)
 	    T(test_own_transfers_since_the_report_count),
 	    T(test_reasons),
 	    T(test_slow_start),
+	    T(test_metrics),
+	    T(test_gate_by_servers),
+	    T(test_prefer_any),
+	    T(test_tokens),
+	    T(test_decide_takes_a_token),
+	    T(test_belief),
 	    T(test_draw_follows_weights),
 	    T(test_no_candidate_stays_home),
 	    T(test_decide),

@@ -558,7 +558,30 @@ test_receive_ecn(void **state)
 	receive_ecn(0, 0);
 }
 
-enum form { FULL, PARTIAL, SUPER, SUPER_FULL };
+enum form { FULL, PARTIAL, SUPER, SUPER_FULL, PIECES };
+
+/* A super-packet whose payload lies about: 1000 octets a piece, each elsewhere. */
+static int
+send_pieces(const struct packet *p)
+{
+	static uint8_t room[16][1100];
+	struct iovec piece[16];
+	struct packet view = *p;
+	size_t at = p->payload + 1000u;
+	unsigned count = 1;
+
+	memcpy(room[0] + 8, p->data, at);
+	piece[0] = (struct iovec){room[0] + 8, at};
+	for (; at < p->len; count++) {
+		size_t n = p->len - at < 1000 ? p->len - at : 1000;
+
+		piece[count] = (struct iovec){memcpy(room[15 - count], p->data + at, n), n};
+		at += n;
+	}
+	view.data = piece[0].iov_base;
+	view.headroom = 0;
+	return rig.io->ops->device_send_pieces(rig.io, &view, piece, count);
+}
 
 /* Writes datagrams from there to a socket here in the form, and expects them at the socket. */
 static void
@@ -571,7 +594,7 @@ send_to_kernel(
 	} block;
 	struct addr local, from = frame_addr(there, 53);
 	struct packet p;
-	size_t size = form == SUPER || form == SUPER_FULL ? 1000 : payload;
+	size_t size = form >= SUPER ? 1000 : payload;
 	size_t at = 0;
 	int fd = open_udp(here, &local);
 
@@ -586,13 +609,16 @@ send_to_kernel(
 	p = frame_packet(&frame);
 	p.data = block.octets;
 	p.headroom = headroom;
-	p.partial = form == PARTIAL || form == SUPER;
-	if (form == SUPER || form == SUPER_FULL) {
+	p.partial = form == PARTIAL || form == SUPER || form == PIECES;
+	if (form >= SUPER) {
 		p.gso = PACKET_GSO_UDP;
 		p.gso_size = 1000;
 	}
 	assert_int_equal(packet_parse(&p), DROP_none);
-	assert_int_equal(rig.io->ops->device_send(rig.io, &p), 0);
+	if (form == PIECES)
+		assert_int_equal(send_pieces(&p), 0);
+	else
+		assert_int_equal(rig.io->ops->device_send(rig.io, &p), 0);
 	do {
 		size_t n = payload - at < size ? payload - at : size;
 
@@ -619,6 +645,10 @@ send_all_forms(void)
 			send_to_kernel(here, there, SUPER, room, 10 * 1000);
 			send_to_kernel(here, there, SUPER, room, 9001);
 			send_to_kernel(here, there, SUPER_FULL, room, 9001);
+			if (rig.io->takes_uso) {
+				send_to_kernel(here, there, PIECES, room, 9001);
+				send_to_kernel(here, there, PIECES, room, 10 * 1000);
+			}
 		}
 	}
 }

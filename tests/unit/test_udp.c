@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -82,6 +83,27 @@ octet(size_t i)
 	return (uint8_t)(i ^ i >> 8 ^ i >> 13);
 }
 
+/*
+ * What is left of len octets comes as datagrams of segment octets, several in one where the
+ * kernel joins them.  Returns how many octets they are.
+ */
+static size_t
+expect_datagram(const struct datagram *d, size_t done, size_t len, size_t segment, bool joining)
+{
+	size_t want = len - done < segment ? len - done : segment;
+
+	if (!joining)
+		assert_int_equal(d->len, want);
+	assert_int_equal(d->segment, want);
+	assert_in_range(d->len, want, len - done);
+	assert_true(d->len == len - done || d->len % segment == 0);
+	for (size_t k = 0; k < d->len; k++)
+		assert_int_equal(d->data[k], octet(done + k));
+	/* The room in front is ours. */
+	memset(d->data - IO_HEADROOM, 0xee, IO_HEADROOM);
+	return d->len;
+}
+
 /* Receives all of len octets as datagrams of segment octets and looks at each octet. */
 static void
 expect(struct udp *udp, const struct addr *from, size_t len, size_t segment)
@@ -95,16 +117,8 @@ expect(struct udp *udp, const struct addr *from, size_t len, size_t segment)
 		n = udp_receive(udp, batch, IO_BATCH);
 		assert_true(n > 0);
 		for (int i = 0; i < n; i++) {
-			size_t want = len - done < segment ? len - done : segment;
-
-			assert_int_equal(batch[i].len, want);
-			assert_int_equal(batch[i].segment, want);
 			assert_true(addr_equal(&batch[i].from, from));
-			for (size_t k = 0; k < want; k++)
-				assert_int_equal(batch[i].data[k], octet(done + k));
-			/* The room in front is ours. */
-			memset(batch[i].data - IO_HEADROOM, 0xee, IO_HEADROOM);
-			done += want;
+			done += expect_datagram(&batch[i], done, len, segment, udp_joining(udp));
 		}
 	}
 	assert_int_equal(udp_receive(udp, batch, IO_BATCH), 0);
@@ -187,6 +201,78 @@ test_fallback(void **state)
 	close_pair(&p);
 }
 
+static bool
+turn_joining(const struct udp *udp, int on)
+{
+	return setsockopt(udp_fd(udp), IPPROTO_UDP, UDP_GRO, &on, sizeof(on)) == 0;
+}
+
+/* What goes by one call comes in one, unless the kernel was told otherwise. */
+static void
+test_joined(void **state)
+{
+	static uint8_t data[10 * 1000 + 7];
+	struct datagram batch[IO_BATCH];
+	struct pair p;
+
+	(void)state;
+	open_pair(&p, "127.0.0.1");
+	if (!udp_joining(p.b) || !udp_segmentation(p.a)) {
+		print_message("no UDP_GRO or UDP_SEGMENT here\n");
+		skip();
+	}
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = octet(i);
+	assert_int_equal(udp_send(p.a, &p.b_addr, data, sizeof(data), 1000), sizeof(data));
+	assert_true(wait_readable(udp_fd(p.b)));
+	assert_int_equal(udp_receive(p.b, batch, IO_BATCH), 1);
+	assert_int_equal(batch[0].len, sizeof(data));
+	assert_int_equal(batch[0].segment, 1000);
+	assert_memory_equal(batch[0].data, data, sizeof(data));
+	assert_true(turn_joining(p.b, 0));
+	assert_int_equal(udp_send(p.a, &p.b_addr, data, sizeof(data), 1000), sizeof(data));
+	assert_true(wait_readable(udp_fd(p.b)));
+	assert_int_equal(udp_receive(p.b, batch, IO_BATCH), 11);
+	for (int i = 0; i < 11; i++) {
+		assert_int_equal(batch[i].len, i < 10 ? 1000 : 7);
+		assert_int_equal(batch[i].segment, batch[i].len);
+	}
+	close_pair(&p);
+}
+
+/* After joined ones, one call takes fewer: what comes at once is bounded. */
+static void
+test_joined_bound(void **state)
+{
+	static uint8_t data[40 * 200];
+	struct datagram batch[IO_BATCH];
+	struct pair p;
+	int n, all = 0;
+
+	(void)state;
+	open_pair(&p, "127.0.0.1");
+	if (!udp_joining(p.b) || !udp_segmentation(p.a)) {
+		print_message("no UDP_GRO or UDP_SEGMENT here\n");
+		skip();
+	}
+	for (int i = 0; i < 3 * UDP_BATCH_JOINED; i++)
+		assert_int_equal(udp_send(p.a, &p.b_addr, data, sizeof(data), 200), sizeof(data));
+	assert_true(wait_readable(udp_fd(p.b)));
+	assert_int_equal(udp_receive(p.b, batch, 2), 2);
+	assert_int_equal(udp_receive(p.b, batch, IO_BATCH), UDP_BATCH_JOINED);
+	while ((n = udp_receive(p.b, batch, IO_BATCH)) > 0) {
+		assert_in_range(n, 1, UDP_BATCH_JOINED);
+		all += n;
+	}
+	assert_int_equal(all, 2 * UDP_BATCH_JOINED - 2);
+	/* single ones come in large batches again */
+	for (int i = 0; i < 2 * IO_BATCH; i++)
+		assert_int_equal(udp_send(p.a, &p.b_addr, data, 10, 10), 10);
+	assert_true(wait_readable(udp_fd(p.b)));
+	assert_int_equal(udp_receive(p.b, batch, IO_BATCH), IO_BATCH);
+	close_pair(&p);
+}
+
 static void
 test_batches(void **state)
 {
@@ -199,7 +285,8 @@ test_batches(void **state)
 	(void)state;
 	open_pair(&p, "127.0.0.1");
 	assert_int_equal(udp_receive(p.b, batch, IO_BATCH), 0);
-	assert_int_equal(udp_send(p.a, &p.b_addr, data, 100, 1), 100);
+	for (int i = 0; i < 100; i++) /* by themselves: none are joined */
+		assert_int_equal(udp_send(p.a, &p.b_addr, data, 1, 1), 1);
 	assert_true(wait_readable(udp_fd(p.b)));
 	assert_int_equal(udp_receive(p.b, batch, 10), 10);
 	assert_int_equal(udp_receive(p.b, batch, 1000), IO_BATCH);
@@ -347,7 +434,9 @@ test_io(void **state)
 	assert_int_equal(a->ops->device_send(a, &packet), -1);
 	assert_int_equal(b->ops->transfer_send(b, &to, (const uint8_t *)"x", 1, 1), -1);
 	assert_int_equal(b->ops->transfer_receive(b, batch, IO_BATCH), 0);
-	assert_int_equal(a->ops->transfer_send(a, &to, (const uint8_t *)"aabbc", 5, 2), 5);
+	assert_int_equal(a->ops->transfer_send(a, &to, (const uint8_t *)"aa", 2, 2), 2);
+	assert_int_equal(a->ops->transfer_send(a, &to, (const uint8_t *)"bb", 2, 2), 2);
+	assert_int_equal(a->ops->transfer_send(a, &to, (const uint8_t *)"c", 1, 1), 1);
 	assert_true(wait_readable(a->ops->transfer_fd(a)));
 	assert_int_equal(a->ops->transfer_receive(a, batch, IO_BATCH), 3);
 	assert_memory_equal(batch[1].data, "bb", 2);
@@ -417,10 +506,11 @@ test_demand_port(void **state)
 	assert_int_equal(kinds[0], 2 * IO_BATCH);
 	assert_int_equal(kinds[1], 2 * IO_BATCH);
 	/* a few of each come together */
-	assert_int_equal(udp_send(peer, &demands, (const uint8_t *)"ddd", 3, 1), 3);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(udp_send(peer, &demands, (const uint8_t *)"d", 1, 1), 1);
 	assert_int_equal(
-	    udp_send(peer, &settings.transfer_listen, (const uint8_t *)"ss", 2, 1), 2);
-	assert_int_equal(io->ops->transfer_receive(io, batch, IO_BATCH), 5);
+	    udp_send(peer, &settings.transfer_listen, (const uint8_t *)"s", 1, 1), 1);
+	assert_int_equal(io->ops->transfer_receive(io, batch, IO_BATCH), 4);
 	io_close(io);
 	udp_close(peer);
 }
@@ -475,6 +565,8 @@ main(void)
 	    cmocka_unit_test(test_segments_v4),
 	    cmocka_unit_test(test_segments_v6),
 	    cmocka_unit_test(test_fallback),
+	    cmocka_unit_test(test_joined),
+	    cmocka_unit_test(test_joined_bound),
 	    cmocka_unit_test(test_batches),
 	    cmocka_unit_test(test_too_big),
 	    cmocka_unit_test(test_refused_by_peer),

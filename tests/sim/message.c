@@ -8,7 +8,7 @@
 #define AT_MOST_EVERY (CLOCK_SECOND / 10) /* reports of changes */
 
 void
-report_all_hello(struct world *w, uint32_t from)
+message_hello(struct world *w, uint32_t from)
 {
 	struct sim_site *site = &w->sites[from];
 	struct hello hello = {.interval_ms = (uint32_t)(w->cell->interval * 1000)};
@@ -62,7 +62,7 @@ lie(struct load_report *report)
 }
 
 void
-report_send(struct world *w, uint32_t from)
+message_send(struct world *w, uint32_t from)
 {
 	struct sim_site *site = &w->sites[from];
 
@@ -70,7 +70,7 @@ report_send(struct world *w, uint32_t from)
 	if (site->report_at != w->now)
 		return;
 	site->reported_at = w->now;
-	report_at(w, from, world_after(w, w->cell->interval));
+	message_at(w, from, world_after(w, w->cell->interval));
 	if (site->dead)
 		return;
 	load_table_measure(site->table, w->now);
@@ -90,20 +90,20 @@ report_send(struct world *w, uint32_t from)
 }
 
 void
-report_deliver(struct world *w, uint32_t number)
+message_deliver(struct world *w, uint32_t number)
 {
 	struct sim_message *m = &w->messages[number];
 
 	if (!w->sites[m->to].dead)
-		report_enter_load(w->sites[m->to].table, world_number(w, m->to, m->from),
-		    &m->report, w->now);
+		report_enter_load(
+		    w->sites[m->to].table, world_number(w, m->to, m->from), &m->report, w->now);
 	load_report_fini(&m->report);
 	m->next_free = w->free_message;
 	w->free_message = number;
 }
 
 void
-report_at(struct world *w, uint32_t number, uint64_t at)
+message_at(struct world *w, uint32_t number, uint64_t at)
 {
 	struct sim_site *site = &w->sites[number];
 
@@ -113,7 +113,10 @@ report_at(struct world *w, uint32_t number, uint64_t at)
 	queue_add(&w->queue, at, EVENT_REPORT, number, 0);
 }
 
-/* What the exchange reports at once. */
+/*
+ * Servers that come and go are reported at once.  That one becomes highly loaded is as well in
+ * truth; here everybody has to do with older reports.
+ */
 static void
 on_change(void *arg, enum load_change change, uint32_t number)
 {
@@ -122,12 +125,12 @@ on_change(void *arg, enum load_change change, uint32_t number)
 	uint64_t at = site->reported_at + AT_MOST_EVERY;
 
 	(void)number;
-	if (change != LOAD_CHANGE_SITE)
-		report_at(w, (uint32_t)(site - w->sites), at > w->now ? at : w->now);
+	if (change == LOAD_CHANGE_SERVER)
+		message_at(w, (uint32_t)(site - w->sites), at > w->now ? at : w->now);
 }
 
 void
-report_listen(struct world *w, uint32_t site)
+message_listen(struct world *w, uint32_t site)
 {
 	load_table_set_listener(w->sites[site].table, on_change, &w->sites[site]);
 }
