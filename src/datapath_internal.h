@@ -19,6 +19,14 @@
 /* Flows whose packets are joined at a time. */
 #define JOINS_MAX 8
 
+/* Datagrams that lie sealed and wait to leave by one system call. */
+struct datapath_outgoing {
+	struct addr to;
+	uint32_t site;
+	size_t used;    /* octets */
+	size_t segment; /* of each datagram but the last */
+};
+
 /* What the datapath remembers of a site. */
 struct datapath_site {
 	uint64_t lost_at;    /* connections opened before are being ended; 0: none are */
@@ -47,6 +55,9 @@ struct datapath {
 	bool sweeping;
 	uint32_t sweep_cursor;
 	bool quiet; /* what ends now, other sites need not be told */
+
+	bool batch; /* more packets may come at once: what is sealed may wait for them */
+	struct datapath_outgoing outgoing;
 
 	bool joining;                /* packets may wait in joins for their neighbours */
 	struct join join[JOINS_MAX]; /* a flow each */
@@ -199,8 +210,12 @@ bool datapath_way(struct datapath *dp, const struct connection *c, struct datapa
  * else by the flag (Fig. 13). */
 void datapath_make_demand(struct datapath_way *way, struct transfer_info *info);
 
-/* Sends a packet in transfer packets.  One that is larger than the way's MTU must be one
- * that may be fragmented (split_possible()). */
+/* Sends what lies sealed.  Datagrams that the socket refuses are counted here. */
+void datapath_send_sealed(struct datapath *dp);
+
+/* Sends a packet in transfer packets; while a batch is handled they may wait for others to leave
+ * with.  One that is larger than the way's MTU must be one that may be fragmented
+ * (split_possible()). */
 enum drop datapath_seal(struct datapath *dp, struct packet *p, const struct transfer_info *info,
     const struct datapath_way *way);
 

@@ -43,6 +43,7 @@ send_message(struct datapath *dp, uint32_t number, const struct addr *to,
 	uint8_t *padding = dp->sealed + SEALED_MAX;
 	size_t sealed = 0;
 
+	datapath_send_sealed(dp); /* the buffer is wanted */
 	memset(padding, 0, len - PATH_MESSAGE_LEN);
 	if (tx != NULL)
 		sealed = transfer_seal(tx, type, &info, head, PATH_MESSAGE_LEN, padding,

@@ -140,9 +140,12 @@ read_device(struct datapath *dp, uint64_t now)
 int
 datapath_run_device(struct datapath *dp, uint64_t now)
 {
-	int count = read_device(dp, now);
-	int error = errno;
+	int count, error;
 
+	dp->batch = true;
+	count = read_device(dp, now);
+	error = errno;
+	dp->batch = false;
 	datapath_flush(dp, now);
 	errno = error;
 	return count;
@@ -167,10 +170,12 @@ datapath_run_transfer(struct datapath *dp, uint64_t now)
 
 	if (count <= 0)
 		return count;
+	dp->batch = true;
 	datapath_join_begin(dp);
 	for (int i = 0; i < count; i++)
 		split_datagram(dp, &batch[i], now);
 	datapath_join_end(dp);
+	dp->batch = false;
 	datapath_flush(dp, now);
 	return count;
 }

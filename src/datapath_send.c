@@ -49,6 +49,7 @@ send_kept(struct datapath *dp, uint64_t now)
 void
 datapath_flush(struct datapath *dp, uint64_t now)
 {
+	datapath_send_sealed(dp);
 	if (dp->io->ops->device_flush != NULL && send_kept(dp, now))
 		send_kept(dp, now);
 }
@@ -130,24 +131,80 @@ start(struct datapath *dp, struct transmission *t, struct packet *p,
 	    (p->len - p->transport + t->fragments.size - 1) / t->fragments.size);
 }
 
+void
+datapath_send_sealed(struct datapath *dp)
+{
+	struct datapath_outgoing *o = &dp->outgoing;
+	size_t len = o->used, left;
+	long sent;
+
+	if (len == 0)
+		return;
+	o->used = 0;
+	sent = dp->io->ops->transfer_send(dp->io, &o->to, dp->sealed, len, o->segment);
+	if (sent == (long)len)
+		return;
+	if (sent == -1 && errno == EMSGSIZE)
+		datapath_path_too_big(dp, o->site, o->segment);
+	left = sent == -1 ? len : len - (size_t)sent;
+	dp->counters->drop[DROP_send_failed] += (left + o->segment - 1) / o->segment;
+}
+
+/* What one system call takes; one datagram at least. */
+static size_t
+limit(const struct datapath_outgoing *o)
+{
+	size_t len = smaller(IO_SEND_SEGMENTS * (uint32_t)o->segment, IO_SEND_LEN);
+
+	return len < o->segment ? o->segment : len;
+}
+
+/* Among datagrams of equal size only the last may be shorter. */
+static bool
+goes_along(const struct datapath_outgoing *o, const struct datapath_way *way, size_t segment,
+    bool single)
+{
+	return o->used > 0 && o->used % o->segment == 0 && limit(o) - o->used >= segment &&
+	    (segment == o->segment || (single && segment < o->segment)) &&
+	    addr_equal(&o->to, &way->to);
+}
+
+/* Makes room for another datagram of a transmission. */
+static void
+make_room(struct datapath *dp, const struct transmission *t, const struct packet *p,
+    const struct datapath_way *way)
+{
+	struct datapath_outgoing *o = &dp->outgoing;
+	size_t segment = t->most + TRANSFER_OVERHEAD;
+	bool single = p->gso == PACKET_GSO_NONE && t->fragments.packet == NULL;
+
+	if (goes_along(o, way, segment, single))
+		return;
+	datapath_send_sealed(dp);
+	o->to = way->to;
+	o->site = way->number;
+	o->segment = segment;
+}
+
 enum drop
 datapath_seal(struct datapath *dp, struct packet *p, const struct transfer_info *info,
     const struct datapath_way *way)
 {
+	struct datapath_outgoing *o = &dp->outgoing;
 	struct transmission t;
 	size_t segment;
-	long len, sent;
+	long len;
 
 	start(dp, &t, p, info, way);
-	while ((len = transmission_next(&t, way->tx, dp->sealed, sizeof(dp->sealed), &segment)) >
-	    0) {
-		sent = dp->io->ops->transfer_send(
-		    dp->io, &way->to, dp->sealed, (size_t)len, segment);
-		if (sent == -1 && errno == EMSGSIZE)
-			datapath_path_too_big(dp, way->number, segment);
-		if (sent < len)
-			return DROP_send_failed;
-	}
+	do {
+		make_room(dp, &t, p, way);
+		len = transmission_next(
+		    &t, way->tx, dp->sealed + o->used, limit(o) - o->used, &segment);
+		if (len > 0)
+			o->used += (size_t)len;
+	} while (len > 0);
+	if (!dp->batch)
+		datapath_send_sealed(dp);
 	if (len < 0)
 		return DROP_no_key;
 	if (p->gso != PACKET_GSO_NONE)

@@ -255,6 +255,19 @@ local v = {
 	closed_transferor = ProtoField.bool("wlad_load.closed.transferor",
 		"The sender has transferred it", 8, nil, 0x02),
 	closed_seq = ProtoField.uint32("wlad_load.closed.seq", "Client's next sequence number"),
+	load_address = ProtoField.ipv6("wlad_load.load_address", "LOAD address"),
+	load_port = ProtoField.uint16("wlad_load.load_address.port", "LOAD port"),
+	sites_flags = ProtoField.uint8("wlad_load.sites.flags", "FLAGS", base.HEX),
+	sites_first = ProtoField.bool("wlad_load.sites.first", "The first message of a session", 8,
+		nil, 0x01),
+	sites_last = ProtoField.bool("wlad_load.sites.last", "The last one that tells all", 8, nil,
+		0x02),
+	gone = ProtoField.uint8("wlad_load.sites.gone", "GONE", base.DEC, YES_NO),
+	distance = ProtoField.uint8("wlad_load.sites.distance", "DISTANCE"),
+	certificate = ProtoField.bytes("wlad_load.sites.certificate", "CERTIFICATE"),
+	silent = ProtoField.uint8("wlad_load.sites.silent", "SILENT", base.DEC, YES_NO),
+	age = ProtoField.uint32("wlad_load.sites.age", "AGE (ms)"),
+	report = ProtoField.none("wlad_load.sites.report", "Service"),
 	probe_id = ProtoField.uint64("wlad_load.probe_id", "ID", base.HEX),
 	reason = ProtoField.uint8("wlad_load.reason", "REASON", base.DEC, {
 		[1] = "the sender stops", [2] = "the sender starts again",
@@ -330,6 +343,37 @@ end
 local function transfer(tree, range)
 	tree:add(v.transfer, range(0, 16))
 	tree:add(v.transfer_port, range(16, 2))
+end
+
+local function load_address(tree, range)
+	tree:add(v.load_address, range(0, 16))
+	tree:add(v.load_port, range(16, 2))
+end
+
+local function sites_flags(tree, range)
+	local item = tree:add(v.sites_flags, range)
+	item:add(v.sites_first, range)
+	item:add(v.sites_last, range)
+end
+
+local REPORT_OCTETS = 29
+
+local function reports(tree, range)
+	if range:len() % REPORT_OCTETS ~= 0 then
+		tree:add_proto_expert_info(x.size)
+	end
+	for at = 0, range:len() - REPORT_OCTETS, REPORT_OCTETS do
+		local item = tree:add(v.report, range(at, REPORT_OCTETS))
+		number(v.number)(item, range(at, 2))
+		number(v.up)(item, range(at + 2, 4))
+		number(v.not_high)(item, range(at + 6, 4))
+		number(v.transferable)(item, range(at + 10, 4))
+		number(v.permitted, 0, 1)(item, range(at + 14, 1))
+		number(v.load, 0, 1000)(item, range(at + 15, 2))
+		number(v.active)(item, range(at + 17, 4))
+		number(v.new)(item, range(at + 21, 4))
+		number(v.life)(item, range(at + 25, 4))
+	end
 end
 
 local function ports(tree, range)
@@ -431,6 +475,25 @@ local REPORT = {
 	[10] = { "NEW", 4, 4, number(v.new) },
 	[11] = { "LIFE", 4, 4, number(v.life) },
 }
+local BETWEEN = { [1] = REPORT[1], [8] = REPORT[8], [9] = REPORT[9] }
+local SITE_REPORT = {
+	[1] = { "AGE", 4, 4, number(v.age), must = true },
+	[2] = { "SEQUENCE", 4, 4, number(v.sequence), must = true },
+	[3] = { "SERVICES", 0, 29696, reports },
+}
+local SITE = {
+	[1] = { "NAME", 1, 63, name(v.site), must = true },
+	[2] = { "GONE", 1, 1, number(v.gone, 0, 1) },
+	[3] = { "DISTANCE", 1, 1, number(v.distance, 0, 15) },
+	[4] = { "TRANSFER", 18, 18, transfer },
+	[5] = { "LOAD", 18, 18, load_address },
+	[6] = { "DEMAND_PORT", 2, 2, number(v.demand_port) },
+	[7] = { "CERTIFICATE", 32, 32, plain(v.certificate) },
+	[8] = { "INTERVAL", 4, 4, number(v.interval) },
+	[9] = { "SERVICE", 0, 65535, nested(SERVICE), many = true },
+	[10] = { "SILENT", 1, 1, number(v.silent, 0, 1) },
+	[11] = { "REPORT", 0, 65535, nested(SITE_REPORT) },
+}
 local MESSAGE = {
 	[1] = { "HELLO", {
 		[1] = { "VERSION", 1, 1, number(v.version, 1, 1), must = true },
@@ -444,6 +507,7 @@ local MESSAGE = {
 		[9] = { "SERVICE", 0, 65535, nested(SERVICE), many = true },
 		[10] = { "DEMAND_PORT", 2, 2, number(v.demand_port) },
 		[11] = { "CIPHERS", 1, 16, ciphers },
+		[12] = { "LOAD", 18, 18, load_address },
 	} },
 	[2] = { "KEY_READY", {
 		[1] = { "INDEX", 4, 4, number(v.key_index, 1), must = true },
@@ -456,6 +520,7 @@ local MESSAGE = {
 		[5] = { "SERVICE", 0, 65535, nested(REPORT), many = true },
 		[6] = { "PATH_MTU", 4, 4, number(v.path_mtu, 0, 65535) },
 		[7] = { "DIRECT", 1, 1, number(v.direct, 0, 2) },
+		[8] = { "BETWEEN", 0, 65535, nested(BETWEEN), many = true },
 	} },
 	[4] = { "CLOSED", {
 		[1] = { "IPV4", 0, 18432, records(4, v.client4, v.service4) },
@@ -463,6 +528,10 @@ local MESSAGE = {
 	} },
 	[5] = { "PROBE", {
 		[1] = { "ID", 8, 8, plain(v.probe_id), must = true },
+	} },
+	[6] = { "SITES", {
+		[1] = { "FLAGS", 1, 1, sites_flags, must = true },
+		[2] = { "SITE", 0, 65535, nested(SITE), many = true },
 	} },
 	[7] = { "BYE", {
 		[1] = { "REASON", 1, 1, reason, must = true },

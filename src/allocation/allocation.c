@@ -8,6 +8,9 @@
 /* Of a service: proper servers for IPv4 and for IPv6, backup servers for each. */
 #define LISTS 4
 
+/* There may be a thousand sites without keys: they are not judged for each connection, ns. */
+#define SEEK UINT64_C(20000000)
+
 struct allocation {
 	struct load_table *table;
 	double interval;
@@ -15,6 +18,7 @@ struct allocation {
 	uint32_t services;
 	allocation_wanted *wanted;
 	void *wanted_arg;
+	uint64_t seek_at;         /* when introduced sites are looked at again */
 	struct sitechoice choice; /* of the decision under way; large, so not on the stack */
 };
 
@@ -121,7 +125,7 @@ allocation_decide_received(
 static void
 want_site(struct allocation *a, struct random *random)
 {
-	uint32_t site = a->wanted != NULL ? sitechoice_wanted(&a->choice, random) : LOAD_NONE;
+	uint32_t site = a->choice.seek ? sitechoice_wanted(&a->choice, random) : LOAD_NONE;
 
 	if (site != LOAD_NONE)
 		a->wanted(a->wanted_arg, site);
@@ -133,6 +137,9 @@ decide_site(struct allocation *a, uint32_t service, bool forced, struct random *
 {
 	int chosen;
 
+	a->choice.seek = a->wanted != NULL && now >= a->seek_at;
+	if (a->choice.seek)
+		a->seek_at = now + SEEK;
 	sitechoice_evaluate(&a->choice, a->table, service, forced, a->interval, now);
 	want_site(a, random);
 	chosen = sitechoice_draw(&a->choice, random);

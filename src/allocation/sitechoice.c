@@ -13,7 +13,8 @@
 #define ANSWERS_FLOOR    0.01 /* who answers nobody gets one now and then: it may recover */
 #define BELIEVED         2.0  /* times the typical or the proved capacity */
 #define ENOUGH           8    /* candidates: no more introductions are sought */
-#define FILL_TIME        1.0 /* seconds; a site cannot grant more than to be filled in that time */
+#define FILL_LONGEST     1.0 /* seconds; a site cannot grant more than to be filled in the life */
+#define FILL_SHORTEST    0.01 /* of a connection, taken between these */
 
 static double
 clamp01(double x)
@@ -145,7 +146,9 @@ not_better(const struct sitechoice *choice, double load)
 static void
 count_tokens(struct sitechoice_site *c, const struct site_service *s, uint64_t now)
 {
-	double most = c->capacity / FILL_TIME;
+	double life =
+	    s->mean_life > 0 && s->mean_life < FILL_LONGEST ? s->mean_life : FILL_LONGEST;
+	double most = c->capacity / (life > FILL_SHORTEST ? life : FILL_SHORTEST);
 
 	c->limited = s->limited;
 	c->rate = s->quota < most ? s->quota : most;
@@ -238,7 +241,8 @@ consider(struct sitechoice *choice, struct load_table *table, uint32_t number, u
 	*c = (struct sitechoice_site){.site = number, .site_service = LOAD_NONE};
 	c->reason =
 	    is_visited(choice, number) ? SITECHOICE_visited : sitechoice_site_reason(site);
-	if (c->reason == SITECHOICE_no_session || c->reason == SITECHOICE_no_keys)
+	if (choice->seek &&
+	    (c->reason == SITECHOICE_no_session || c->reason == SITECHOICE_no_keys))
 		c->would = would_weigh(choice, table, number, service, interval, now);
 	if (c->reason != SITECHOICE_candidate)
 		return;

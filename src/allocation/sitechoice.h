@@ -83,6 +83,7 @@ struct sitechoice {
 	double gate;
 	double own_weight; /* 0 unless prefer is "any" */
 	double typical_capacity;
+	bool seek; /* would is wanted, too; set by the caller */
 	bool forced;
 	uint32_t own_up;
 	size_t count;

@@ -33,6 +33,11 @@ struct datagram {
 
 #define IO_BATCH 64 /* datagrams of one receive call, and packets of one wake-up */
 
+/* Datagrams of equal size that one system call may send: UDP_MAX_SEGMENTS of older kernels, and
+ * no more octets than an IPv4 packet holds. */
+#define IO_SEND_SEGMENTS 64
+#define IO_SEND_LEN      65000
+
 struct io;
 
 /* What device_flush() could not send. */

@@ -12,12 +12,6 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 
-/* Octets that one call with segments may carry: no more than an IPv4 packet holds. */
-#define SEGMENTS_MAX_LEN 65000
-
-/* Datagrams that the kernel cuts a buffer into at most (UDP_MAX_SEGMENTS of older kernels). */
-#define SEGMENTS_MAX 64
-
 /* Errors of other hosts' ICMP messages that are read away in one receive call. */
 #define ERRORS_MAX 16
 
@@ -279,9 +273,9 @@ udp_send(struct udp *udp, const struct addr *to, const uint8_t *data, size_t len
 		segment = len;
 	if (len == 0)
 		return 0;
-	part_max = SEGMENTS_MAX_LEN / segment;
-	if (part_max > SEGMENTS_MAX)
-		part_max = SEGMENTS_MAX;
+	part_max = IO_SEND_LEN / segment;
+	if (part_max > IO_SEND_SEGMENTS)
+		part_max = IO_SEND_SEGMENTS;
 	part_max = part_max == 0 ? segment : part_max * segment;
 	while (done < len) {
 		part = len - done < part_max ? len - done : part_max;

@@ -31,6 +31,7 @@ struct neighbour {
 	struct told *told;
 	size_t told_count;
 	bool told_ever;
+	bool dirty; /* more has been told than is in the load table */
 };
 
 struct chain {
@@ -159,6 +160,7 @@ enter(struct chain *chain, uint32_t peer)
 	for (size_t i = 0; i < n->behind_count; i++)
 		pass_services(chain, passes, all[i + 1]);
 	load_table_site_passes(chain->table, peer, passes);
+	n->dirty = false;
 	report_enter_servers(chain->table, peer, all, n->behind_count + 1, CHAIN_ENDPOINTS_MAX);
 	free(all);
 }
@@ -238,7 +240,15 @@ chain_take(struct chain *chain, uint32_t peer, const struct sites *sites)
 	for (size_t i = n->behind_count; i-- > 0 && (sites->flags & SITES_LAST) != 0;)
 		if (n->behind[i].stale)
 			remove_behind(n, &n->behind[i]);
-	enter(chain, peer);
+	n->dirty = true;
+}
+
+void
+chain_enter(struct chain *chain)
+{
+	for (uint32_t i = 0; i < chain->count; i++)
+		if (chain->neighbours[i].dirty)
+			enter(chain, i);
 }
 
 void

@@ -31,11 +31,16 @@ struct chain;
 struct chain *chain_new(struct load_table *table, const char *site);
 void chain_free(struct chain *chain);
 
-/* A peer has said HELLO, which is in the load table already. */
+/* A peer has said HELLO, which is in the load table already, and stays there with what is entered of
+ * the sites behind it. */
 void chain_hello(struct chain *chain, uint32_t peer, const struct hello *hello);
 
-/* A peer tells of sites behind it: enters their services and servers into the load table. */
+/* A peer tells of sites behind it. */
 void chain_take(struct chain *chain, uint32_t peer, const struct sites *sites);
+
+/* Enters services and servers of what was told into the load table; not for each message, as it
+ * takes its time. */
+void chain_enter(struct chain *chain);
 
 /* A peer has started anew, stopped, or is none any more: nothing of what it said holds. */
 void chain_forget(struct chain *chain, uint32_t peer);

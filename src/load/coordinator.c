@@ -7,6 +7,7 @@
 #include "base/xalloc.h"
 
 #define SILENT_INTERVALS 2.5 /* of the site's own, without a report */
+#define GONE_AFTER       (600 * CLOCK_SECOND)
 #define INTERVAL_DEFAULT CLOCK_SECOND
 #define LOAD_STEP        10 /* converted load, out of 1000 */
 #define SHARE_STEP       20 /* of connections and rates: a 20th */
@@ -59,12 +60,35 @@ site_of(struct coordinator *c, uint32_t site)
 	return &c->sites[site];
 }
 
+/* A new session of a site that is as it was is no news. */
+static bool
+same_identity(const struct sites_record *a, const struct sites_record *b)
+{
+	struct sites_writer v, w;
+	bool same;
+
+	sites_begin(&v, 0);
+	sites_add(&v, a);
+	sites_end(&v);
+	sites_begin(&w, 0);
+	sites_add(&w, b);
+	sites_end(&w);
+	same = v.b.len == w.b.len && memcmp(v.b.data, w.b.data, v.b.len) == 0;
+	codec_buffer_fini(&v.b);
+	codec_buffer_fini(&w.b);
+	return same;
+}
+
 void
 coordinator_hello(
     struct coordinator *c, uint32_t site, const struct sites_record *identity, uint64_t now)
 {
 	struct known *k = site_of(c, site);
 
+	if (k->known && !k->gone && same_identity(&k->identity, identity)) {
+		k->heard_at = now;
+		return;
+	}
 	sites_record_fini(&k->identity);
 	load_report_fini(&k->told);
 	k->identity = *identity;
@@ -192,6 +216,8 @@ coordinator_tick(struct coordinator *c, uint64_t now)
 
 		if (k->known && now - k->heard_at > patience(k))
 			coordinator_lost(c, i, now);
+		if (k->known && now - k->heard_at > GONE_AFTER)
+			coordinator_gone(c, i);
 	}
 	return c->changes != before;
 }

@@ -83,6 +83,7 @@ struct exchange {
 	struct coordinator *coordinator; /* NULL: we are a site */
 	struct loop_timer *sites_timer;
 	bool sites_armed;
+	uint64_t sites_told_at;
 	struct evconnlistener *listener;
 	struct loop_timer *accept_timer;
 	struct ratelimit strangers;

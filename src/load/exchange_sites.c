@@ -2,7 +2,8 @@
  * exchange_sites: SITES between peers, of what is behind whom (chain.c), and what coordinators say
  * (introduced.c).
  *
- * Changes are told in batches of 100 ms; to a peer that is slow to read, later.
+ * A change is told at once, those that follow in batches of 100 ms; to a peer that is slow to
+ * read, later.
  */
 #include "base/clock.h"
 #include "load/exchange_internal.h"
@@ -12,8 +13,10 @@
 void
 exchange_sites_arm(struct exchange *x)
 {
+	uint64_t now = exchange_now(x), next = x->sites_told_at + BATCH;
+
 	if (!x->sites_armed && !x->stopping)
-		loop_timer_set(x->sites_timer, BATCH);
+		loop_timer_set(x->sites_timer, next > now ? next - now : 0);
 	x->sites_armed = true;
 }
 
@@ -43,12 +46,13 @@ on_sites_timer(void *arg, uint64_t now)
 {
 	struct exchange *x = arg;
 
-	(void)now;
 	x->sites_armed = false;
+	x->sites_told_at = now;
 	if (x->coordinator != NULL) {
 		coordinator_spread(x);
 		return;
 	}
+	chain_enter(x->chain);
 	for (size_t i = 0; i < x->peers_count; i++)
 		tell(x->peers[i]);
 }

@@ -19,6 +19,7 @@
 #define AIM        0.85
 #define AIM_LEAST  0.5
 #define AIM_ROOTS  2
+#define FILL_TIME  5.0 /* seconds in which free places may be filled */
 #define EQUAL_PART 0.1
 #define BURST      1.0 /* seconds */
 
@@ -79,7 +80,8 @@ quota_measure(struct quota_meter *meter, const struct quota_totals *totals, uint
 double
 quota_life(const struct quota_meter *meter)
 {
-	double life = (meter->busy + LIFE_UNKNOWN) / (meter->closed + 1);
+	double prior = meter->prior > 0 ? meter->prior : LIFE_UNKNOWN;
+	double life = (meter->busy + prior) / (meter->closed + 1);
 
 	return life > LIFE_SHORTEST ? life : LIFE_SHORTEST;
 }
@@ -95,7 +97,7 @@ aim_of(double capacity)
 double
 quota_total(uint64_t capacity, uint64_t active, const struct quota_meter *meter)
 {
-	double life = quota_life(meter), rate, used, aim;
+	double life = quota_life(meter), rate, used, aim, fill;
 
 	if (capacity == 0)
 		return 0;
@@ -104,6 +106,10 @@ quota_total(uint64_t capacity, uint64_t active, const struct quota_meter *meter)
 	aim = aim_of((double)capacity);
 	rate = aim * (double)capacity / life - meter->own;
 	used = (double)active / (double)capacity;
+	/* what is free may be filled within some reports, however long connections last */
+	fill = (aim - used) * (double)capacity / FILL_TIME - meter->own;
+	if (fill > rate)
+		rate = fill;
 	if (used > aim)
 		rate *= (1 - used) / (1 - aim);
 	return rate > 0 && used < 1 ? rate : 0;

@@ -5,7 +5,8 @@
  * The receiver grants rates, so that any number of senders that know the same old report cannot
  * overload it together:
  *
- *   R = max(0, aim * capacity / mean life - own new connections a second)
+ *   R = max(aim * capacity / mean life, (aim * capacity - active) / 5 s)
+ *           - own new connections a second, 0 at least
  *       scaled to 0 as active goes from aim to 1 of capacity
  *   aim = 0.85, and less below 178 connections: 1 - 2 / root of capacity, 0.5 at least
  *
@@ -34,6 +35,7 @@ struct quota_meter {
 	struct quota_totals totals;
 	double own, offered; /* new connections a second */
 	double busy, closed; /* connections * seconds, and ends; old ones forgotten */
+	double prior; /* seconds; a life to begin with, as others know it; 0: nobody does */
 };
 
 /* Measures; now is not before the last time. */
@@ -41,7 +43,7 @@ void quota_measure(struct quota_meter *meter, const struct quota_totals *totals,
 
 /*
  * Mean connection life in seconds: connections in flight, integrated over time, through
- * connections ended (Little's law), of the last half minute or so.  10 as long as nothing is known.
+ * connections ended (Little's law), of the last half minute or so.  The prior, or else 10, as long as nothing is known.
  */
 double quota_life(const struct quota_meter *meter);
 

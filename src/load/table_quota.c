@@ -121,6 +121,26 @@ typical_capacity(struct load_table *table, uint32_t number)
 	return table->scratch[(count - 1) / 2];
 }
 
+/*
+ * How long connections last where they have been seen: the shortest that a site says which may
+ * send us some.  Without that a site that has served nobody yet would have to find out first,
+ * just when another one has failed.
+ */
+static double
+life_elsewhere(struct load_table *table, uint32_t number)
+{
+	double shortest = 0;
+
+	for (uint32_t i = 0; i < table->sites_count; i++) {
+		const struct site_service *s = sender(table, i, number);
+
+		if (s != NULL && s->reported && s->mean_life > 0 &&
+		    (shortest == 0 || s->mean_life < shortest))
+			shortest = s->mean_life;
+	}
+	return shortest;
+}
+
 static void
 measure_service(struct load_table *table, uint32_t number, uint64_t now)
 {
@@ -131,6 +151,7 @@ measure_service(struct load_table *table, uint32_t number, uint64_t now)
 	    .opened = s->total,
 	    .closed = s->closed};
 
+	s->meter.prior = life_elsewhere(table, number);
 	quota_measure(&s->meter, &totals, now);
 }
 

@@ -107,8 +107,7 @@ tcp_follows(const struct join *j, const struct packet *p)
 	const struct packet *first = &j->packet;
 	const uint8_t *a = first->data + first->transport, *b = p->data + p->transport;
 
-	return p->payload == first->payload &&
-	    p->tcp_seq == first->tcp_seq + (first->len - first->payload) &&
+	return p->tcp_seq == first->tcp_seq + (first->len - first->payload) &&
 	    p->tcp_ack == first->tcp_ack && a[TCP_DATA] == b[TCP_DATA] &&
 	    memcmp(a + TCP_FLAGS + 1, b + TCP_FLAGS + 1, 2) == 0 && /* window */
 	    memcmp(a + TCP_URGENT, b + TCP_URGENT,

@@ -200,6 +200,8 @@ say_hello(struct client *c)
 	codec_buffer_fini(&b);
 }
 
+static void dial(struct client *c);
+
 static void
 report(void *arg, uint64_t now)
 {
@@ -221,8 +223,10 @@ report(void *arg, uint64_t now)
 	    .services_count = 1};
 	struct codec_buffer b = {0};
 
-	if (c->session == NULL)
+	if (c->session == NULL) {
+		dial(c);
 		return;
+	}
 	if (changes)
 		c->high = !c->high;
 	if (codec_encode_load(&b, &r) == 0)
@@ -265,6 +269,7 @@ on_ended(void *arg, struct session *session, const char *why)
 		c->bench->up--;
 	c->up = false;
 	c->session = NULL;
+	loop_timer_set(c->timer, CLOCK_SECOND); /* again */
 }
 
 static const struct session_handlers handlers = {on_opened, on_message, on_ended};
@@ -272,10 +277,20 @@ static const struct session_handlers handlers = {on_opened, on_message, on_ended
 static void
 dial(struct client *c)
 {
-	char error[256], name[16], certificate[128], key[128], ca[128];
-	struct tls_files files = {certificate, key, ca, NULL};
 	struct addr to;
 	struct ip any = {{0}};
+
+	addr_parse("127.0.0.1:17210", &to);
+	c->session = session_dial(&c->parts, &to, &any, &handlers, c);
+	if (c->session == NULL)
+		die("no session");
+}
+
+static void
+load_files(struct client *c)
+{
+	char error[256], name[16], certificate[128], key[128], ca[128];
+	struct tls_files files = {certificate, key, ca, NULL};
 
 	site_name(name, c->number);
 	path_of(c->bench, certificate, name, ".crt");
@@ -287,10 +302,6 @@ dial(struct client *c)
 	if (c->parts.tls == NULL)
 		die(error);
 	c->timer = loop_timer_new(c->bench->loop, report, c);
-	addr_parse("127.0.0.1:17210", &to);
-	c->session = session_dial(&c->parts, &to, &any, &handlers, c);
-	if (c->session == NULL)
-		die("no session");
 }
 
 /* ---- measuring ---- */
@@ -358,8 +369,10 @@ on_timer(void *arg, uint64_t now)
 
 	(void)now;
 	if (dialled < b->count) {
-		for (int i = 0; i < 8 && dialled < b->count; i++)
+		for (int i = 0; i < 4 && dialled < b->count; i++) {
+			load_files(&b->clients[dialled]);
 			dial(&b->clients[dialled++]);
+		}
 		loop_timer_set(b->timer, 40 * CLOCK_MILLISECOND);
 	} else if (b->started == 0 && b->up < b->count) {
 		loop_timer_set(b->timer, CLOCK_SECOND / 10);

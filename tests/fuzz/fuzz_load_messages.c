@@ -34,6 +34,7 @@ same_hello(const struct hello *a, const struct hello *b)
 	    a->interval_ms == b->interval_ms && a->demand_port == b->demand_port &&
 	    a->ciphers_count == b->ciphers_count && a->ciphers_count <= HELLO_CIPHERS_MAX &&
 	    memcmp(a->ciphers, b->ciphers, a->ciphers_count) == 0 &&
+	    (a->load.port == 0 || addr_equal(&a->load, &b->load)) &&
 	    a->services_count == b->services_count);
 	for (size_t i = 0; i < a->services_count; i++) {
 		const struct hello_service *s = &a->services[i], *t = &b->services[i];
@@ -88,7 +89,7 @@ same_report(const struct load_report *a, const struct load_report *b)
 		    s->servers_not_high == t->servers_not_high &&
 		    s->transferable == t->transferable && s->permitted == t->permitted &&
 		    s->load == t->load && s->load <= 1000 && s->active == t->active &&
-		    s->held_from_you == t->held_from_you);
+		    s->held_from_you == t->held_from_you && s->between == t->between);
 	}
 }
 
@@ -140,6 +141,55 @@ try_closed(const uint8_t *body, size_t len)
 }
 
 static void
+same_record(const struct sites_record *a, const struct sites_record *b)
+{
+	check_name(a->hello.site);
+	check(strcmp(a->hello.site, b->hello.site) == 0 && a->gone == b->gone &&
+	    a->silent == b->silent && a->distance == b->distance && a->distance <= 15 &&
+	    a->identity == b->identity && a->reported == b->reported);
+	if (a->identity)
+		check(addr_equal(&a->hello.transfer, &b->hello.transfer) &&
+		    (a->load.port == 0 || addr_equal(&a->load, &b->load)) &&
+		    a->certified == b->certified &&
+		    memcmp(a->certificate, b->certificate, sizeof(a->certificate)) == 0 &&
+		    a->hello.services_count == b->hello.services_count);
+	if (!a->reported)
+		return;
+	check(a->age_ms == b->age_ms && a->report.sequence == b->report.sequence &&
+	    a->report.services_count == b->report.services_count);
+	for (size_t i = 0; i < a->report.services_count; i++)
+		check(memcmp(&a->report.services[i], &b->report.services[i],
+			  sizeof(a->report.services[i])) == 0 &&
+		    a->report.services[i].load <= 1000);
+}
+
+/* One message makes one message again, as long as it is not near the limit. */
+static void
+try_sites(const uint8_t *body, size_t len)
+{
+	struct sites_writer w;
+	struct sites sites, again;
+
+	if (codec_decode_sites(body, len, &sites) != 0)
+		return;
+	check(sites.count <= SITES_RECORDS_MAX);
+	sites_begin(&w, sites.flags);
+	for (size_t i = 0; i < sites.count; i++)
+		sites_add(&w, &sites.records[i]);
+	sites_end(&w);
+	if (w.messages == 1 && len < CODEC_MESSAGE_MAX / 2) {
+		check(codec_decode_sites(w.b.data + CODEC_HEADER_LEN,
+			  w.b.len - CODEC_HEADER_LEN, &again) == 0);
+		check(again.count == sites.count);
+		for (size_t i = 0; i < sites.count; i++)
+			same_record(&sites.records[i], &again.records[i]);
+		sites_fini(&again);
+	}
+	codec_buffer_fini(&w.b);
+	sites_fini(&sites);
+}
+
+static void
 try_small(uint8_t type, const uint8_t *body, size_t len)
 {
 	struct codec_buffer b = {0};
@@ -182,6 +232,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			try_load(body, len);
 		else if (type == MESSAGE_CLOSED)
 			try_closed(body, len);
+		else if (type == MESSAGE_SITES)
+			try_sites(body, len);
 		else
 			try_small(type, body, len);
 		data += CODEC_HEADER_LEN + (size_t)len;

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import os
 import socket
 
 import pytest
@@ -88,9 +89,9 @@ def transfer(p, source, destination):
 
 
 def direct_probe(p, lab):
-    """Osaka tries every ten seconds whether what leaves it under tokyo's address gets through."""
-    return (p.protocol, p.source, p.destination, p.dport) == \
-        ("udp", lab.x.v4, lab.x.wan4, TRANSFER_PORT)
+    """Each tries every ten seconds whether what leaves it under the other's address gets through."""
+    return any((p.protocol, p.source, p.destination, p.dport) ==
+               ("udp", site.v4, site.wan4, TRANSFER_PORT) for site in (lab.x, lab.y))
 
 
 @FAMILIES
@@ -100,6 +101,7 @@ def test_replies_never_touch_the_transferor(spilled, v6):
     client, service = (CLIENT6, lab.x.v6) if v6 else (CLIENT4, lab.x.v4)
     captures = [capture.Capture(ns, device) for ns, device in (
         (lab.x.gw, "wan"), (lab.y.gw, "wan"), (lab.client, "eth0"))]
+    before = lab.x.wlad.counter("transfer_packets_out")
     lab.who_many(lab.x, 5, v6)
     for f in lab.parallel(lab.x, 20, v6=v6):
         assert servers.sha256(f) == lab.content.part_sum
@@ -120,8 +122,10 @@ def test_replies_never_touch_the_transferor(spilled, v6):
         else:
             pytest.fail("on tokyo's link: %r" % p)
     assert counts["client"] >= 25 * 4  # SYN, ACK, request, FIN at least
-    assert counts["transfer"] >= counts["client"] // 2
-    assert counts["direct"] <= 2
+    # several leave by one call, and a capture sees them before the kernel cuts them
+    assert counts["transfer"] > 0
+    assert lab.x.wlad.counter("transfer_packets_out") - before >= counts["client"] // 2
+    assert counts["direct"] <= 4
     assert not any(p.source == service and not direct_probe(p, lab) for p in at_x)
 
     replies = [p for p in at_y if p.source == service and p.destination == client]
@@ -142,7 +146,7 @@ def test_upload_fits_the_path(spilled, small_file, v6):
     assert lab.upload_found("fits")[1] == digest
     at_x, at_client = [c.stop() for c in captures]
     sealed = [p for p in at_x if transfer(p, lab.x, lab.y)]
-    assert len(sealed) > 100
+    assert sum(p.length for p in sealed) > os.path.getsize(path)
     assert not any(p.fragment for p in at_x)
     assert all(p.df for p in sealed)
     mss = [p.mss for p in at_client if p.flags == "SA"]

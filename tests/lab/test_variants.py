@@ -75,7 +75,8 @@ def test_transfer_over_ipv6(sites, start, v6):
         seen = capture.Capture(lab.x.gw, "wan", "udp or tcp")
         assert set(lab.who_many(lab.x, 30, v6)) == YSERVERS
         sealed = [p for p in seen.stop() if p.protocol == "udp" and p.dport == TRANSFER_PORT]
-        assert {(p.source, p.destination) for p in sealed} == {(lab.x.wan6, lab.y.wan6)}
+        ends = {lab.x.wan6, lab.y.wan6}
+        assert sealed and all({p.source, p.destination} == ends for p in sealed)
         assert lab.download_sum(lab.x, "part", v6) == lab.content.part_sum
     finally:
         lab.x.revive_servers()

@@ -50,6 +50,7 @@ def hello(rng):
     maybe(rng, values, "interval", rng.randint(1, 2**32 - 1))
     maybe(rng, values, "demand_port", rng.randint(1, 65535))
     maybe(rng, values, "ciphers", rng.randbytes(rng.randint(1, 16)))
+    maybe(rng, values, "load", rng.randbytes(16) + b"\x1c\x2a")
     maybe(rng, values, "services", [hello_service(rng, n) for n in range(rng.choice((1, 4, 12)))])
     return values
 
@@ -70,9 +71,44 @@ def load(rng):
         values["echo"], values["echo_held"] = rng.randint(1, 2**64 - 1), rng.getrandbits(32)
     maybe(rng, values, "path_mtu", rng.randint(1, 65535))
     maybe(rng, values, "direct", rng.randint(1, 2))
-    values["services"] = [load_service(rng, number) for number in
-                          rng.sample(range(65536), rng.choice((0, 1, 30)))]
+    numbers = rng.sample(range(65536), rng.choice((0, 1, 30)))
+    if rng.random() < 0.3:
+        values["between"] = [between(rng, number) for number in numbers]
+    else:
+        values["services"] = [load_service(rng, number) for number in numbers]
     return values
+
+
+def between(rng, number):
+    values = {"number": number, "held": rng.getrandbits(32)}
+    maybe(rng, values, "quota", rng.getrandbits(32))
+    return values
+
+
+def site(rng):
+    values = {"name": name(rng)}
+    maybe(rng, values, "gone", 1)
+    maybe(rng, values, "distance", rng.randint(1, 15))
+    maybe(rng, values, "silent", 1)
+    if rng.random() < 0.7:
+        values["transfer"] = rng.randbytes(18)
+        maybe(rng, values, "load", rng.randbytes(16) + b"\x1c\x2a")
+        maybe(rng, values, "demand_port", rng.randint(1, 65535))
+        maybe(rng, values, "certificate", rng.randbytes(32))
+        maybe(rng, values, "interval", rng.randint(1, 2**32 - 1))
+        maybe(rng, values, "services", [hello_service(rng, n) for n in range(rng.choice((1, 4)))])
+    if rng.random() < 0.7:
+        values["report"] = {
+            "age": rng.getrandbits(32), "sequence": rng.getrandbits(32),
+            "services": [(number, rng.getrandbits(32), rng.getrandbits(32), rng.getrandbits(32),
+                          rng.getrandbits(1), rng.randint(0, 1000), rng.getrandbits(32),
+                          rng.getrandbits(32), rng.getrandbits(32))
+                         for number in rng.sample(range(65536), rng.choice((0, 1, 9)))]}
+    return values
+
+
+def sites(rng):
+    return {"flags": rng.randrange(4), "sites": [site(rng) for _ in range(rng.choice((0, 1, 7)))]}
 
 
 def records(rng, width, count):
@@ -87,13 +123,14 @@ def closed(rng):
     return values
 
 
-MAKE = {proto.HELLO: hello, proto.LOAD: load, proto.CLOSED: closed,
+MAKE = {proto.HELLO: hello, proto.LOAD: load, proto.CLOSED: closed, proto.SITES: sites,
         proto.KEY_READY: lambda rng: {"index": rng.randint(1, 2**32 - 1)},
         proto.PROBE_SEEN: lambda rng: {"id": rng.getrandbits(64)},
         proto.BYE: lambda rng: {"reason": rng.randint(1, 4)}}
 
 # The daemon writes services last, so that who reads knows the sender before them.
-ORDER = {proto.HELLO: (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 9), proto.LOAD: (1, 2, 3, 4, 6, 7, 5)}
+ORDER = {proto.HELLO: (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 9),
+         proto.LOAD: (1, 2, 3, 4, 6, 7, 5, 8)}
 
 
 def again(driver, kind, body):  # noqa: F811
@@ -181,9 +218,10 @@ def test_same_refusals(driver, kind):  # noqa: F811
         # what was absent or 0 or empty is one or the other in what is written
         full = {**ALWAYS, **values}
         for key, value in got.items():
-            if key not in ("services", "echo_held"):
+            if key not in ("services", "between", "sites", "echo_held"):
                 assert value == full.get(key, 0), key
-        assert len(got.get("services", [])) == len(values.get("services", []))
+        for key in ("services", "between", "sites"):
+            assert len(got.get(key, [])) == len(values.get(key, []))
         accepted += 1
     assert refused > 50
     assert accepted > 20

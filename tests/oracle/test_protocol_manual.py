@@ -19,6 +19,9 @@ TABLES = {
     "load_tag": ("LOAD", 0),
     "load_service_tag": ("LOAD", 1),
     "closed_tag": ("CLOSED", 0),
+    "sites_tag": ("SITES", 0),
+    "site_tag": ("SITES", 1),
+    "site_report_tag": ("SITES", 2),
     "probe_tag": ("PROBE", 0),
     "bye_tag": ("BYE", 0),
 }

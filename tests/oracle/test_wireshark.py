@@ -426,12 +426,16 @@ def test_tags_are_those_of_the_codec():
     with open(SCRIPT) as f:
         lua = f.read()
     blocks = {"SERVICE": re.search(r"^local SERVICE = \{(.*?)^\}", lua, re.S | re.M).group(1),
-              "REPORT": re.search(r"^local REPORT = \{(.*?)^\}", lua, re.S | re.M).group(1)}
+              "REPORT": re.search(r"^local REPORT = \{(.*?)^\}", lua, re.S | re.M).group(1),
+              "SITE": re.search(r"^local SITE = \{(.*?)^\}", lua, re.S | re.M).group(1),
+              "SITE_REPORT": re.search(r"^local SITE_REPORT = \{(.*?)^\}", lua,
+                                       re.S | re.M).group(1)}
     messages = re.search(r"^local MESSAGE = \{(.*?)^\}", lua, re.S | re.M).group(1)
     for name, body in re.findall(r'^\t\[\d+\] = \{ "([A-Z_]+)", \{(.*?)^\t\} \},', messages,
                                  re.S | re.M):
         blocks[name] = body
-    tags = enums(["KEY_READY", "HELLO", "SERVICE", "LOAD", "REPORT", "CLOSED", "PROBE", "BYE"])
+    tags = enums(["KEY_READY", "HELLO", "SERVICE", "LOAD", "REPORT", "CLOSED", "PROBE", "BYE",
+                  "SITES", "SITE_REPORT", "SITE"])
     assert {name: schema(body) for name, body in blocks.items()} == tags
 
 

@@ -257,6 +257,23 @@ again_closed(struct codec_buffer *b, const uint8_t *body, size_t len)
 }
 
 static int
+again_sites(struct codec_buffer *b, const uint8_t *body, size_t len)
+{
+	struct sites_writer w;
+	struct sites sites;
+
+	if (codec_decode_sites(body, len, &sites) != 0)
+		return -1;
+	sites_begin(&w, sites.flags);
+	for (size_t i = 0; i < sites.count; i++)
+		sites_add(&w, &sites.records[i]);
+	sites_end(&w);
+	sites_fini(&sites);
+	*b = w.b;
+	return 0;
+}
+
+static int
 again(struct codec_buffer *b, int type, const uint8_t *body, size_t len)
 {
 	uint32_t index;
@@ -270,6 +287,8 @@ again(struct codec_buffer *b, int type, const uint8_t *body, size_t len)
 		return again_load(b, body, len);
 	case MESSAGE_CLOSED:
 		return again_closed(b, body, len);
+	case MESSAGE_SITES:
+		return again_sites(b, body, len);
 	case MESSAGE_KEY_READY:
 		return codec_decode_key_ready(body, len, &index) == 0
 		    ? codec_encode_key_ready(b, index)

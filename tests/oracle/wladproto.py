@@ -235,6 +235,7 @@ class Receiver:
 HELLO, KEY_READY, LOAD, CLOSED, PROBE_SEEN, SITES, BYE = range(1, 8)
 MESSAGE_LONGEST = 65536
 SERVICES_MOST, PORTS_MOST, SERVERS_MOST, RECORDS_MOST = 1024, 1024, 4096, 1024
+SITES_MOST = 4096
 NAME_CHARACTERS = set(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
 
 
@@ -365,6 +366,36 @@ class Records:
         return b"".join(self.format.pack(*r) for r in records)
 
 
+class Reports:
+    """Of SITES: (number, up, not_high, transferable, permitted, load, active, new, life)."""
+
+    format = struct.Struct(">HIIIBHIII")
+
+    def decode(self, octets):
+        if len(octets) % self.format.size or len(octets) > SERVICES_MOST * self.format.size:
+            raise Malformed("reports")
+        reports = list(self.format.iter_unpack(octets))
+        if any(r[4] > 1 or r[5] > 1000 for r in reports):
+            raise Malformed("report")
+        if len({r[0] for r in reports}) != len(reports):
+            raise Malformed("two of one number")
+        return reports
+
+    def encode(self, reports):
+        return b"".join(self.format.pack(*r) for r in reports)
+
+
+class Flags(Number):
+    """Those that are not known are ignored."""
+
+    def __init__(self, known):
+        super().__init__(1)
+        self.known = known
+
+    def decode(self, octets):
+        return super().decode(octets) & self.known
+
+
 class Nested:
     """A dictionary by names, out of TLVs.
 
@@ -426,6 +457,13 @@ def check_closed(values):
         raise Malformed("too many records")
 
 
+def check_load(values):
+    services = values.get("services", []) + values.get("between", [])
+    differ(services, "number")
+    if len(services) > SERVICES_MOST:
+        raise Malformed("too many")
+
+
 def check_bye(values):
     if not 1 <= values["reason"] <= 4:
         raise Malformed("reason")
@@ -442,6 +480,19 @@ LOAD_SERVICE = Nested({
     5: ("permitted", Number(1, 1), "must"), 6: ("load", Number(2, 1000), "must"),
     7: ("active", Number(4), ""), 8: ("held", Number(4), ""),
     9: ("quota", Number(4), ""), 10: ("new", Number(4), ""), 11: ("life", Number(4), "")})
+LOAD_BETWEEN = Nested({
+    1: ("number", Number(2), "must"), 8: ("held", Number(4), ""), 9: ("quota", Number(4), "")})
+SITE_REPORT = Nested({
+    1: ("age", Number(4), "must"), 2: ("sequence", Number(4), "must"),
+    3: ("services", Reports(), "")})
+SITE = Nested({
+    1: ("name", Name(), "must"), 2: ("gone", Number(1, 1), ""),
+    3: ("distance", Number(1, 15), ""), 4: ("transfer", Octets(18, 18), ""),
+    5: ("load", Octets(18, 18), ""), 6: ("demand_port", Number(2), ""),
+    7: ("certificate", Octets(32, 32), ""), 8: ("interval", Number(4), ""),
+    9: ("services", HELLO_SERVICE, "many"), 10: ("silent", Number(1, 1), ""),
+    11: ("report", SITE_REPORT, "")}, SERVICES_MOST,
+    lambda values: differ(values.get("services", []), "name", "number"))
 MESSAGES = {
     HELLO: Nested({
         1: ("version", Number(1), "must"), 2: ("site", Name(), "must"),
@@ -449,16 +500,17 @@ MESSAGES = {
         5: ("key_index", Number(4), ""), 6: ("random", Octets(16, 16), "must"),
         7: ("cipher", Number(1), "must"), 8: ("interval", Number(4), ""),
         9: ("services", HELLO_SERVICE, "many"), 10: ("demand_port", Number(2), ""),
-        11: ("ciphers", Octets(1, 16), "")}, SERVICES_MOST,
+        11: ("ciphers", Octets(1, 16), ""), 12: ("load", Octets(18, 18), "")}, SERVICES_MOST,
         lambda values: differ(values.get("services", []), "name", "number")),
     KEY_READY: Nested({1: ("index", Number(4), "must")}, 0, check_key_ready),
     LOAD: Nested({
         1: ("sequence", Number(4), "must"), 2: ("sent", Number(8), "must"),
         3: ("echo", Number(8), ""), 4: ("echo_held", Number(4), ""),
         5: ("services", LOAD_SERVICE, "many"), 6: ("path_mtu", Number(4, 65535), ""),
-        7: ("direct", Number(1, 2), "")}, SERVICES_MOST,
-        lambda values: differ(values.get("services", []), "number")),
+        7: ("direct", Number(1, 2), ""), 8: ("between", LOAD_BETWEEN, "many")}, SERVICES_MOST,
+        check_load),
     CLOSED: Nested({1: ("ipv4", Records(4), ""), 2: ("ipv6", Records(16), "")}, 0, check_closed),
+    SITES: Nested({1: ("flags", Flags(3), "must"), 2: ("sites", SITE, "many")}, SITES_MOST),
     PROBE_SEEN: Nested({1: ("id", Number(8), "must")}),
     BYE: Nested({1: ("reason", Number(1), "must")}, 0, check_bye),
 }

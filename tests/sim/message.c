@@ -82,6 +82,8 @@ message_send(struct world *w, uint32_t from)
 		number = new_message(w);
 		w->messages[number] = (struct sim_message){.from = from, .to = to};
 		report_load(site->table, i, &w->messages[number].report);
+		if (w->cell->unlimited)
+			w->messages[number].report.services[0].limited = false;
 		if (site->lies)
 			lie(&w->messages[number].report);
 		queue_add(&w->queue, world_after(w, world_rtt(w, from, to) / 2),

@@ -51,6 +51,8 @@ struct sim_cell {
 	double loss;     /* of reports */
 	double capacity; /* of a typical site, connections */
 	double seconds;
+	bool unlimited;  /* nobody grants rates */
+	double slowdown; /* what it was, of RULE_WLAD with seed 1; 0: not held */
 };
 
 struct sim_result {

@@ -289,6 +289,13 @@ summarise(const struct world *w, struct sim_result *result)
 			result->reversals = w->sites[i].reversals;
 }
 
+/* Nobody comes any more, and all that did are served, or have had time enough. */
+static bool
+is_over(const struct world *w)
+{
+	return w->now > w->end && (w->live == 0 || w->now > w->end + DRAIN * CLOCK_SECOND);
+}
+
 void
 sim_run(const struct sim_cell *cell, enum sim_rule rule, uint64_t seed, struct sim_result *result)
 {
@@ -296,10 +303,8 @@ sim_run(const struct sim_cell *cell, enum sim_rule rule, uint64_t seed, struct s
 	struct sim_event event;
 
 	world_build(&w, seed);
-	while (queue_take(&w.queue, &event) && event.at <= w.end + DRAIN * CLOCK_SECOND) {
+	while (!is_over(&w) && queue_take(&w.queue, &event)) {
 		w.now = event.at;
-		if (w.now > w.end && w.live == 0)
-			break;
 		dispatch(&w, &event);
 	}
 	summarise(&w, result);

@@ -53,7 +53,7 @@ clock_now(void)
 
 /* ---- files ---- */
 
-static const char *
+static inline const char *
 rig_path(const char *authority, const char *file)
 {
 	static char buffers[4][256];
@@ -148,6 +148,10 @@ struct rig_order {
 	const char *cipher;     /* NULL: auto */
 	const char *crl;        /* file in authority; NULL: none */
 	struct rig_peer peers[3];
+	bool coordinator; /* the role */
+	bool accept_unknown;
+	const char *report_to; /* as in the file; NULL: the default */
+	struct rig_peer coordinators[2];
 };
 
 struct rig {
@@ -167,6 +171,36 @@ struct rig {
 	uint32_t told_of; /* the site of the last of these */
 };
 
+static size_t
+rig_coordinators(const struct rig_order *o, char *text, size_t size)
+{
+	size_t len = 0;
+
+	if (o->accept_unknown)
+		len += (size_t)snprintf(text, size, "accept_unknown = true; ");
+	if (o->report_to != NULL)
+		len += (size_t)snprintf(text + len, size - len, "report_to = %s; ", o->report_to);
+	len += (size_t)snprintf(text + len, size - len, "coordinators: (");
+	for (size_t i = 0; i < 2 && o->coordinators[i].site != NULL; i++)
+		len += (size_t)snprintf(text + len, size - len,
+		    "%s{ site = \"%s\"; load = \"127.0.0.1:%u\"; fingerprint = \"%s\"; }",
+		    i == 0 ? "" : ",", o->coordinators[i].site, o->coordinators[i].port,
+		    o->coordinators[i].fingerprint != NULL ? o->coordinators[i].fingerprint : "");
+	return len + (size_t)snprintf(text + len, size - len, "); ");
+}
+
+#define RIG_SERVICES \
+	"services: (" \
+	"{ name = \"web\"; address = [ \"203.0.113.1\", \"2001:db8::1\" ]; protocol = " \
+	"\"tcp\";" \
+	"  ports = [ 80, 443 ]; servers: (" \
+	"  { name = \"a\"; address = \"10.0.0.1\"; max_connections = 20; }," \
+	"  { name = \"b\"; address = \"10.0.0.2\"; max_connections = 30; } ); }," \
+	"{ name = \"only-%s\"; address = \"203.0.113.9\"; protocol = \"udp\"; ports = [ 53 " \
+	"];" \
+	"  transfer = \"prohibit\"; servers: ( { name = \"d\"; address = \"10.0.0.3\"; } " \
+	"); } );"
+
 static struct config *
 rig_config(const struct rig_order *o)
 {
@@ -175,21 +209,18 @@ rig_config(const struct rig_order *o)
 	const char *own = o->own_authority != NULL ? o->own_authority : o->authority;
 	size_t len;
 
-	len = (size_t)snprintf(text, sizeof(text),
-	    "site = \"%s\"; services: ("
-	    "{ name = \"web\"; address = [ \"203.0.113.1\", \"2001:db8::1\" ]; protocol = "
-	    "\"tcp\";"
-	    "  ports = [ 80, 443 ]; servers: ("
-	    "  { name = \"a\"; address = \"10.0.0.1\"; max_connections = 20; },"
-	    "  { name = \"b\"; address = \"10.0.0.2\"; max_connections = 30; } ); },"
-	    "{ name = \"only-%s\"; address = \"203.0.113.9\"; protocol = \"udp\"; ports = [ 53 "
-	    "];"
-	    "  transfer = \"prohibit\"; servers: ( { name = \"d\"; address = \"10.0.0.3\"; } "
-	    "); } );"
+	len = (size_t)snprintf(text, sizeof(text), "site = \"%s\"; ", o->site);
+	if (o->coordinator)
+		len +=
+		    (size_t)snprintf(text + len, sizeof(text) - len, "role = \"coordinator\"; ");
+	else
+		len += (size_t)snprintf(text + len, sizeof(text) - len, RIG_SERVICES, o->site);
+	len += (size_t)snprintf(text + len, sizeof(text) - len,
 	    "load: { listen = \"127.0.0.1:%u\"; interval = %.3f;"
 	    "  certificate = \"%s/%s/%s.crt\"; key = \"%s/%s/%s.key\"; ca = \"%s/%s/ca.crt\"; ",
-	    o->site, o->site, o->port, o->interval > 0 ? o->interval : 0.1, rig_dir, own, stem,
-	    rig_dir, own, stem, rig_dir, o->authority);
+	    o->port, o->interval > 0 ? o->interval : 0.1, rig_dir, own, stem, rig_dir, own,
+	    stem, rig_dir, o->authority);
+	len += rig_coordinators(o, text + len, sizeof(text) - len);
 	if (o->crl != NULL)
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "crl = \"%s/%s/%s\"; ",
 		    rig_dir, o->authority, o->crl);

@@ -260,12 +260,12 @@ check_complete_peers(const struct config *c)
 	assert_addr(&c->peers[0].transfer, "192.0.2.1:7212");
 	assert_string_equal(c->peers[0].fingerprint,
 	    "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff");
-	assert_int_equal(c->peers[0].line, 26);
+	assert_int_equal(c->peers[0].line, 27);
 	assert_string_equal(c->peers[1].site, "kobe");
 	assert_addr(&c->peers[1].load, "[2001:db8:2::1]:1");
 	assert_addr(&c->peers[1].transfer, "192.0.2.9:65535");
 	assert_null(c->peers[1].fingerprint);
-	assert_int_equal(c->peers[1].line, 28);
+	assert_int_equal(c->peers[1].line, 29);
 }
 
 static void

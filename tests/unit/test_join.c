@@ -424,6 +424,7 @@ static void
 test_bounds(void **state)
 {
 	struct car car = first_car(4, IPPROTO_TCP, true);
+	struct packet p;
 	struct join j;
 
 	(void)state;
@@ -437,6 +438,17 @@ test_bounds(void **state)
 	assert_true(j.packet.len <= JOIN_LEN_MAX);
 	join_finish(&j);
 	assert_int_equal(frame_get16((uint8_t *)j.piece[0].iov_base + 2), j.packet.len);
+
+	/* two large ones */
+	car = first_car(4, IPPROTO_UDP, true);
+	car.len = 40000;
+	make(&frame[0], &car);
+	p = view(&frame[0], true);
+	join_start(&j, &p);
+	car = next_car(&car);
+	make(&frame[1], &car);
+	p = view(&frame[1], true);
+	assert_false(join_add(&j, &p));
 
 	/* a last, smaller one would fit exactly: 65535 in all */
 	car = first_car(6, IPPROTO_UDP, true);

@@ -65,7 +65,7 @@ nothing_known(void **arg)
 
 	(void)arg;
 	assert_true(quota_life(&meter) == 10);
-	assert_true(near(quota_total(1000, 0, &meter), 85, 1e-6));
+	assert_true(near(quota_total(1000, 0, &meter), 170, 1e-6));
 	/* what was before the first time is of no known age */
 	quota_measure(&meter, &totals, 7 * SECOND);
 	assert_true(meter.own == 0);
@@ -85,8 +85,10 @@ total(void **arg)
 	} cases[] = {{0, 0, 0, 1, 0}, {400, 0, 0, 1, 340}, {400, 200, 0, 1, 340},
 	    {400, 340, 0, 1, 340}, {400, 340, 140, 1, 200}, {400, 370, 0, 1, 170},
 	    {400, 400, 0, 1, 0}, {400, 800, 0, 1, 0}, {400, 40, 340, 1, 0},
-	    {400, 40, 800, 1, 0}, {400, 480, 800, 1, 0}, {600, 0, 0, 30, 17},
-	    {600, 0, 0, 3600, 17}, /* what is free may be filled in half a minute */
+	    {400, 40, 800, 1, 0}, {400, 480, 800, 1, 0}, {600, 0, 0, 30, 102},
+	    {600, 0, 0, 3600, 102},  /* what is free may be filled in five seconds, */
+	    {600, 480, 0, 3600, 17}, /* and in the long run in half a minute */
+	    {600, 0, 100, 3600, 2},
 	    /* small ones are not to be full by chance */
 	    {100, 80, 0, 1, 80}, {100, 90, 0, 1, 40}, {25, 15, 0, 1, 15}, {16, 0, 0, 1, 8},
 	    {9, 0, 0, 1, 4.5}, {1, 0, 0, 1, 0.5}, {1, 1, 0, 1, 0},
@@ -252,14 +254,14 @@ table_grants(void **arg)
 	(void)arg;
 	fixture_all_up(table);
 	load_table_measure(table, 10 * SECOND);
-	assert_true(near(own->quota, 8, 1e-6)); /* lives of 10 s, as nothing is known */
-	assert_true(near(y->granted, 4, 1e-6) && near(z->granted, 4, 1e-6));
+	assert_true(near(own->quota, 16, 1e-6)); /* nothing is known, but that it is empty */
+	assert_true(near(y->granted, 8, 1e-6) && near(z->granted, 8, 1e-6));
 	/* y has more than it can serve, z nothing */
 	y->transferable = 10;
 	y->mean_life = 1;
 	y->new_per_second = 100;
 	load_table_measure(table, 10 * SECOND + SECOND / 10);
-	assert_true(near(y->granted, 4, 1e-6)); /* nothing has changed as far as the table knows */
+	assert_true(near(y->granted, 8, 1e-6)); /* nothing has changed as far as the table knows */
 	load_table_measure(table, 11 * SECOND);
 	assert_true(near(y->granted, 0.95 * own->quota, 1e-6));
 	assert_true(near(z->granted, 0.05 * own->quota, 1e-6));
@@ -280,6 +282,29 @@ table_grants(void **arg)
 	load_table_server_set_state(table, 0, SERVER_DOWN, "refused", 12 * SECOND);
 	load_table_measure(table, 12 * SECOND);
 	assert_true(own->quota == 0 && z->granted == 0);
+	load_table_free(table);
+}
+
+/* A site that has served nobody yet takes the word of those that have. */
+static void
+life_of_others(void **arg)
+{
+	struct load_table *table = fixture_table(two_peers);
+	struct site_service *y = offer(table, 0), *z = offer(table, 1);
+	const struct service *own = load_table_service(table, 0);
+
+	(void)arg;
+	fixture_all_up(table);
+	load_table_measure(table, 10 * SECOND);
+	assert_true(quota_life(&own->meter) == 10);
+	y->mean_life = 0.25;
+	z->mean_life = 8;
+	load_table_measure(table, 11 * SECOND);
+	assert_true(near(quota_life(&own->meter), 0.25, 1e-9));
+	assert_true(near(own->quota, 80 / 0.25, 1e-6));
+	load_table_site_session(table, 0, SITE_NO_SESSION, 11 * SECOND);
+	load_table_measure(table, 12 * SECOND);
+	assert_true(near(quota_life(&own->meter), 8, 1e-9));
 	load_table_free(table);
 }
 
@@ -385,6 +410,7 @@ main(void)
 	    cmocka_unit_test(bucket),
 	    cmocka_unit_test(bucket_keeps_the_rate),
 	    cmocka_unit_test(table_grants),
+	    cmocka_unit_test(life_of_others),
 	    cmocka_unit_test(table_measures),
 	    cmocka_unit_test(table_typical_capacity),
 	    cmocka_unit_test(table_remembers_answers),

@@ -178,6 +178,52 @@ load_is_entered(void **state)
 	load_table_free(table);
 }
 
+/* ---- rates ---- */
+
+/* What y is granted goes out in thousandths and comes in as y says it of its own. */
+static void
+rates_travel(void **state)
+{
+	const uint64_t second = 1000000000;
+	struct load_table *table = two_services();
+	struct load_report report = {0};
+	struct load_report_service theirs = {.number = 65535,
+	    .limited = true,
+	    .quota = 2500,
+	    .new_per_second = 1250,
+	    .mean_life = 333};
+	struct load_report from_y = {.sequence = 1, .services = &theirs, .services_count = 1};
+	const struct site_service *web;
+
+	(void)state;
+	fixture_all_up(table);
+	enter_hello(table);
+	load_table_site_session(table, 0, SITE_SESSION, second);
+	load_table_measure(table, second);
+	report_load(table, 0, &report);
+	web = &load_table_site(table, 0)->services[2];
+	assert_true(report.services[0].limited);
+	/* 20 connections, lives of 10 s: 1 - 2 / root of 20 is what it aims at */
+	assert_int_equal(report.services[0].quota, 1106);
+	assert_int_equal(report.services[0].quota, (uint32_t)(web->granted * 1000 + 0.5));
+	assert_int_equal(report.services[0].mean_life, 10000);
+	assert_int_equal(report.services[0].new_per_second, 0);
+	/* of dns transfer is prohibited */
+	assert_true(report.services[1].limited);
+	assert_int_equal(report.services[1].quota, 0);
+	load_report_fini(&report);
+
+	report_enter_load(table, 0, &from_y, 2 * second);
+	assert_true(web->limited);
+	assert_true(web->quota == 2.5 && web->new_per_second == 1.25 && web->mean_life == 0.333);
+	/* an older peer says nothing of it */
+	theirs = (struct load_report_service){.number = 65535};
+	report_enter_load(table, 0, &from_y, 3 * second);
+	assert_false(web->limited);
+	assert_true(web->mean_life == 0);
+	load_table_free(table);
+}
+
 /* ---- rule 3, path, direct replies ---- */
 
 static struct addr
@@ -462,6 +508,7 @@ main(void)
 	    cmocka_unit_test(overfull),
 	    cmocka_unit_test(hello_is_entered),
 	    cmocka_unit_test(load_is_entered),
+	    cmocka_unit_test(rates_travel),
 	    cmocka_unit_test(too_many_services),
 	    cmocka_unit_test(own_servers_are_told),
 	    cmocka_unit_test(too_many_servers),

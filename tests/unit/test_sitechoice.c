@@ -538,11 +538,71 @@ test_decide(void **arg)
 	assert_int_equal(d.where, ALLOCATION_NONE);
 }
 
+/* Sites that a coordinator has introduced, without keys. */
+static void
+introduce(struct state *s, uint32_t number)
+{
+	struct site *site = load_table_site(s->table, number);
+
+	site->introduced = true;
+	load_table_site_keys(s->table, number, false, NOW);
+	load_table_site_set_path(s->table, number, SITE_PATH_UNKNOWN, NOW);
+	load_table_site_session(s->table, number, SITE_NO_SESSION, NOW);
+}
+
+static void
+test_introduced_sites_are_wanted(void **arg)
+{
+	struct state *s = *arg;
+	unsigned found[2] = {0, 0};
+
+	introduce(s, 0);
+	introduce(s, 1);
+	s->choice.seek = true;
+	evaluate(s);
+	assert_int_equal(sitechoice_wanted(&s->choice, &s->random), LOAD_NONE); /* gate shut */
+	own_active(s, 100);
+	evaluate(s);
+	assert_int_equal(s->choice.sites[0].reason, SITECHOICE_no_session);
+	assert_true(s->choice.total <= 0); /* no connection goes there yet */
+	for (int i = 0; i < 100; i++) {
+		uint32_t site = sitechoice_wanted(&s->choice, &s->random);
+
+		assert_true(site < 2);
+		found[site]++;
+	}
+	assert_true(found[0] > 20 && found[1] > 20);
+	report_of(s, 0)->permitted = false;
+	evaluate(s);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(sitechoice_wanted(&s->choice, &s->random), 1);
+	load_table_site_set_disabled(s->table, 1, true, NOW);
+	evaluate(s);
+	assert_int_equal(sitechoice_wanted(&s->choice, &s->random), LOAD_NONE);
+}
+
+/* Configured peers are dialled anyhow, and a coordinator is no site. */
+static void
+test_others_are_not_wanted(void **arg)
+{
+	struct state *s = *arg;
+
+	own_active(s, 100);
+	load_table_site_session(s->table, 0, SITE_NO_SESSION, NOW);
+	load_table_site(s->table, 1)->coordinator = true;
+	s->choice.seek = true;
+	evaluate(s);
+	assert_int_equal(s->choice.count, 1);
+	assert_int_equal(sitechoice_wanted(&s->choice, &s->random), LOAD_NONE);
+}
+
 int
 main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
+	    T(test_introduced_sites_are_wanted),
+	    T(test_others_are_not_wanted),
 	    T(test_gate_is_a_ramp),
 	    T(test_gate_open_without_own_server),
 	    T(test_weight),

@@ -274,6 +274,9 @@ malformed_is_refused(void **state)
 	    {{FLAGS, 0, 2, 0, 9, 0, 1, 0, 1, 'a', 0, 11, 0, 0}, 18},     /* an empty report */
 	    {{FLAGS, 0, 2, 0, 17, 0, 1, 0, 1, 'a', 0, 11, 0, 8, 0, 1, 0, 4, 0, 0, 0, 0},
 		26}, /* without sequence */
+	    {{FLAGS, 0, 2, 0, 30, 0, 1, 0, 1, 'a', 0, 11, 0, 21, 0, 1, 0, 4, 0, 0, 0, 0, 0, 2,
+		 0, 4, 0, 0, 0, 0, 0, 3, 0, 1, 0},
+		39}, /* a record of one octet */
 	};
 
 	(void)state;
@@ -323,6 +326,27 @@ ambiguous_is_refused(void **state)
 	r.hello.services_count = 1;
 	r.report.services = reports;
 	r.report.services_count = 2;
+	sites_begin(&w, 0);
+	sites_add(&w, &r);
+	sites_end(&w);
+	assert_int_equal(
+	    codec_decode_sites(w.b.data + CODEC_HEADER_LEN, w.b.len - CODEC_HEADER_LEN, &sites),
+	    -1);
+	codec_buffer_fini(&w.b);
+}
+
+/* A record of a report says III with 0 or 1, and IV up to 1000. */
+static void
+impossible_load_is_refused(void **state)
+{
+	struct sites_record r = full_record("osaka");
+	struct load_report_service s = r.report.services[0];
+	struct sites_writer w;
+	struct sites sites;
+
+	(void)state;
+	s.load = 1001;
+	r.report.services = &s;
 	sites_begin(&w, 0);
 	sites_add(&w, &r);
 	sites_end(&w);
@@ -389,6 +413,7 @@ main(void)
 	    cmocka_unit_test(malformed_is_refused),
 	    cmocka_unit_test(unknown_tags_are_skipped),
 	    cmocka_unit_test(ambiguous_is_refused),
+	    cmocka_unit_test(impossible_load_is_refused),
 	    cmocka_unit_test(between_says_nothing_of_load),
 	    cmocka_unit_test(hello_says_where_sessions_go),
 	};
