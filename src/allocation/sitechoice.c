@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #define GATE_RAMP        0.10 /* of load, from high_load to certainty */
+#define TAKEN_MOST       0.10 /* of load: so much later the gate opens for it */
 #define LOAD_LIMIT       0.90 /* beyond this another site gets nothing from us */
 #define MARGIN           0.10 /* it must be this much better than we are */
 #define FRESH_INTERVALS  2.0
@@ -255,12 +256,22 @@ consider(struct sitechoice *choice, struct load_table *table, uint32_t number, u
 	choice->total += c->weight;
 }
 
+/* Who takes connections in from others sends own ones away only later: else a site near the limit
+ * does both in turns.  Those that it took in end, and by its quota no more come. */
+static double
+taken_in(const struct service *own)
+{
+	double share = own->capacity > 0 ? (double)own->received / (double)own->capacity : 0;
+
+	return share < TAKEN_MOST ? share : TAKEN_MOST;
+}
+
 static double
 gate_of(const struct service *own, double load)
 {
 	if (own->prefer != CONFIG_PREFER_LOCAL)
 		return 1;
-	return clamp01((load - own->high_load) / GATE_RAMP);
+	return clamp01((load - taken_in(own) - own->high_load) / GATE_RAMP);
 }
 
 void

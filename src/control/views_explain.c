@@ -180,6 +180,7 @@ site_members(struct request *request, const struct question *q, const struct cha
 	json_put_bool(json, "last_resort", !chances->can_stay);
 	json_put_uint(json, "servers_up", chances->choice->own_up);
 	json_put_uint(json, "active", own->active);
+	json_put_uint(json, "received", own->received);
 	json_put_uint(json, "capacity", own->capacity);
 	json_end_object(json);
 	json_begin_array(json, "sites");

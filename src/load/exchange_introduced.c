@@ -26,10 +26,14 @@ exchange_find(void *arg, const char *site)
 {
 	struct exchange *x = arg;
 
-	for (size_t i = 0; i < x->peers_count; i++)
-		if (x->peers[i]->kind != PEER_COORDINATOR &&
-		    strcmp(x->peers[i]->config->site, site) == 0)
-			return x->peers[i]->config;
+	for (size_t i = 0; i < x->peers_count; i++) {
+		const struct peer *peer = x->peers[i];
+
+		/* one that has left is as unknown as before */
+		if (peer->kind != PEER_COORDINATOR && strcmp(peer->config->site, site) == 0 &&
+		    load_table_site(x->parts.table, peer->site)->present)
+			return peer->config;
+	}
 	return NULL;
 }
 
@@ -87,6 +91,8 @@ exchange_welcome(void *arg, struct peering *p, const struct hello *hello)
 		return NULL;
 	if (transfer.port != 0 && ip_is_zero(&transfer.ip))
 		transfer.ip = peering_address(p)->ip;
+	free(peer->own.fingerprint); /* what somebody once said of it */
+	peer->own.fingerprint = NULL;
 	locate(x, peer, &none, &transfer);
 	log_info("site introduces itself site=%s", hello->site);
 	return peer->config;

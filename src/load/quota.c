@@ -116,6 +116,15 @@ quota_total(uint64_t capacity, uint64_t active, const struct quota_meter *meter)
 }
 
 double
+quota_left(double offered, double capacity, double life)
+{
+	double left =
+	    aim_of(capacity) * capacity / (life > LIFE_SHORTEST ? life : LIFE_SHORTEST) - offered;
+
+	return left > 0 ? left : 0;
+}
+
+double
 quota_need(double offered, double limit, double capacity, double life)
 {
 	double need = offered - limit * capacity / (life > LIFE_SHORTEST ? life : LIFE_SHORTEST);
@@ -151,19 +160,20 @@ fair_level(double total, const double *demand, size_t count)
 void
 quota_share(double total, double *demand, size_t count)
 {
-	double rest = total * (1 - EQUAL_PART), level, left, equal;
+	double rest = total * (1 - EQUAL_PART), level, served = 0, equal, more;
 
 	if (count == 0)
 		return;
 	level = fair_level(rest, demand, count);
-	left = rest;
 	for (size_t i = 0; i < count; i++) {
 		demand[i] = demand[i] < level ? demand[i] : level;
-		left -= demand[i];
+		served += demand[i];
 	}
-	equal = (total * EQUAL_PART + (left > 0 ? left : 0)) / (double)count;
+	/* what nobody demands, by demand as well */
+	more = served > 0 && rest > served ? rest / served : 1;
+	equal = (total * EQUAL_PART + (served > 0 ? 0 : rest)) / (double)count;
 	for (size_t i = 0; i < count; i++)
-		demand[i] += equal;
+		demand[i] = demand[i] * more + equal;
 }
 
 static double

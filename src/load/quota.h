@@ -63,11 +63,14 @@ double quota_total(uint64_t capacity, uint64_t active, const struct quota_meter 
  */
 double quota_need(double offered, double limit, double capacity, double life);
 
+/* New connections a second that it may have left for others, by what it says of itself. */
+double quota_left(double offered, double capacity, double life);
+
 /*
  * Shares total out: a tenth equally; of the rest each gets what it demands, or, if that is too
  * much, no more than any other (max-min fair: who exaggerates gains nothing at the expense of
- * those who ask for less than an equal share); what nobody demands equally.  demand is
- * overwritten with the shares.
+ * those who ask for less than an equal share); what nobody demands by demand as well, or
+ * equally if there is none.  demand is overwritten with the shares.
  */
 void quota_share(double total, double *demand, size_t count);
 

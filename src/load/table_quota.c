@@ -9,6 +9,8 @@
 #include "load/table.h"
 #include "load/table_internal.h"
 
+#define BELIEVED      2.0 /* times the typical capacity */
+#define PART_MORE     1.5 /* who has a need does not find all sites equally near */
 #define MEASURE_EVERY (CLOCK_SECOND / 4)
 #define UNANSWERED_MEMORY \
 	60.0 /* seconds after which a site is tried again as often as others */
@@ -25,16 +27,57 @@ sender(struct load_table *table, uint32_t number, uint32_t service)
 	return &site->services[index];
 }
 
-/* What it has sent of late, or what it says it cannot serve, if that is more. */
+/* Connections a second that it says it cannot serve itself. */
 static double
-demand_of(const struct site_service *s, double limit)
+need_of(const struct site_service *s, double limit)
 {
-	double capacity = (double)s->transferable + s->active, need = 0;
+	double capacity = (double)s->transferable + s->active;
 
-	if (s->reported && s->servers_up == 0)
-		need = s->new_per_second;
-	else if (s->reported && s->mean_life > 0)
-		need = quota_need(s->new_per_second, limit, capacity, s->mean_life);
+	if (!s->reported)
+		return 0;
+	if (s->servers_up == 0)
+		return s->new_per_second;
+	if (s->mean_life <= 0)
+		return 0;
+	return quota_need(s->new_per_second, limit, capacity, s->mean_life);
+}
+
+/* What it may have left for others, as it says; of a capacity that is believed. */
+static double
+left_of(const struct site_service *s, double typical)
+{
+	double capacity = (double)s->transferable + s->active;
+
+	if (!s->reported || !s->permitted || s->servers_up == 0 || s->mean_life <= 0)
+		return 0;
+	if (typical > 0 && capacity > BELIEVED * typical)
+		capacity = BELIEVED * typical;
+	return quota_left(s->new_per_second, capacity, s->mean_life);
+}
+
+/* The part of what the others need that is ours: each site that has something left sees the same
+ * need, and if all were to grant all of it the small ones would take from the large. */
+static double
+our_part(struct load_table *table, uint32_t number)
+{
+	const struct service *own = table->services[number];
+	double left = own->quota, part;
+
+	for (uint32_t i = 0; i < table->sites_count && own->quota > 0; i++) {
+		const struct site_service *s = sender(table, i, number);
+
+		left += s != NULL ? left_of(s, own->typical_capacity) : 0;
+	}
+	part = left > 0 ? PART_MORE * own->quota / left : 0;
+	return part < 1 ? part : 1;
+}
+
+/* What it has sent of late, or our part of what it needs, if that is more. */
+static double
+demand_of(const struct site_service *s, double limit, double part)
+{
+	double need = part * need_of(s, limit);
+
 	return need > s->incoming.rate ? need : s->incoming.rate;
 }
 
@@ -60,15 +103,17 @@ share_out(struct load_table *table, uint32_t number)
 {
 	struct service *service = table->services[number];
 	size_t count = 0;
+	double part;
 
 	service->quota = service->transfer_permitted && service->up > 0
 	    ? quota_total(service->capacity, service->active, &service->meter)
 	    : 0;
+	part = our_part(table, number);
 	for (uint32_t i = 0; i < table->sites_count; i++) {
 		const struct site_service *s = sender(table, i, number);
 
 		if (s != NULL)
-			table->scratch[count++] = demand_of(s, service->high_load);
+			table->scratch[count++] = demand_of(s, service->high_load, part);
 	}
 	quota_share(service->quota, table->scratch, count);
 	count = 0;

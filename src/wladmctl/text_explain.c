@@ -60,7 +60,8 @@ print_sites(const json_t *answer, FILE *out, const struct table_style *style)
 {
 	static const struct table_column columns[] = {{"SITE", false}, {"REASON", false},
 	    {"CAPACITY", true}, {"LOAD", true}, {"FRESH", true}, {"SLOW START", true},
-	    {"NEAR", true}, {"ANSWERS", true}, {"RATE", true}, {"WEIGHT", true}, {"GETS", true}, {"RULE", true}, {"WHY", false}};
+	    {"NEAR", true}, {"ANSWERS", true}, {"RATE", true}, {"WEIGHT", true}, {"GETS", true},
+	    {"RULE", true}, {"WHY", false}};
 	static const char *const factors[] = {"fresh", "slow_start", "near", "answers"};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o;

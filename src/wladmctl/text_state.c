@@ -43,7 +43,8 @@ void
 text_keys(const json_t *answer, FILE *out, const struct table_style *style)
 {
 	static const struct table_column columns[] = {{"SITE", false}, {"DIRECTION", false},
-	    {"INDEX", false}, {"CIPHER", false}, {"EPOCH", true}, {"PACKETS", true}, {"USABLE", false}};
+	    {"INDEX", false}, {"CIPHER", false}, {"EPOCH", true}, {"PACKETS", true},
+	    {"USABLE", false}};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o;
 	size_t i;

@@ -251,7 +251,8 @@ def test_demands_go_to_their_port(spilled):
     alive = 9 + 40  # octets of a liveness message there, sealed
     demands = [p for p in to_y if p.dport == DEMAND_PORT and p.length != alive]
     assert 10 <= len(demands) <= 15
-    assert sum(p.dport == TRANSFER_PORT for p in to_y) >= 40
+    # several leave by one call, and a capture sees them before the kernel cuts them: IP, TCP, sealed
+    assert sum(p.length for p in to_y if p.dport == TRANSFER_PORT) >= 40 * (40 + 40)
     assert all(p.sport == TRANSFER_PORT for p in to_y)
 
 

@@ -116,8 +116,7 @@ control_fixture_osaka(struct control_fixture *f, uint16_t load)
 	load_table_site_services(f->parts.load, OSAKA, s, 1);
 	load_table_site_session(f->parts.load, OSAKA, SITE_SESSION, NOW - 20 * CLOCK_SECOND);
 	load_table_site_keys(f->parts.load, OSAKA, true, NOW - 20 * CLOCK_SECOND);
-	load_table_site_set_path(
-	    f->parts.load, OSAKA, SITE_PATH_ALIVE, NOW - 20 * CLOCK_SECOND);
+	load_table_site_set_path(f->parts.load, OSAKA, SITE_PATH_ALIVE, NOW - 20 * CLOCK_SECOND);
 	s = load_table_site(f->parts.load, OSAKA)->services;
 	s->reported = true;
 	s->servers_up = 3;

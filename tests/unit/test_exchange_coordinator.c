@@ -288,6 +288,47 @@ who_stops_leaves(void **state)
 	assert_true(rig_until(tokyo_stopped, NULL, SOON));
 }
 
+static bool
+kobe_is_heard_of(void *arg)
+{
+	(void)arg;
+	return hears_of(net.osaka, "kobe");
+}
+
+static bool
+kobe_has_left(void *arg)
+{
+	(void)arg;
+	return find(net.osaka, "kobe") == NULL;
+}
+
+/* One that was introduced and has left comes back by itself: it is welcome as if it had never been
+ * there. */
+static void
+who_has_left_may_come_back(void **state)
+{
+	struct rig_order osaka = site_order("osaka", OSAKA), kobe = site_order("kobe", TOKYO);
+	bool stopped = false;
+
+	(void)state;
+	osaka.accept_unknown = true;
+	osaka.coordinators[1].site = kobe.coordinators[1].site = NULL;
+	net.kyoto = coordinator("kyoto", KYOTO);
+	net.osaka = rig_new(&osaka);
+	net.tokyo = rig_new(&kobe);
+	assert_true(rig_until(kobe_is_heard_of, NULL, SOON));
+	exchange_stop(net.tokyo->exchange, on_stopped, &stopped);
+	assert_true(rig_until(is_set, &stopped, SOON));
+	rig_free(net.tokyo);
+	net.tokyo = NULL;
+	assert_true(rig_until(kobe_has_left, NULL, SOON));
+	kobe.coordinators[0].site = NULL;
+	kobe.peers[0] = (struct rig_peer){"osaka", net.port[OSAKA], ""};
+	net.tokyo = rig_new(&kobe);
+	assert_true(rig_until(kobe_is_heard_of, NULL, SOON));
+	assert_false(find(net.osaka, "kobe")->introduced);
+}
+
 /* ---- sites that nobody has named ---- */
 
 static bool
@@ -483,6 +524,7 @@ main(void)
 	    NET(certificate_has_to_match),
 	    NET(one_coordinator_is_enough),
 	    NET(who_stops_leaves),
+	    NET(who_has_left_may_come_back),
 	    NET(unknown_site_is_entered),
 	    NET(unknown_site_is_refused),
 	    NET(unauthenticated_site_is_never_entered),

@@ -106,6 +106,17 @@ total(void **arg)
 }
 
 static void
+left(void **arg)
+{
+	(void)arg;
+	assert_true(near(quota_left(100, 400, 1), 240, 1e-9));
+	assert_true(quota_left(340, 400, 1) == 0);
+	assert_true(quota_left(1000, 400, 1) == 0);
+	assert_true(quota_left(0, 0, 1) == 0);
+	assert_true(isfinite(quota_left(0, 400, 0)));
+}
+
+static void
 need(void **arg)
 {
 	(void)arg;
@@ -127,7 +138,8 @@ shares(void **arg)
 	    {100, 4, {0, 0, 0, 0}, {25, 25, 25, 25}},
 	    /* who is alone in need gets nine tenths and its part of the tenth */
 	    {100, 4, {1000, 0, 0, 0}, {92.5, 2.5, 2.5, 2.5}},
-	    {100, 4, {30, 30, 0, 0}, {40, 40, 10, 10}},
+	    {100, 4, {30, 30, 0, 0}, {47.5, 47.5, 2.5, 2.5}},
+	    {100, 4, {40, 5, 0, 0}, {82.5, 12.5, 2.5, 2.5}},
 	    /* who asks for the moon takes nothing from those who ask for their share */
 	    {100, 4, {1e12, 22.5, 22.5, 22.5}, {25, 25, 25, 25}},
 	    {100, 4, {1e12, 10, 5, 0}, {77.5, 12.5, 7.5, 2.5}},
@@ -285,6 +297,44 @@ table_grants(void **arg)
 	load_table_free(table);
 }
 
+/* Of a need that others can help with as well, only our part and half as much again is demand. */
+static void
+table_grants_its_part(void **arg)
+{
+	struct load_table *table = fixture_table(two_peers);
+	struct site_service *y = offer(table, 0), *z = offer(table, 1);
+	const struct service *own = load_table_service(table, 0);
+	double part;
+
+	(void)arg;
+	fixture_all_up(table);
+	load_table_measure(table, 10 * SECOND);
+	y->transferable = 10;
+	y->mean_life = 10;
+	y->new_per_second = 10.75; /* 10 more than it can serve */
+	z->transferable = 200;     /* has twice our capacity, and nothing to do */
+	z->mean_life = 10;
+	z->new_per_second = 0;
+	load_table_measure(table, 11 * SECOND);
+	part = 1.5 * own->quota / (own->quota + quota_left(0, 200, 10));
+	assert_true(part > 0.3 && part < 0.9);
+	/* alone in need it gets what nobody else wants, too */
+	assert_true(near(y->granted, 0.95 * own->quota, 1e-6));
+	/* beside one that sends us something, by demand */
+	z->incoming.rate = 2;
+	load_table_measure(table, 11 * SECOND);
+	load_table_server_set_state(table, 0, SERVER_DOWN, "refused", 11 * SECOND);
+	load_table_server_set_state(table, 0, SERVER_UP, NULL, 11 * SECOND);
+	load_table_measure(table, 11 * SECOND);
+	assert_true(near((y->granted - 0.05 * own->quota) / (z->granted - 0.05 * own->quota),
+	    part * 10 / 2, 1e-6));
+	/* a claim to have room without end does not take our part away */
+	z->transferable = UINT32_MAX;
+	load_table_measure(table, 12 * SECOND);
+	assert_true(y->granted > 0.3 * own->quota);
+	load_table_free(table);
+}
+
 /* A site that has served nobody yet takes the word of those that have. */
 static void
 life_of_others(void **arg)
@@ -405,11 +455,13 @@ main(void)
 	    cmocka_unit_test(nothing_known),
 	    cmocka_unit_test(total),
 	    cmocka_unit_test(need),
+	    cmocka_unit_test(left),
 	    cmocka_unit_test(shares),
 	    cmocka_unit_test(shares_at_random),
 	    cmocka_unit_test(bucket),
 	    cmocka_unit_test(bucket_keeps_the_rate),
 	    cmocka_unit_test(table_grants),
+	    cmocka_unit_test(table_grants_its_part),
 	    cmocka_unit_test(life_of_others),
 	    cmocka_unit_test(table_measures),
 	    cmocka_unit_test(table_typical_capacity),

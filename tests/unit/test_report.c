@@ -203,8 +203,8 @@ rates_travel(void **state)
 	report_load(table, 0, &report);
 	web = &load_table_site(table, 0)->services[2];
 	assert_true(report.services[0].limited);
-	/* 20 connections, lives of 10 s: 1 - 2 / root of 20 is what it aims at */
-	assert_int_equal(report.services[0].quota, 1106);
+	/* 20 connections, none of them in use: 1 - 2 / root of 20 is what it aims at, in 5 s */
+	assert_int_equal(report.services[0].quota, 2211);
 	assert_int_equal(report.services[0].quota, (uint32_t)(web->granted * 1000 + 0.5));
 	assert_int_equal(report.services[0].mean_life, 10000);
 	assert_int_equal(report.services[0].new_per_second, 0);

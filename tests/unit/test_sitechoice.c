@@ -108,6 +108,32 @@ test_gate_is_a_ramp(void **arg)
 	}
 }
 
+/* Connections of other sites put the gate off, by a tenth of the capacity at most. */
+static void
+test_gate_of_who_takes_in(void **arg)
+{
+	static const struct {
+		unsigned active;
+		uint64_t received;
+		double gate;
+	} cases[] = {{80, 0, 0.5}, {80, 2, 0.3}, {80, 5, 0}, {80, 40, 0}, {90, 5, 1},
+	    {90, 8, 0.7}, {90, 10, 0.5}, {90, 90, 0.5}, {95, 95, 1}};
+	struct state *s = *arg;
+	struct service *own = load_table_service(s->table, 0);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		own_active(s, cases[i].active);
+		own->received = cases[i].received;
+		evaluate(s);
+		assert_true(fabs(s->choice.gate - cases[i].gate) < 1e-9);
+		assert_true(sitechoice_stays(own) == (cases[i].gate <= 0));
+	}
+	/* a service without a place: none is up, all may leave */
+	load_table_server_set_state(s->table, 0, SERVER_DOWN, "refused", NOW);
+	evaluate(s);
+	assert_true(s->choice.gate == 1);
+}
+
 static void
 test_gate_open_without_own_server(void **arg)
 {
@@ -446,6 +472,16 @@ test_belief(void **arg)
 	assert_true(c->claimed > 4e9 && c->capacity == 400);
 	assert_true(c->rate == 400 && c->tokens == 400);
 	assert_true(c->weight == 400 * 0.9);
+	/* short connections leave their places soon, but not how soon one likes */
+	liar->mean_life = 0.1;
+	evaluate(s);
+	assert_true(fabs(c->rate - 4000) < 1e-6);
+	liar->mean_life = 1e-9;
+	evaluate(s);
+	assert_true(fabs(c->rate - 40000) < 1e-6);
+	liar->mean_life = 3600;
+	evaluate(s);
+	assert_true(c->rate == 400);
 	/* our own connections there are load, whatever it says of them */
 	liar->transferred = 200;
 	evaluate(s);
@@ -604,6 +640,7 @@ main(void)
 	    T(test_introduced_sites_are_wanted),
 	    T(test_others_are_not_wanted),
 	    T(test_gate_is_a_ramp),
+	    T(test_gate_of_who_takes_in),
 	    T(test_gate_open_without_own_server),
 	    T(test_weight),
 	    T(test_age_in_the_sites_own_intervals),

@@ -557,7 +557,8 @@ test_explain(void **arg)
 	    "  'servers_up': 2, 'capacity': 200},"
 	    " 'sites': [{'site': 'osaka', 'candidate': true, 'reason': 'candidate',"
 	    "  'capacity': 300, 'load': 0.2, 'fresh': 1, 'slow_start': 0.55, 'near': 0.89,"
-	    "  'answers': 0.9, 'limited': true, 'rate': 12.5, 'weight': 102.7, 'probability': 0.5, 'rule': 3,"
+	    "  'answers': 0.9, 'limited': true, 'rate': 12.5, 'weight': 102.7, 'probability': "
+	    "0.5, 'rule': 3,"
 	    "  'rule_reason': 'clients did not get direct replies'}],"
 	    " 'scheduler': 'twos', 'servers': [{'name': 'a', 'address': '10.1.0.11:80',"
 	    "  'candidate': false, 'reason': 'draining', 'weight': 1, 'active': 80,"
@@ -643,7 +644,8 @@ test_keys(void **arg)
 		     "'00c0ffee', 'cipher': 'AES-128-GCM',"
 		     " 'epoch': 2, 'packets': 123456, 'usable': true}, {'site': null, "
 		     "'direction': 'out',"
-		     " 'index': '00000001', 'cipher': 'ChaCha20-Poly1305', 'epoch': 65535, 'packets': 0, 'usable': false}]}",
+		     " 'index': '00000001', 'cipher': 'ChaCha20-Poly1305', 'epoch': 65535, "
+		     "'packets': 0, 'usable': false}]}",
 	    &plain,
 	    "SITE   DIRECTION  INDEX     CIPHER             EPOCH  PACKETS  USABLE\n"
 	    "osaka  in         00c0ffee  AES-128-GCM            2     123k  yes\n"
