@@ -128,7 +128,7 @@ const struct sim_cell cells_short[] = {
 	.loss = 0.02,
 	.capacity = 100,
 	.seconds = 100,
-	.slowdown = 1.021},
+	.slowdown = 1.015},
     {.name = "servers die",
 	.sites = 12,
 	.story = STORY_SERVERS,
@@ -150,6 +150,6 @@ const struct sim_cell cells_short[] = {
 	.loss = 0.02,
 	.capacity = 100,
 	.seconds = 100,
-	.slowdown = 1.098},
+	.slowdown = 1.095},
     {0},
 };
