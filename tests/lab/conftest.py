@@ -4,6 +4,7 @@ import importlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,9 @@ import daemon  # noqa: E402
 import lab as labs  # noqa: E402
 import netns  # noqa: E402
 import servers  # noqa: E402
+
+# who starts the tests in the background may have it ignored, and everything they start then, too
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TOOLS = ["ip", "nginx", "dnsmasq", "dig", "curl", "tcpdump", "nft", "openssl", "sha256sum"]
 

@@ -430,9 +430,9 @@ def test_transferee_loses_its_server(driver):
     driver("server 1 2 down")
     driver("expire 1")
     assert tcp_resets(driver.packets(1), client.address) == [40000]
-    for _ in range(3):
+    for _ in range(3):  # one by one: together they would be joined
         assert client.datagram(5000) is None
-    driver("carry 0 1")
+        driver("carry 0 1")
     assert [parse(p[3]).dst for p in driver.packets(1)] == ["10.2.0.12"] * 3
 
 
