@@ -114,6 +114,8 @@ class Server:
             f.write(NGINX.format(dir=self.directory, name=self.name, port=HTTP_PORT,
                                  content=self.content.directory,
                                  access=self.access + " lab" if self.access_log else "off"))
+        for process in self.processes:  # one that was killed may still hold its port
+            process.popen.wait(5)
         self.processes = [self.ns.start("nginx", "-e", "stderr", "-p", self.directory, "-c", conf)]
         if self.dns:
             self.processes.append(self._start_dns())

@@ -106,7 +106,9 @@ def dies(net, kill):
     assert {tries[0][:1] for tries in before} == {"y", "z"}
     assert [t for _, t in clients.requests if t[-1] not in YSERVERS | ZSERVERS] == []
     late = clients.after(noticed)
-    assert late and [t for t in late if len(t) > 1 or t[0] not in ZSERVERS] == []
+    assert late and [t for t in late if len(t) > 2 or t[-1] not in ZSERVERS] == []
+    # one packet may get lost on a busy machine, and a client of it asks again
+    assert len([t for t in late if len(t) > 1]) <= 1, late
     tried_again = [tries for _, tries in clients.requests if len(tries) > 1]
     print("%d requests, %d tried again, at most %d times" % (
         len(clients.requests), len(tried_again), max(map(len, tried_again), default=1) - 1))
