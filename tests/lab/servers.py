@@ -114,8 +114,6 @@ class Server:
             f.write(NGINX.format(dir=self.directory, name=self.name, port=HTTP_PORT,
                                  content=self.content.directory,
                                  access=self.access + " lab" if self.access_log else "off"))
-        for process in self.processes:  # one that was killed may still hold its port
-            process.popen.wait(5)
         self.processes = [self.ns.start("nginx", "-e", "stderr", "-p", self.directory, "-c", conf)]
         if self.dns:
             self.processes.append(self._start_dns())
@@ -147,6 +145,8 @@ class Server:
         """The server programs die at once; the host answers with RST from now on."""
         for p in self.processes:
             p.kill()
+        for p in self.processes:  # until then they hold their ports
+            p.popen.wait(5)
             p.popen.wait()
 
     def healthy(self, yes):
