@@ -145,8 +145,6 @@ class Server:
         """The server programs die at once; the host answers with RST from now on."""
         for p in self.processes:
             p.kill()
-        for p in self.processes:  # until then they hold their ports
-            p.popen.wait(5)
             p.popen.wait()
 
     def healthy(self, yes):

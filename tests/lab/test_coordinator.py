@@ -219,8 +219,11 @@ def test_a_site_that_dies_is_told_of(net):
 def test_a_site_that_stops_is_gone(net):
     settled(net)
     net.z.wlad.process.stop()
-    wait_for(lambda: "nagoya" not in net.x.wlad.sites() or
-             net.x.wlad.site_service("nagoya", "web")["servers_up"] is None, 10, "nagoya gone")
+
+    def gone():
+        service = net.x.wlad.site_service("nagoya", "web")
+        return service is None or service["servers_up"] is None
+    wait_for(gone, 10, "nagoya gone")
     net.z.wlad.start(net.settings(net.z))
     net.introduced(40)
 
