@@ -301,12 +301,11 @@ end_if_lost(struct datapath *dp, struct connection *c)
 }
 
 void
-datapath_sweep(struct datapath *dp, uint64_t now)
+datapath_sweep(struct datapath *dp)
 {
 	uint32_t budget = SWEEP_BUDGET;
 	bool done;
 
-	(void)now;
 	for (int lost = 0; lost < RESET_BUDGET;) {
 		struct connection *c =
 		    connection_walk_some(dp->connections, &dp->sweep_cursor, &budget, &done);

@@ -146,7 +146,7 @@ void datapath_report_unknown(struct datapath *dp, const struct packet *p,
 void datapath_end_quietly(struct datapath *dp, struct connection *c);
 
 /* Ends some of the connections of servers and sites that are gone. */
-void datapath_sweep(struct datapath *dp, uint64_t now);
+void datapath_sweep(struct datapath *dp);
 
 /* datapath_send.c: the ways out. */
 

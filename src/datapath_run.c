@@ -189,7 +189,7 @@ datapath_expire(struct datapath *dp, uint64_t now)
 	counter_add(dp->counters, COUNTER_connections_expired, ended);
 	fragment_expire(dp->fragments, now);
 	if (dp->sweeping)
-		datapath_sweep(dp, now);
+		datapath_sweep(dp);
 	datapath_flush(dp, now);
 	if (ended == EXPIRE_BUDGET || dp->sweeping)
 		return now + CLOCK_MILLISECOND;
