@@ -151,15 +151,19 @@ datapath_run_device(struct datapath *dp, uint64_t now)
 	return count;
 }
 
+/* An empty one is a datagram too: counted as too short. */
 static void
 split_datagram(struct datapath *dp, const struct datagram *d, uint64_t now)
 {
-	for (uint32_t at = 0; at < d->len; at += d->segment) {
+	uint32_t at = 0;
+
+	do {
 		uint32_t left = d->len - at;
 
 		datapath_transfer_datagram(dp, d->data + at,
 		    left < d->segment ? left : d->segment, &d->from, d->demand, now);
-	}
+		at += d->segment;
+	} while (at < d->len);
 }
 
 int

@@ -21,7 +21,8 @@ closing_lines() {
 		SKIP*) skipped=$((skipped + 1))
 			echo "SKIP ${trs#"$dir"/}: $(grep -m 1 -i skip "${trs%.trs}.log" || true)" ;;
 		*) failed=$((failed + 1))
-			echo "---- ${trs%.trs}.log"; tail -n 80 "${trs%.trs}.log" ;;
+			echo "---- ${trs%.trs}.log"; tail -n 60 "${trs%.trs}.log"
+			echo "---- of which:"; grep -E '^(FAILED|ERROR|E  ) ?' "${trs%.trs}.log" | cut -c 1-300 | head -n 20 || true ;;
 		esac
 	done
 	grep -h -E '^\[  PASSED  \]|^[0-9]+ (passed|failed|skipped).* in [0-9.]+s' \

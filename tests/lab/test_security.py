@@ -158,9 +158,9 @@ def test_from_another_address(quiet_servers, demand, source, port):
 
 
 @pytest.mark.parametrize("payload,reason", [
-    (b"\x1b", "transfer_short"), (bytes(39), "transfer_short"),
+    (b"", "transfer_short"), (b"\x1b", "transfer_short"), (bytes(39), "transfer_short"),
     (bytes(200), "transfer_version"), (b"\x1b" + bytes(99), "transfer_key"),
-], ids=["one octet", "too short", "zeros", "unknown key"])
+], ids=["empty", "one octet", "too short", "zeros", "unknown key"])
 def test_made_by_a_stranger(quiet_servers, demand, payload, reason):
     caused(quiet_servers.y, lambda: capture.send(
         quiet_servers.wan, forged(demand, payload, source="192.0.2.77")), reason)
