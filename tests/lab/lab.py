@@ -319,7 +319,9 @@ class TwoSites:
     def dig(self, site, name="who.lab", v6=False, options=()):
         out = self.client.run("dig", "+short", "+tries=1", "+time=2", *options,
                               "@" + (site.v6 if v6 else site.v4), name, "TXT", check=False)
-        return out.replace('"', "").strip()
+        # what went wrong at an earlier try is said in front of the answer
+        answer = [line for line in out.splitlines() if not line.startswith(";;")]
+        return "\n".join(answer).replace('"', "").strip() or out.strip()
 
 
 class OneGateway:
