@@ -1,7 +1,5 @@
 #include "health/health.h"
 
-#include <sys/queue.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,52 +9,41 @@
 #include "base/xalloc.h"
 #include "health/hysteresis.h"
 #include "health/icmp.h"
-#include "health/probe.h"
-
-/* Probes at a time: each holds a descriptor and a port. */
-#define IN_FLIGHT_MAX 1024
-
-/* First checks are spread over so long, or one interval if that is shorter. */
-#define START_SPREAD 0.2
-
-/* Each interval is longer or shorter by up to this share, so that checks do not line up. */
-#define JITTER 0.1
+#include "health/target.h"
 
 #define ADDRESSES_MAX 2 /* of a server: one of each family */
 
 /* An address of a server. */
 struct side {
+	struct subscriber subscriber;
 	struct check *check;
 	struct ip ip;
-	struct probe *probe; /* NULL: none in flight */
+	bool reported; /* in this round */
 };
 
-/* One server that is checked. */
+/*
+ * One server that is checked, in rounds in which each of its addresses reports once: targets
+ * have intervals of their own.
+ */
 struct check {
 	struct health *health;
 	uint32_t server; /* number in the load table */
 	struct hysteresis hysteresis;
-	struct loop_timer *timer; /* until the next check begins */
 	struct side side[ADDRESSES_MAX];
+	size_t sides;
+	bool judged;                /* in this round */
 	struct probe_result result; /* of the sides that are through, the worst */
 	struct ip failed;           /* the address that it is about */
-	uint64_t next;              /* when the next begins */
-	bool waiting;               /* for others to end */
-	TAILQ_ENTRY(check) entry;   /* in health.waiting */
 };
-
-TAILQ_HEAD(check_queue, check);
 
 struct health {
 	struct loop *loop;
 	struct load_table *table;
 	struct counters *counters;
-	struct random *random;
 	struct icmp *icmp;
+	struct targets *targets;
 	struct check **checks; /* by server number; NULL: not checked */
 	uint32_t checks_count;
-	unsigned in_flight;
-	struct check_queue waiting; /* due, but IN_FLIGHT_MAX others are in flight */
 };
 
 static const char *const CAUSES[] = {
@@ -107,28 +94,49 @@ log_change(struct check *c, const struct server *server)
 		    health_cause_text(result->cause), status);
 }
 
-/*
- * Takes a check's result.  A check that could not be made for want of a socket says
- * nothing of the server: its state stays.
- */
+/* What the check could not do says nothing of the server. */
+static bool
+is_verdict(enum health_cause cause)
+{
+	return cause != HEALTH_local && cause != HEALTH_authorities &&
+	    cause != HEALTH_script_start;
+}
+
+/* A check that could not be made: the server's state stays. */
 static void
-judge(struct check *c, struct server *server, uint64_t now)
+not_checked(struct check *c, const struct server *server, uint64_t now)
+{
+	struct health *h = c->health;
+	const char *why = health_cause_text(c->result.cause);
+
+	log_warnx("server not checked service=%s server=%s cause=\"%s\"",
+	    service_name(h, server), server->name, why);
+	if (!c->hysteresis.known && server->state == SERVER_DOWN)
+		load_table_server_set_state(h->table, c->server, SERVER_DOWN, why, now);
+}
+
+/* Takes a check's result. */
+static void
+judge(struct check *c, const struct server *server, uint64_t now)
 {
 	struct health *h = c->health;
 	struct hysteresis *hy = &c->hysteresis;
 	enum health_cause cause = c->result.cause;
+	const struct config_check *check = &load_table_service(h->table, server->service)->check;
+	uint64_t longest = (uint64_t)(check->timeout * (double)CLOCK_SECOND);
 	bool passed = cause == HEALTH_none;
 
 	counter_add(h->counters, passed ? COUNTER_checks_passed : COUNTER_checks_failed, 1);
-	if (cause == HEALTH_local) {
-		log_warnx("server not checked service=%s server=%s cause=\"%s\"",
-		    service_name(h, server), server->name, health_cause_text(cause));
-		if (!hy->known && server->state == SERVER_DOWN)
-			load_table_server_set_state(
-			    h->table, c->server, SERVER_DOWN, health_cause_text(cause), now);
+	if (!is_verdict(cause)) {
+		not_checked(c, server, now);
 		return;
 	}
-	if (hysteresis_result(hy, passed, server->check.rise, server->check.fall)) {
+	load_table_server_set_script(
+	    h->table, c->server, c->result.has_load ? c->result.load : -1);
+	/* it began after this, at the latest */
+	load_table_server_checked(
+	    h->table, c->server, passed, now > longest ? now - longest : 0, now);
+	if (hysteresis_result(hy, passed, check->rise, check->fall)) {
 		log_change(c, server);
 		load_table_server_set_state(h->table, c->server, passed ? SERVER_UP : SERVER_DOWN,
 		    passed ? NULL : health_cause_text(cause), now);
@@ -137,7 +145,58 @@ judge(struct check *c, struct server *server, uint64_t now)
 		load_table_server_set_state(
 		    h->table, c->server, SERVER_DOWN, health_cause_text(cause), now);
 	}
+	for (size_t i = 0; i < c->sides; i++)
+		c->side[i].subscriber.down = !hy->up;
 }
+
+/* ---- rounds ---- */
+
+static void
+new_round(struct check *c)
+{
+	for (size_t i = 0; i < ADDRESSES_MAX; i++)
+		c->side[i].reported = false;
+	c->judged = false;
+	c->result = (struct probe_result){.cause = HEALTH_none};
+}
+
+static bool
+complete(const struct check *c)
+{
+	for (size_t i = 0; i < c->sides; i++)
+		if (!c->side[i].reported)
+			return false;
+	return true;
+}
+
+/*
+ * A failure decides for all, and what the others say in this round does not count; a pass and
+ * "could not ask" wait for the others.
+ */
+static void
+on_told(struct subscriber *subscriber, const struct probe_result *result, uint64_t now)
+{
+	struct side *side = (struct side *)subscriber;
+	struct check *c = side->check;
+	struct load_table *table = c->health->table;
+	bool failed = result->cause != HEALTH_none && is_verdict(result->cause);
+
+	if (side->reported || complete(c))
+		new_round(c);
+	side->reported = true;
+	if (c->judged)
+		return;
+	if (failed || c->result.cause == HEALTH_none) {
+		c->result = *result;
+		c->failed = side->ip;
+	}
+	if (failed || complete(c)) {
+		c->judged = true;
+		judge(c, load_table_server(table, c->server), now);
+	}
+}
+
+/* ---- what is asked ---- */
 
 /* The addresses that connections come to: those of the service's families.  How many. */
 static size_t
@@ -154,129 +213,45 @@ targets(struct health *h, const struct server *server, struct ip to[ADDRESSES_MA
 	return count;
 }
 
-/* The server's port, or the service's first. */
+/* The check's port, or the server's, or the service's first. */
 static uint16_t
-target_port(struct health *h, const struct server *server)
+target_port(const struct service *service, const struct server *server)
 {
-	const struct service *service = load_table_service(h->table, server->service);
-
+	if (service->check.port != 0)
+		return service->check.port;
 	return server->port != 0 ? server->port : service->ports[0];
 }
 
-static uint64_t
-seconds(double s)
-{
-	return (uint64_t)(s * (double)CLOCK_SECOND);
-}
-
-static void on_result(void *arg, const struct probe_result *result, uint64_t now);
-
+/* Subscribes to what the table says now; what has not changed goes on. */
 static void
-begin_side(struct check *c, struct side *side, const struct server *server)
+join(struct check *c, const struct server *server)
 {
 	struct health *h = c->health;
-	struct probe_request request = {
-	    .loop = h->loop,
-	    .icmp = h->icmp,
-	    .to = {.ip = side->ip, .port = target_port(h, server)},
-	    .check = &server->check,
-	    .done = on_result,
-	    .arg = side,
-	};
-
-	side->check = c;
-	side->probe = probe_start(&request);
-	h->in_flight++;
-}
-
-static void
-begin(struct check *c, const struct ip *to, size_t count, uint64_t now)
-{
-	struct health *h = c->health;
-	const struct server *server = load_table_server(h->table, c->server);
-	double jitter = 1 - JITTER + 2 * JITTER * random_unit(h->random);
-
-	c->next = now + seconds(server->check.interval * jitter);
-	c->result = (struct probe_result){.cause = HEALTH_none};
-	for (size_t i = 0; i < count; i++) {
-		c->side[i].ip = to[i];
-		begin_side(c, &c->side[i], server);
-	}
-}
-
-/* First come, first served: else those that time out would be back before the others. */
-static void
-begin_waiting(struct health *h, uint64_t now)
-{
+	const struct service *service = load_table_service(h->table, server->service);
 	struct ip to[ADDRESSES_MAX];
-	struct check *c;
-	size_t count;
+	size_t count = targets(h, server, to);
+	bool changed = count != c->sides;
 
-	while ((c = TAILQ_FIRST(&h->waiting)) != NULL) {
-		count = targets(h, load_table_server(h->table, c->server), to);
-		if (h->in_flight + count > IN_FLIGHT_MAX)
-			break;
-		TAILQ_REMOVE(&h->waiting, c, entry);
-		c->waiting = false;
-		begin(c, to, count, now);
+	for (size_t i = 0; i < count; i++) {
+		struct target_key key = {
+		    .to = {to[i], target_port(service, server)},
+		    .check = &service->check,
+		    .server = c->server,
+		    .service_name = service->name,
+		    .server_name = server->name,
+		};
+
+		c->side[i].ip = to[i];
+		changed |= target_join(h->targets, &c->side[i].subscriber, &key);
 	}
+	for (size_t i = count; i < ADDRESSES_MAX; i++)
+		target_leave(h->targets, &c->side[i].subscriber);
+	c->sides = count;
+	if (changed)
+		new_round(c);
 }
 
-static void
-on_due(void *arg, uint64_t now)
-{
-	struct check *c = arg;
-
-	TAILQ_INSERT_TAIL(&c->health->waiting, c, entry);
-	c->waiting = true;
-	begin_waiting(c->health, now);
-}
-
-/* True if others of its probes are in flight. */
-static bool
-unfinished(const struct check *c)
-{
-	for (size_t i = 0; i < ADDRESSES_MAX; i++)
-		if (c->side[i].probe != NULL)
-			return true;
-	return false;
-}
-
-static void
-cancel_probes(struct check *c)
-{
-	for (size_t i = 0; i < ADDRESSES_MAX; i++) {
-		if (c->side[i].probe == NULL)
-			continue;
-		probe_cancel(c->side[i].probe);
-		c->side[i].probe = NULL;
-		c->health->in_flight--;
-	}
-}
-
-/* A failure decides for all; a pass and "could not ask" wait for the others. */
-static void
-on_result(void *arg, const struct probe_result *result, uint64_t now)
-{
-	struct side *side = arg;
-	struct check *c = side->check;
-	struct health *h = c->health;
-	bool failed = result->cause != HEALTH_none && result->cause != HEALTH_local;
-
-	side->probe = NULL;
-	h->in_flight--;
-	if (failed || c->result.cause == HEALTH_none) {
-		c->result = *result;
-		c->failed = side->ip;
-	}
-	if (failed)
-		cancel_probes(c);
-	if (!unfinished(c)) {
-		loop_timer_set(c->timer, c->next > now ? c->next - now : 0);
-		judge(c, load_table_server(h->table, c->server), now);
-	}
-	begin_waiting(h, now);
-}
+/* ---- which servers are checked ---- */
 
 static void
 stop(struct health *h, uint32_t number)
@@ -286,10 +261,8 @@ stop(struct health *h, uint32_t number)
 	if (c == NULL)
 		return;
 	h->checks[number] = NULL;
-	cancel_probes(c);
-	if (c->waiting)
-		TAILQ_REMOVE(&h->waiting, c, entry);
-	loop_timer_free(c->timer);
+	for (size_t i = 0; i < ADDRESSES_MAX; i++)
+		target_leave(h->targets, &c->side[i].subscriber);
 	free(c);
 }
 
@@ -297,30 +270,33 @@ static void
 start(struct health *h, uint32_t number, const struct server *server)
 {
 	struct check *c = xcalloc(1, sizeof(*c));
-	double spread =
-	    server->check.interval < START_SPREAD ? server->check.interval : START_SPREAD;
 
 	c->health = h;
 	c->server = number;
-	c->timer = loop_timer_new(h->loop, on_due, c);
+	for (size_t i = 0; i < ADDRESSES_MAX; i++) {
+		c->side[i].check = c;
+		c->side[i].subscriber.told = on_told;
+	}
 	h->checks[number] = c;
 	if (server->state == SERVER_DOWN)
 		load_table_server_set_state(h->table, number, SERVER_DOWN,
 		    health_cause_text(HEALTH_not_checked), loop_now(h->loop));
-	loop_timer_set(c->timer, seconds(spread * random_unit(h->random)));
 }
 
-/* Addresses, port and times are read from the table at each check: a change needs no new state. */
+/* A change of what is asked does not change what is known. */
 static void
 refresh_server(struct health *h, uint32_t number)
 {
 	const struct server *server = load_table_server(h->table, number);
+	const struct service *service;
 
 	if (server == NULL || !server->present) {
 		stop(h, number);
 		return;
 	}
-	if (server->check.type == CONFIG_CHECK_NONE) {
+	service = load_table_service(h->table, server->service);
+	if (service->check.type == CONFIG_CHECK_NONE) {
+		load_table_server_set_script(h->table, number, -1);
 		stop(h, number);
 		if (server->state != SERVER_UP || server->why != NULL)
 			load_table_server_set_state(
@@ -329,6 +305,7 @@ refresh_server(struct health *h, uint32_t number)
 	}
 	if (h->checks[number] == NULL)
 		start(h, number, server);
+	join(h->checks[number], server);
 }
 
 static void
@@ -347,10 +324,11 @@ resize(struct health *h, uint32_t count)
 void
 health_refresh(struct health *h)
 {
+	targets_reload(h->targets);
 	resize(h, load_table_servers(h->table));
 	for (uint32_t i = 0; i < h->checks_count; i++)
 		refresh_server(h, i);
-	begin_waiting(h, loop_now(h->loop));
+	targets_begin(h->targets);
 }
 
 struct health *
@@ -362,9 +340,8 @@ health_new(struct loop *loop, struct load_table *table, struct counters *counter
 	h->loop = loop;
 	h->table = table;
 	h->counters = counters;
-	h->random = random;
 	h->icmp = icmp_new(loop);
-	TAILQ_INIT(&h->waiting);
+	h->targets = targets_new(loop, random, h->icmp);
 	health_refresh(h);
 	return h;
 }
@@ -376,6 +353,7 @@ health_free(struct health *h)
 		return;
 	resize(h, 0);
 	free(h->checks);
+	targets_free(h->targets);
 	icmp_free(h->icmp);
 	free(h);
 }
@@ -388,7 +366,8 @@ socket_error(struct health *h, const struct server *server)
 	size_t count = targets(h, server, to);
 	int error = 0;
 
-	if (!server->present || server->check.type != CONFIG_CHECK_ICMP)
+	if (!server->present ||
+	    load_table_service(h->table, server->service)->check.type != CONFIG_CHECK_ICMP)
 		return 0;
 	for (size_t i = 0; i < count && error == 0; i++)
 		error = icmp_error(h->icmp, ip_is_v4(&to[i]));

@@ -1,9 +1,9 @@
 /*
  * health: asks the servers whether they serve, and tells the load table.
  *
- * A check asks each address of the server that has a family of the service, by one probe
- * (probe.h) each, and passes if all of them do.  This file says when (interval, spread at
- * start), judges (rise and fall in hysteresis.c) and reports.
+ * A check asks each address of the server that has a family of the service, and passes if all of
+ * them do.  What is asked is a target (target.h), which may be shared with other servers; this
+ * file judges what comes of it for each server (rise and fall in hysteresis.c) and reports.
  */
 #ifndef WLAD_HEALTH_HEALTH_H
 #define WLAD_HEALTH_HEALTH_H
@@ -27,10 +27,22 @@ struct health;
 	X(closed, "closed before an answer") \
 	X(not_http, "answer is not HTTP") \
 	X(status, "HTTP status not accepted") \
+	X(unexpected, "answer without what is expected") \
+	X(tls, "TLS handshake failed") \
+	X(certificate, "certificate not of the authority") \
+	X(certificate_dates, "certificate expired or not yet valid") \
+	X(certificate_name, "certificate of another name") \
+	X(rcode, "DNS answer is an error") \
+	X(script, "script says that it is down") \
+	X(script_signal, "script ended by a signal") \
+	X(script_timeout, "script not finished in time") \
+	X(script_output, "script wrote too much") \
+	X(script_start, "script cannot be run") \
+	X(authorities, "no authorities to verify with") \
 	X(local, "no socket for the check") \
 	X(other, "connection failed")
 
-/* HEALTH_local is no verdict on the server: its state stays. */
+/* HEALTH_local, _authorities and _script_start are no verdict on the server: its state stays. */
 enum health_cause {
 #define X(name, text) HEALTH_##name,
 	HEALTH_CAUSES(X)
@@ -53,6 +65,12 @@ void health_free(struct health *health);
  * with a sentence in error.
  */
 int health_sockets(struct health *health, char *error, size_t error_size);
+
+/*
+ * Whether the files that checks name can be read and run: `wlad -n`, start and reload.  0, or -1
+ * with a sentence in error.
+ */
+int health_files(const struct config *config, char *error, size_t error_size);
 
 /* The table's servers changed (reload): starts and stops checks. */
 void health_refresh(struct health *health);

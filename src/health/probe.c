@@ -76,7 +76,8 @@ probe_cancel(struct probe *probe)
 void
 probe_finish(struct probe *probe, enum health_cause cause, unsigned status, uint64_t now)
 {
-	struct probe_result result = {.cause = cause, .status = status};
+	struct probe_result result = {
+	    .cause = cause, .status = status, .has_load = probe->has_load, .load = probe->load};
 	probe_done *done = probe->done;
 	void *arg = probe->arg;
 
@@ -89,8 +90,13 @@ probe_start(const struct probe_request *request)
 {
 	static struct probe *(*const kinds[])(const struct probe_request *) = {
 	    [CONFIG_CHECK_TCP] = tcp_start,
+	    [CONFIG_CHECK_TLS] = tcp_start,
 	    [CONFIG_CHECK_HTTP] = http_start,
+	    [CONFIG_CHECK_HTTPS] = http_start,
 	    [CONFIG_CHECK_ICMP] = icmp_start,
+	    [CONFIG_CHECK_UDP] = udp_start,
+	    [CONFIG_CHECK_DNS] = dns_start,
+	    [CONFIG_CHECK_SCRIPT] = script_start,
 	};
 
 	return kinds[request->check->type](request);

@@ -1,7 +1,7 @@
 /*
  * probe: one question to one address of a server, of whatever kind.
  *
- * One file a kind: tcp.c, http.c, icmp.c; this one has what they share.  A probe is a chain
+ * One file a kind: tcp.c, http.c, icmp.c, udp.c, dns.c, script.c; this one has what they share.  A probe is a chain
  * of short continuations on the loop that end in one probe_finish(), by a timer at the latest.
  */
 #ifndef WLAD_HEALTH_PROBE_H
@@ -14,10 +14,15 @@
 
 struct icmp;
 struct probe;
+struct scripts;
+struct tls_context;
 
 struct probe_result {
 	enum health_cause cause;
-	unsigned status; /* code of the HTTP response; 0: none came */
+	/* HTTP status or DNS response code; exit status or signal of a script; 0: none came */
+	unsigned status;
+	bool has_load;
+	double load; /* as a script told it, 0 to 1 */
 };
 
 /* Called once, not from within probe_start(); the probe is over and freed by then. */
@@ -26,7 +31,10 @@ typedef void probe_done(void *arg, const struct probe_result *result, uint64_t n
 /* Read by probe_start() alone, nothing of it is kept. */
 struct probe_request {
 	struct loop *loop;
-	struct icmp *icmp; /* for CONFIG_CHECK_ICMP */
+	struct icmp *icmp;            /* for CONFIG_CHECK_ICMP */
+	struct tls_context *tls;      /* for CONFIG_CHECK_TLS and _HTTPS */
+	struct scripts *scripts;      /* for CONFIG_CHECK_SCRIPT, and who is asked for: */
+	const char *service, *server; /* their names */
 	struct addr to;
 	const struct config_check *check; /* its type is not CONFIG_CHECK_NONE */
 	probe_done *done;
@@ -46,6 +54,8 @@ struct probe {
 	struct loop *loop;
 	struct loop_timer *timer; /* the timeout, or an end that is due at once */
 	enum health_cause cause;  /* what the timer reports */
+	bool has_load;            /* to be reported */
+	double load;
 	probe_done *done;
 	void *arg;
 };
@@ -65,5 +75,8 @@ enum health_cause probe_cause(int error);
 struct probe *tcp_start(const struct probe_request *request);
 struct probe *http_start(const struct probe_request *request);
 struct probe *icmp_start(const struct probe_request *request);
+struct probe *udp_start(const struct probe_request *request);
+struct probe *dns_start(const struct probe_request *request);
+struct probe *script_start(const struct probe_request *request);
 
 #endif

@@ -275,9 +275,9 @@ test_down_and_up_again(void **state)
 
 /* A server that accepts nobody: its queue is full, SYNs are dropped. */
 static int
-open_full_listener(uint16_t *port, int filler[4])
+open_full_listener(const char *ip, uint16_t *port, int filler[4])
 {
-	int fd = open_socket("127.0.0.1", port, 0);
+	int fd = open_socket(ip, port, 0);
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(*port)};
 
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -294,7 +294,7 @@ test_timeout(void **state)
 {
 	struct rig *r = *state;
 	uint16_t port = 0;
-	int filler[4], fd = open_full_listener(&port, filler);
+	int filler[4], fd = open_full_listener("127.0.0.1", &port, filler);
 
 	add_server(r, "a", "127.0.0.1", port);
 	apply(r);
@@ -314,7 +314,7 @@ test_cause_follows(void **state)
 {
 	struct rig *r = *state;
 	uint16_t port = 0;
-	int filler[4], fd = open_full_listener(&port, filler);
+	int filler[4], fd = open_full_listener("127.0.0.1", &port, filler);
 
 	add_server(r, "a", "127.0.0.1", port);
 	apply(r);
@@ -477,7 +477,7 @@ test_in_flight_max(void **state)
 {
 	struct rig *r = *state;
 	uint16_t port = 0;
-	int filler[4], fd = open_full_listener(&port, filler), before, own, now;
+	int filler[4], fd = open_full_listener("0.0.0.0", &port, filler), before, own, now;
 	struct rlimit limit;
 
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -491,8 +491,11 @@ test_in_flight_max(void **state)
 	r->service.check.timeout = 0.5;
 	r->service.check.interval = 0.5;
 	for (int i = 0; i < SERVERS_MAX; i++) {
+		char ip[IP_TEXT];
+
 		snprintf(r->names[i], sizeof(r->names[i]), "s%d", i);
-		add_server(r, r->names[i], "127.0.0.1", port);
+		snprintf(ip, sizeof(ip), "127.0.%d.%d", 1 + i / 250, 1 + i % 250);
+		add_server(r, r->names[i], ip, port);
 	}
 	apply(r);
 	own = open_descriptors() - before; /* those for ICMP, where they may be had */
