@@ -158,14 +158,25 @@ put_none(void *arg, const char *name)
 	(void)name;
 }
 
+static const struct config_writer writer = {
+    put_begin, put_end, put_text, put_integer, put_real, put_boolean, put_none};
+
 char *
 config_text(const struct config *config)
 {
-	static const struct config_writer writer = {
-	    put_begin, put_end, put_text, put_integer, put_real, put_boolean, put_none};
 	struct text t = {0};
 
 	add(&t, "");
 	config_walk(config, &writer, &t);
+	return t.data;
+}
+
+char *
+config_text_brief(const struct config *config)
+{
+	struct text t = {0};
+
+	add(&t, "");
+	config_walk_brief(config, &writer, &t);
 	return t.data;
 }
