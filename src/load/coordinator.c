@@ -1,4 +1,4 @@
-#include "load/coordinator.h"
+#include "load/coordinator_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,24 +11,6 @@
 #define INTERVAL_DEFAULT CLOCK_SECOND
 #define LOAD_STEP        10 /* converted load, out of 1000 */
 #define SHARE_STEP       20 /* of connections and rates: a 20th */
-
-/* What is known of one site. */
-struct known {
-	bool known; /* it has said HELLO */
-	bool gone;
-	bool silent;
-	bool reported;
-	uint64_t heard_at;
-	uint64_t identity_change, state_change; /* their numbers */
-	struct sites_record identity;
-	struct load_report told; /* its report, as far as it has been told */
-};
-
-struct coordinator {
-	struct known *sites;
-	uint32_t count;
-	uint64_t changes;
-};
 
 struct coordinator *
 coordinator_new(void)
@@ -44,13 +26,16 @@ coordinator_free(struct coordinator *c)
 	for (uint32_t i = 0; i < c->count; i++) {
 		sites_record_fini(&c->sites[i].identity);
 		load_report_fini(&c->sites[i].told);
+		free(c->sites[i].services);
+		free(c->sites[i].links);
 	}
+	free(c->services);
 	free(c->sites);
 	free(c);
 }
 
-static struct known *
-site_of(struct coordinator *c, uint32_t site)
+struct known *
+coordinator_site(struct coordinator *c, uint32_t site)
 {
 	if (site >= c->count) {
 		c->sites = xrealloc_array(c->sites, (size_t)site + 1, sizeof(c->sites[0]));
@@ -79,11 +64,22 @@ same_identity(const struct sites_record *a, const struct sites_record *b)
 	return same;
 }
 
+/* It is there, and what it is has to be told. */
+static void
+returns(struct coordinator *c, uint32_t site)
+{
+	struct known *k = &c->sites[site];
+
+	k->gone = k->silent = false;
+	k->identity_change = k->urgent_change = k->state_change = ++c->changes;
+	coordinator_offers(c, site);
+}
+
 void
 coordinator_hello(
     struct coordinator *c, uint32_t site, const struct sites_record *identity, uint64_t now)
 {
-	struct known *k = site_of(c, site);
+	struct known *k = coordinator_site(c, site);
 
 	if (k->known && !k->gone && same_identity(&k->identity, identity)) {
 		k->heard_at = now;
@@ -97,9 +93,8 @@ coordinator_hello(
 	k->identity.identity = true;
 	k->identity.reported = k->reported = false;
 	k->known = true;
-	k->gone = k->silent = false;
 	k->heard_at = now;
-	k->identity_change = k->state_change = ++c->changes;
+	returns(c, site);
 }
 
 /* ---- is a report news? ---- */
@@ -137,6 +132,19 @@ report_differs(const struct load_report *a, const struct load_report *b)
 	return false;
 }
 
+/* New connections go there, or do no more. */
+static bool
+cannot_wait(const struct load_report *a, const struct load_report *b)
+{
+	if (a->services_count != b->services_count)
+		return true;
+	for (size_t i = 0; i < a->services_count; i++)
+		if (a->services[i].permitted != b->services[i].permitted ||
+		    (a->services[i].servers_up == 0) != (b->services[i].servers_up == 0))
+			return true;
+	return false;
+}
+
 /* The services of a report; what concerns the coordinator alone stays here. */
 static void
 copy_report(struct load_report *to, const struct load_report *from)
@@ -160,40 +168,45 @@ void
 coordinator_load(
     struct coordinator *c, uint32_t site, const struct load_report *report, uint64_t now)
 {
-	struct known *k = site_of(c, site);
+	struct known *k = coordinator_site(c, site);
 
 	if (!k->known)
 		return;
 	k->heard_at = now;
-	if (k->reported && !k->silent && !k->gone && !report_differs(report, &k->told))
+	if (k->gone)
+		returns(c, site);
+	if (k->reported && !k->silent && !report_differs(report, &k->told))
 		return;
+	k->state_change = ++c->changes;
+	if (!k->reported || k->silent || cannot_wait(report, &k->told))
+		k->urgent_change = k->state_change;
 	copy_report(&k->told, report);
 	k->reported = true;
-	k->silent = k->gone = false;
-	k->state_change = ++c->changes;
+	k->silent = false;
 }
 
 void
 coordinator_lost(struct coordinator *c, uint32_t site, uint64_t now)
 {
-	struct known *k = site_of(c, site);
+	struct known *k = coordinator_site(c, site);
 
 	(void)now;
 	if (!k->known || k->silent || k->gone)
 		return;
 	k->silent = true;
-	k->state_change = ++c->changes;
+	k->urgent_change = k->state_change = ++c->changes;
 }
 
 void
 coordinator_gone(struct coordinator *c, uint32_t site)
 {
-	struct known *k = site_of(c, site);
+	struct known *k = coordinator_site(c, site);
 
 	if (!k->known || k->gone)
 		return;
 	k->gone = true;
-	k->state_change = ++c->changes;
+	k->urgent_change = k->state_change = ++c->changes;
+	coordinator_withdraws(c, site);
 }
 
 static uint64_t
@@ -226,44 +239,4 @@ uint64_t
 coordinator_changes(const struct coordinator *c)
 {
 	return c->changes;
-}
-
-/* ---- what is told ---- */
-
-static uint32_t
-age_of(const struct known *k, uint64_t now)
-{
-	uint64_t age = now > k->heard_at ? (now - k->heard_at) / CLOCK_MILLISECOND : 0;
-
-	return age < UINT32_MAX ? (uint32_t)age : UINT32_MAX;
-}
-
-static void
-tell(const struct known *k, uint64_t since, struct sites_writer *w, uint64_t now)
-{
-	struct sites_record r = {.identity = false};
-
-	if (k->identity_change > since && !k->gone)
-		r = k->identity; /* shallow: it is only read */
-	else
-		memcpy(r.hello.site, k->identity.hello.site, sizeof(r.hello.site));
-	r.gone = k->gone;
-	r.silent = k->silent;
-	r.reported = k->reported && !k->gone;
-	r.report = k->told;
-	r.age_ms = age_of(k, now);
-	sites_add(w, &r);
-}
-
-void
-coordinator_tell(const struct coordinator *c, uint64_t since, struct sites_writer *w, uint64_t now)
-{
-	sites_begin(w, since == 0 ? SITES_FIRST | SITES_LAST : 0);
-	for (uint32_t i = 0; i < c->count; i++) {
-		const struct known *k = &c->sites[i];
-
-		if (k->known && k->state_change > since)
-			tell(k, since, w, now);
-	}
-	sites_end(w);
 }

@@ -2,54 +2,35 @@
  * exchange_coordinator: at a coordinator: what sites report is told to all others (coordinator.c).
  *
  * Changes are told in batches of 100 ms; at each interval of load.interval all are told that the rest
- * still holds.  What one site is told all others are told that know as much: the message is
- * written once.
+ * still holds.
  */
 #include "base/clock.h"
 #include "load/exchange_internal.h"
-
-/* The message for those who have been told of so many changes. */
-struct batch {
-	bool written;
-	uint64_t since;
-	struct sites_writer w;
-};
-
-static void
-write_batch(struct exchange *x, struct batch *batch, uint64_t since)
-{
-	if (batch->written && batch->since == since)
-		return;
-	if (batch->written)
-		codec_buffer_fini(&batch->w.b);
-	batch->written = true;
-	batch->since = since;
-	coordinator_tell(x->coordinator, since, &batch->w, exchange_now(x));
-}
 
 /* everybody: also those for whom there is nothing new. */
 static void
 spread(struct exchange *x, bool everybody)
 {
-	uint64_t changes = coordinator_changes(x->coordinator);
-	struct batch batch = {.written = false};
 	bool again = false;
 
 	for (size_t i = 0; i < x->peers_count; i++) {
 		struct peer *peer = x->peers[i];
+		struct sites_writer w;
+		bool waits;
 
-		if (peer->current == NULL || (peer->told_changes == changes && !everybody))
+		if (peer->current == NULL)
 			continue;
 		if (!peering_can_send(peer->current)) {
 			again = true; /* it is slow to read: later, and all in one */
 			continue;
 		}
-		write_batch(x, &batch, peer->told_changes);
-		peering_send(peer->current, &batch.w.b, batch.w.messages);
-		peer->told_changes = changes;
+		if (coordinator_tell(
+			x->coordinator, peer->site, everybody, &w, &waits, exchange_now(x))) {
+			peering_send(peer->current, &w.b, w.messages);
+			codec_buffer_fini(&w.b);
+		}
+		again |= waits;
 	}
-	if (batch.written)
-		codec_buffer_fini(&batch.w.b);
 	if (again)
 		exchange_sites_arm(x);
 }
@@ -109,6 +90,7 @@ coordinator_lost_peer(struct peer *peer, bool gone)
 {
 	struct exchange *x = peer->exchange;
 
+	coordinator_listens(x->coordinator, peer->site, false);
 	if (gone)
 		coordinator_gone(x->coordinator, peer->site);
 	else

@@ -68,6 +68,23 @@ class Chain(labs.TwoSites):
         self.known()
 
 
+class Hollow(Chain):
+    """The site in the middle has no servers either."""
+
+    def settings(self, site, reply="auto"):
+        settings = super().settings(site, reply)
+        if site is self.y:
+            settings["services"][0].update(prefer="remote", servers=[])
+        return settings
+
+    def known(self):
+        self.z.wait_up(timeout=10)
+        for site, name in ((self.y, "nagoya"), (self.x, "osaka")):
+            wait_for(lambda: (site.wlad.site_service(name, "web") or {}).get("servers_up") == 3
+                     and site.wlad.sites()[name]["state"] == "up", 10,
+                     "%s knowing what is at %s" % (site.name, name))
+
+
 class Ring(Chain):
     LETTERS, RING, MAX_TRANSFERS = "xyzw", True, 4
 
@@ -91,6 +108,7 @@ def lab_of(kind):
 
 net = lab_of(Chain)
 ring = lab_of(Ring)
+hollow = lab_of(Hollow)
 
 
 @pytest.fixture(scope="module", params=["direct", "transferor"])
@@ -195,3 +213,27 @@ class TestRing:
         wait_for(lambda: ring.y.wlad.sites()["nagoya"]["state"] == "down", 10, "nagoya's death")
         names = served(ring)
         assert not set(names) & ZSERVERS
+
+
+class TestHollow:
+    """Osaka between them serves nobody, and speaks to tokyo of what is at nagoya."""
+
+    @FAMILIES
+    def test_served_by_the_site_behind(self, hollow, v6):
+        names = hollow.who_many(hollow.x, 20, v6)
+        assert len(names) == 20 and set(names) <= ZSERVERS
+
+    def test_the_last_site_is_told_of_nothing(self, hollow):
+        service = hollow.z.wlad.site_service("osaka", "web")
+        assert service["servers_up"] == 0 and not service["candidate"]
+
+    def test_its_servers_die_and_return(self, hollow):
+        hollow.z.kill_servers()
+        wait_for(lambda: not hollow.x.wlad.site_service("osaka", "web")["candidate"], 5,
+                 "osaka being no candidate")
+        start = time.monotonic()
+        assert hollow.curl("-m", "3", hollow.url(hollow.x, "who"), check=False) == ""
+        assert time.monotonic() - start < 1.0
+        hollow.z.revive_servers()
+        hollow.known()
+        wait_for(lambda: hollow.who(hollow.x)[:1] == "z" or None, 10, "nagoya serving again")

@@ -9,7 +9,7 @@
 
 #define MANY(cell_name, n, known, what, load, every, size, time) \
 	{ \
-		.name = cell_name, .sites = n, .peers = known, .story = what, .use = load, \
+		.name = cell_name, .sites = n, .circles = known, .story = what, .use = load, \
 		.interval = every, .life = 2, .shape = 1.5, .loss = 0.02, .capacity = size, \
 		.seconds = time \
 	}
@@ -88,10 +88,11 @@ const struct sim_cell cells_standard[] = {
     CELL("liar", 12, STORY_LIAR, 0.70, 1),
     CELL("braggart", 12, STORY_BRAGGART, 0.50, 1),
     CELL("braggart", 12, STORY_BRAGGART, 0.70, 1),
-    MANY("skew", 100, 0, STORY_SKEW, 0.60, 1, 100, 30),
-    MANY("skew", 100, 0, STORY_SKEW, 0.70, 5, 100, 30),
-    MANY("flash crowd", 100, 0, STORY_FLASH, 0.60, 1, 100, 30),
-    MANY("skew", 1000, 32, STORY_SKEW, 0.60, 5, 40, 10),
+    MANY("skew", 100, false, STORY_SKEW, 0.60, 1, 100, 30),
+    MANY("skew", 100, false, STORY_SKEW, 0.70, 5, 100, 30),
+    MANY("flash crowd", 100, false, STORY_FLASH, 0.60, 1, 100, 30),
+    MANY("skew", 1000, true, STORY_SKEW, 0.60, 5, 40, 10),
+    MANY("skew", 1000, true, STORY_SKEW, 0.70, 5, 40, 10),
     {0},
 };
 

@@ -191,16 +191,17 @@ client_arrives(struct world *w, uint32_t number)
 {
 	struct sim_connection *c = &w->connections[number];
 	struct sim_site *site = &w->sites[c->site];
+	struct allocation_decision decision;
 	struct ip client;
-	uint32_t server;
 
 	ip_parse("192.0.2.1", &client);
 	if (site->dead || (site->lies && w->cell->story == STORY_LIAR)) {
 		not_answered(w, number);
 		return;
 	}
-	server = allocation_decide_received(site->allocation, 0, &client, &site->choices);
-	if (server == LOAD_NONE) {
+	allocation_decide_received(
+	    site->allocation, 0, &client, &site->choices, w->now, &decision);
+	if (decision.where == ALLOCATION_NONE) {
 		w->pushed += c->counted;
 		client_unanswered(w, number);
 		client_closed(w, c->home, c->site);
@@ -209,7 +210,7 @@ client_arrives(struct world *w, uint32_t number)
 	}
 	site->received++;
 	load_table_received_opened(site->table, world_number(w, c->site, c->home), 0);
-	serve(w, number, server);
+	serve(w, number, decision.server);
 }
 
 /* The first record ends, and the second is for the same site. */

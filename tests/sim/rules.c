@@ -100,6 +100,7 @@ uint32_t
 rules_decide(struct world *w, uint32_t home, uint32_t *server)
 {
 	struct sim_site *site = &w->sites[home];
+	struct allocation_decision decision;
 	uint32_t number = site->peers_count;
 	struct ip client;
 
@@ -112,7 +113,9 @@ rules_decide(struct world *w, uint32_t home, uint32_t *server)
 		number = better_of_two(w, home);
 	if (number < site->peers_count)
 		return site->peers[number];
-	*server = allocation_decide_received(site->allocation, 0, &client, &site->choices);
+	allocation_decide_received(
+	    site->allocation, 0, &client, &site->choices, w->now, &decision);
+	*server = decision.server;
 	return *server != LOAD_NONE ? home : LOAD_NONE;
 }
 

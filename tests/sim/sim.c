@@ -1,7 +1,7 @@
 /*
- * sim [-su] [-c name] [-n sites] [-r seed] [-d file]: prints the table, the short one with -s, or
- * cells of a name or size only.  -u: nobody grants rates.  -d: the figures as a file for
- * table.gnuplot.  Exit 1 if an expectation fails.
+ * sim [-su] [-c name] [-n sites] [-r seed] [-m seeds] [-d file]: prints the table, the short one with
+ * -s, or cells of a name or size only.  -u: nobody grants rates.  -m: wlad alone, with so many seeds.
+ * -d: the figures as a file for table.gnuplot.  Exit 1 if an expectation fails.
  */
 #include <math.h>
 #include <stdio.h>
@@ -26,6 +26,7 @@ struct options {
 	const char *name;
 	unsigned sites;
 	uint64_t seed;
+	unsigned seeds; /* 0: one, and all rules */
 	bool unlimited;
 	FILE *data;
 };
@@ -36,7 +37,7 @@ parse(int argc, char **argv, struct options *options)
 	int option;
 
 	*options = (struct options){.cells = cells_standard, .seed = 1};
-	while ((option = getopt(argc, argv, "suc:n:r:d:")) != -1) {
+	while ((option = getopt(argc, argv, "suc:n:r:m:d:")) != -1) {
 		switch (option) {
 		case 's':
 			options->cells = cells_short;
@@ -53,6 +54,9 @@ parse(int argc, char **argv, struct options *options)
 		case 'r':
 			options->seed = strtoull(optarg, NULL, 10);
 			break;
+		case 'm':
+			options->seeds = (unsigned)strtoul(optarg, NULL, 10);
+			break;
 		case 'd':
 			options->data = fopen(optarg, "w");
 			if (options->data != NULL)
@@ -60,7 +64,8 @@ parse(int argc, char **argv, struct options *options)
 			perror(optarg);
 			return -1;
 		default:
-			fputs("usage: sim [-su] [-c name] [-n sites] [-r seed] [-d file]\n",
+			fputs("usage: sim [-su] [-c name] [-n sites] [-r seed] [-m seeds] "
+			      "[-d file]\n",
 			    stderr);
 			return -1;
 		}
@@ -139,6 +144,48 @@ write_data(FILE *data, const struct sim_cell *cell, const struct sim_result *res
 	fputc('\n', data);
 }
 
+/* How a cell differs from seed to seed: each seed's reversals, and the most of the rest. */
+static int
+print_seeds(const struct sim_cell *cell, uint64_t first, unsigned seeds)
+{
+	struct sim_result r, most = {0};
+	unsigned over = 0;
+
+	printf("%-12s %4u %.2f %.0f s: reversals", cell->name, cell->sites, cell->use,
+	    cell->interval);
+	for (unsigned i = 0; i < seeds; i++) {
+		sim_run(cell, RULE_WLAD, first + i, &r);
+		printf(" %u", r.reversals);
+		fflush(stdout);
+		over += r.reversals > REVERSALS_MOST;
+		most.slowdown = fmax(most.slowdown, r.slowdown);
+		most.moved = fmax(most.moved, r.moved);
+		most.pushed = fmax(most.pushed, r.pushed);
+		most.lost = fmax(most.lost, r.lost);
+	}
+	printf("; above %d: %u; at most: slowdown %.3f, moved %.1f %%, pushed %.2f %%, "
+	       "lost %.3f %%\n",
+	    REVERSALS_MOST, over, most.slowdown, 100 * most.moved, 100 * most.pushed,
+	    100 * most.lost);
+	fflush(stdout);
+	return cell->story == STORY_SKEW && over > 0;
+}
+
+/* All rules with one seed, and what is expected of them. */
+static int
+print_rules(const struct options *options, const struct sim_cell *cell)
+{
+	struct sim_result results[SIM_RULES];
+
+	for (int rule = 0; rule < SIM_RULES; rule++) {
+		sim_run(cell, (enum sim_rule)rule, options->seed, &results[rule]);
+		print(cell, (enum sim_rule)rule, &results[rule]);
+	}
+	if (options->data != NULL)
+		write_data(options->data, cell, results);
+	return judge(cell, results);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -147,25 +194,20 @@ main(int argc, char **argv)
 
 	if (parse(argc, argv, &options) < 0)
 		return 2;
-	printf("    %-6s %8s %7s %7s %8s %7s %5s %9s\n", "rule", "slowdown", "moved", "peak",
-	    "pushed", "lost", "rev.", "conn.");
+	if (options.seeds == 0)
+		printf("    %-6s %8s %7s %7s %8s %7s %5s %9s\n", "rule", "slowdown", "moved",
+		    "peak", "pushed", "lost", "rev.", "conn.");
 	for (const struct sim_cell *cell = options.cells; cell->name != NULL; cell++) {
-		struct sim_result results[SIM_RULES];
-		struct sim_cell tried_cell;
+		struct sim_cell tried_cell = *cell;
 
 		if ((options.name != NULL && strcmp(options.name, cell->name) != 0) ||
 		    (options.sites != 0 && options.sites != cell->sites))
 			continue;
-		tried_cell = *cell;
 		tried_cell.unlimited = options.unlimited;
-		for (int rule = 0; rule < SIM_RULES; rule++) {
-			sim_run(&tried_cell, (enum sim_rule)rule, options.seed, &results[rule]);
-			print(cell, (enum sim_rule)rule, &results[rule]);
-		}
-		failed += judge(cell, results);
+		failed += options.seeds > 0
+		    ? print_seeds(&tried_cell, options.seed, options.seeds)
+		    : print_rules(&options, &tried_cell);
 		tried++;
-		if (options.data != NULL)
-			write_data(options.data, cell, results);
 	}
 	if (options.data != NULL)
 		fclose(options.data);

@@ -42,7 +42,8 @@ enum sim_story {
 
 struct sim_cell {
 	const char *name;
-	unsigned sites, peers; /* peers of each site; 0: all others */
+	unsigned sites;
+	bool circles; /* sites know those whom a coordinator introduces; else all */
 	enum sim_story story;
 	double use;      /* of all capacity */
 	double interval; /* of reports, seconds */

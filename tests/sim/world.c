@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/xalloc.h"
+#include "load/circle.h"
 #include "load/report.h"
 #include "sim.h"
 
@@ -47,14 +48,29 @@ world_number(const struct world *w, uint32_t a, uint32_t b)
 
 /* ---- sites ---- */
 
-/* Everybody, or so many evenly round a ring on which the sites are. */
+static void
+name(char buf[NAME_SIZE], char kind, uint32_t number)
+{
+	snprintf(buf, NAME_SIZE, "%c%u", kind, number);
+}
+
+static uint64_t
+point_of(uint32_t site)
+{
+	char buf[NAME_SIZE];
+
+	name(buf, 's', site);
+	return circle_point(buf);
+}
+
+/* Everybody, or those whom a coordinator would introduce. */
 static bool
 are_peers(const struct sim_cell *cell, uint32_t a, uint32_t b)
 {
-	uint32_t ahead = (b + cell->sites - a) % cell->sites;
-	uint32_t stride = cell->peers > 0 ? 2 * cell->sites / cell->peers : 1;
-
-	return a != b && (ahead % stride == 0 || (cell->sites - ahead) % stride == 0);
+	return a != b &&
+	    (!cell->circles ||
+		circle_knows(point_of(a), point_of(b), circle_point("web"),
+		    circle_level(0, cell->sites)));
 }
 
 static void
@@ -66,12 +82,6 @@ find_peers(struct world *w, uint32_t number)
 	for (uint32_t i = 0; i < w->cell->sites; i++)
 		if (are_peers(w->cell, number, i))
 			site->peers[site->peers_count++] = i;
-}
-
-static void
-name(char buf[NAME_SIZE], char kind, uint32_t number)
-{
-	snprintf(buf, NAME_SIZE, "%c%u", kind, number);
 }
 
 static void
