@@ -3,7 +3,12 @@
  * TLS on the loopback.  The sites are simulated in this process: each has a certificate of its own, a
  * session, a HELLO with a service and two servers, and a LOAD a second; what it is told it counts.
  *
- *   coordinator [SITES [SECONDS]]
+ *   coordinator [SITES [SECONDS [SERVICES]]]
+ *
+ * With SERVICES the process is no coordinator but a site with that many services of ten servers each,
+ * all checked each second by TCP, and the others are its peers, which report as many
+ * services.  It says at the end how many checks it has made and what memory it has.  To be
+ * started by tests/bench/plane.
  *
  * Three times: all loads stay as they are; one site in a hundred has another load each second; all
  * have.  Printed: processor time of the coordinator as a share of one core, and what its sessions
@@ -28,12 +33,15 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/xalloc.h"
+#include "health/health.h"
 #include "load/exchange.h"
 #include "load/session.h"
 #include "wladmctl/cert.h"
 
 #define PORT    17210
-#define WARM_UP 4.0 /* seconds from the last session until it is measured */
+#define SERVED  17211 /* where a process says yes to the checks */
+#define SERVERS 10    /* of a service, at the site */
+#define WARM_UP 4.0   /* seconds from the last session until it is measured */
 
 struct client {
 	struct bench *bench;
@@ -49,12 +57,13 @@ struct client {
 struct bench {
 	char dir[64];
 	unsigned count, seconds, up;
-	unsigned phase; /* 0: nothing changes, 1: one in a hundred, 2: all */
+	unsigned services; /* of the site; 0: it is a coordinator */
+	unsigned phase;    /* 0: nothing changes, 1: one in a hundred, 2: all */
 	struct loop *loop;
 	struct counters counters;
 	struct client *clients;
 	struct loop_timer *timer;
-	pid_t coordinator;
+	pid_t coordinator, server;
 	uint64_t started, processor, carried, messages;
 };
 
@@ -85,7 +94,7 @@ make_certificates(const struct bench *b)
 
 	if (cert_make_ca(&order, error, sizeof(error)) != 0)
 		die(error);
-	order.name = "kyoto";
+	order.name = "zurich";
 	if (cert_make_site(&order, error, sizeof(error)) != 0)
 		die(error);
 	for (unsigned i = 0; i < b->count; i++) {
@@ -114,22 +123,107 @@ remove_files(const struct bench *b)
 
 /* ---- the coordinator's process ---- */
 
+static char *
+coordinator_text(const struct bench *b)
+{
+	char *text = xmalloc(1024);
+
+	snprintf(text, 1024,
+	    "site = \"zurich\"; role = \"coordinator\"; load: { listen = \"127.0.0.1:%d\";"
+	    " accept_unknown = true; certificate = \"%s/zurich.crt\"; key = \"%s/zurich.key\";"
+	    " ca = \"%s/ca.crt\"; };",
+	    PORT, b->dir, b->dir, b->dir);
+	return text;
+}
+
+/* The servers are all the one process, under addresses that tests/bench/plane has made ours. */
+static char *
+site_text(const struct bench *b)
+{
+	size_t size = 4096 + b->count * 128 + b->services * (192 + SERVERS * 64), at;
+	char *text = xmalloc(size);
+
+	at = (size_t)snprintf(text, size,
+	    "site = \"zurich\"; load: { listen = \"127.0.0.1:%d\"; certificate ="
+	    " \"%s/zurich.crt\"; key = \"%s/zurich.key\"; ca = \"%s/ca.crt\"; }; transfer: { "
+	    "listen"
+	    " = \"127.0.0.1:%d\"; }; peers: (",
+	    PORT, b->dir, b->dir, b->dir, PORT);
+	for (unsigned i = 0; i < b->count; i++)
+		at += (size_t)snprintf(text + at, size - at,
+		    "%s{ site = \"site%04u\"; load = \"10.255.%u.%u:7210\"; transfer ="
+		    " \"10.255.%u.%u:7210\"; }",
+		    i > 0 ? "," : "", i, i / 250, 1 + i % 250, i / 250, 1 + i % 250);
+	at += (size_t)snprintf(text + at, size - at, "); services: (");
+	for (unsigned i = 0; i < b->services; i++) {
+		at += (size_t)snprintf(text + at, size - at,
+		    "%s{ name = \"s%u\"; address = \"203.0.%u.%u\"; ports = [ 80 ]; check: { "
+		    "type ="
+		    " \"tcp\"; interval = 1.0; }; servers: (",
+		    i > 0 ? "," : "", i, i / 250, 1 + i % 250);
+		for (unsigned n = 0; n < SERVERS; n++)
+			at += (size_t)snprintf(text + at, size - at,
+			    "%s{ name = \"%u\"; address = \"10.%u.%u.%u\"; port = %d; }",
+			    n > 0 ? "," : "", n, 1 + n, i / 250, 1 + i % 250, SERVED);
+		at += (size_t)snprintf(text + at, size - at, "); }");
+	}
+	snprintf(text + at, size - at, ");");
+	return text;
+}
+
+/* What the checks connect to. */
+static void
+run_server(void)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(SERVED)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1 || listen(fd, 4096) == -1)
+		die("no server");
+	for (;;)
+		close(accept(fd, NULL, NULL));
+}
+
+struct plane {
+	const struct bench *bench;
+	struct load_table *table;
+	struct counters *counters;
+	uint64_t started;
+};
+
+static void
+on_terminate(void *arg, uint64_t now)
+{
+	struct plane *site = arg;
+	unsigned long pages = 0, up = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	if (f == NULL || fscanf(f, "%*u %lu", &pages) != 1)
+		die("no memory");
+	for (uint32_t i = 0; i < load_table_servers(site->table); i++)
+		up += load_table_server(site->table, i)->state == SERVER_UP;
+	printf("%u services, %lu of %u servers up, %.0f checks a second; %.1f MB of memory\n",
+	    site->bench->services, up, (unsigned)load_table_servers(site->table),
+	    (double)site->counters->counter[COUNTER_checks_passed] * 1e9 /
+		(double)(now - site->started),
+	    (double)pages * (double)sysconf(_SC_PAGESIZE) / 1e6);
+	fflush(stdout);
+	_exit(0);
+}
+
 static void
 run_coordinator(const struct bench *b)
 {
+	char *text = b->services > 0 ? site_text(b) : coordinator_text(b), error[256];
 	struct config_faults faults;
 	struct exchange_parts parts = {0};
 	struct counters counters = {0};
 	struct random random;
-	char text[1024], error[256];
-	struct config *config;
+	struct config *config = config_parse(text, "bench", &faults);
+	struct plane site = {.bench = b, .counters = &counters};
 
-	snprintf(text, sizeof(text),
-	    "site = \"kyoto\"; role = \"coordinator\"; load: { listen = \"127.0.0.1:%d\";"
-	    " accept_unknown = true; certificate = \"%s/kyoto.crt\"; key = \"%s/kyoto.key\";"
-	    " ca = \"%s/ca.crt\"; };",
-	    PORT, b->dir, b->dir, b->dir);
-	config = config_parse(text, "bench", &faults);
+	free(text);
 	if (config == NULL)
 		die(faults.text[0]);
 	random_init(&random, 1);
@@ -142,6 +236,12 @@ run_coordinator(const struct bench *b)
 	load_table_apply(parts.table, config, clock_now());
 	if (exchange_new(&parts, error, sizeof(error)) == NULL)
 		die(error);
+	if (b->services > 0) {
+		site.table = parts.table;
+		site.started = clock_now();
+		health_new(parts.loop, parts.table, &counters, &random);
+		loop_signal_add(parts.loop, SIGTERM, on_terminate, &site);
+	}
 	loop_run(parts.loop);
 }
 
@@ -169,35 +269,51 @@ processor_of(pid_t pid)
 
 /* ---- a site ---- */
 
+static unsigned
+services_of(const struct bench *b)
+{
+	return b->services > 0 ? b->services : 1;
+}
+
 static void
 say_hello(struct client *c)
 {
+	unsigned count = services_of(c->bench);
 	uint16_t port = 80;
 	struct addr servers[2];
-	struct hello_service service = {.name = "web",
-	    .protocol = IPPROTO_TCP,
-	    .ports = &port,
-	    .ports_count = 1,
-	    .servers = servers,
-	    .servers_count = 2};
+	struct hello_service *services = xcalloc(count, sizeof(*services));
 	struct hello hello = {.version = CODEC_VERSION,
 	    .boot_id = c->number + 1,
 	    .cipher = KEYS_AES_128_GCM,
 	    .interval_ms = 1000,
-	    .services = &service,
-	    .services_count = 1};
+	    .services = services,
+	    .services_count = count};
 	struct codec_buffer b = {0};
 
+	addr_parse("10.1.0.11:8080", &servers[0]);
+	addr_parse("10.1.0.12:8080", &servers[1]);
+	for (unsigned i = 0; i < count; i++) {
+		services[i] = (struct hello_service){.name = "web",
+		    .number = (uint16_t)i,
+		    .protocol = IPPROTO_TCP,
+		    .ports = &port,
+		    .ports_count = 1,
+		    .servers = servers,
+		    .servers_count = 2};
+		if (c->bench->services > 0)
+			snprintf(services[i].name, sizeof(services[i].name), "s%u", i);
+		ip_parse("203.0.113.10", &services[i].v4);
+		services[i].v4.octet[14] = (uint8_t)(i / 250);
+		services[i].v4.octet[15] = (uint8_t)(1 + i % 250);
+	}
 	site_name(hello.site, c->number);
 	addr_parse("198.51.100.1:7210", &hello.transfer);
 	hello.load = hello.transfer;
-	ip_parse("203.0.113.10", &service.v4);
-	addr_parse("10.1.0.11:8080", &servers[0]);
-	addr_parse("10.1.0.12:8080", &servers[1]);
 	if (codec_encode_hello(&b, &hello) != 0)
 		die("no HELLO");
 	session_send(c->session, &b, 1);
 	codec_buffer_fini(&b);
+	free(services);
 }
 
 static void dial(struct client *c);
@@ -209,18 +325,10 @@ report(void *arg, uint64_t now)
 	unsigned phase = c->bench->phase;
 	bool changes = phase == 2 || (phase == 1 && c->sequence % 100 == c->number % 100);
 	uint32_t active = c->high ? 600 : 300;
-	struct load_report_service s = {.servers_up = 2,
-	    .servers_not_high = 2,
-	    .transferable = 1000 - active,
-	    .permitted = true,
-	    .load = (uint16_t)active,
-	    .active = active,
-	    .new_per_second = 20000,
-	    .mean_life = 5000};
+	struct load_report_service *s;
 	struct load_report r = {.sequence = ++c->sequence,
 	    .sent_ms = now / 1000000,
-	    .services = &s,
-	    .services_count = 1};
+	    .services_count = services_of(c->bench)};
 	struct codec_buffer b = {0};
 
 	if (c->session == NULL) {
@@ -229,9 +337,21 @@ report(void *arg, uint64_t now)
 	}
 	if (changes)
 		c->high = !c->high;
+	s = r.services = xcalloc(r.services_count, sizeof(*s));
+	for (size_t i = 0; i < r.services_count; i++)
+		s[i] = (struct load_report_service){.number = (uint16_t)i,
+		    .servers_up = 2,
+		    .servers_not_high = 2,
+		    .transferable = 1000 - active,
+		    .permitted = true,
+		    .load = (uint16_t)active,
+		    .active = active,
+		    .new_per_second = 20000,
+		    .mean_life = 5000};
 	if (codec_encode_load(&b, &r) == 0)
 		session_send(c->session, &b, 1);
 	codec_buffer_fini(&b);
+	free(s);
 	loop_timer_set(c->timer, CLOCK_SECOND);
 }
 
@@ -401,12 +521,19 @@ main(int argc, char **argv)
 		b.count = (unsigned)atoi(argv[1]);
 	if (argc > 2)
 		b.seconds = (unsigned)atoi(argv[2]);
+	if (argc > 3)
+		b.services = (unsigned)atoi(argv[3]);
 	strcpy(b.dir, "/tmp/wlad-bench-XXXXXX");
 	if (mkdtemp(b.dir) == NULL)
 		die("no directory");
 	signal(SIGPIPE, SIG_IGN);
 	log_set_level(LOG_LEVEL_ERROR);
 	make_certificates(&b);
+	if (b.services > 0) {
+		b.server = fork();
+		if (b.server == 0)
+			run_server();
+	}
 	b.coordinator = fork();
 	if (b.coordinator == 0) {
 		run_coordinator(&b);
@@ -422,6 +549,10 @@ main(int argc, char **argv)
 	loop_run(b.loop);
 	kill(b.coordinator, SIGTERM);
 	waitpid(b.coordinator, NULL, 0);
+	if (b.services > 0) {
+		kill(b.server, SIGTERM);
+		waitpid(b.server, NULL, 0);
+	}
 	remove_files(&b);
 	return 0;
 }

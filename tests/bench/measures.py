@@ -4,6 +4,7 @@ peer takes meanwhile, and how figures are written.
 net has .client and .server_ns (namespaces); a peer has .udp and .processes.
 """
 
+import collections
 import json
 import os
 import re
@@ -19,6 +20,11 @@ STREAMS = 8
 OCTETS = 64
 UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 TICKS = os.sysconf("SC_CLK_TCK")
+
+# One measurement.  processors: that the peer's own processes took, None where it has none; seconds:
+# of all processors of the machine, client and server included; gigabytes: of bulk, else None;
+# packets: in and out of the client, where a super-packet is one.
+Figure = collections.namedtuple("Figure", "value processors seconds gigabytes packets")
 
 
 def start_iperf(net):
@@ -93,6 +99,7 @@ def round_trip(net, peer, address, port, seconds):
     return float(value) * UNITS[unit]
 
 
+BULK = ("upload", "download", "upload-%d" % STREAMS, "download-%d" % STREAMS)
 MEASURES = {
     "upload": ("Gbit/s, one TCP connection", bulk(1)),
     "download": ("Gbit/s, one TCP connection", bulk(1, "-R")),
@@ -121,13 +128,29 @@ def processor_seconds(processes):
     return sum(ticks for pid, _, ticks in known if pid in wanted) / TICKS
 
 
-def timed(measure, net, peer, *where):
-    """(figure, processors the peer's process took meanwhile), None where there is none."""
-    before, start = processor_seconds(peer.processes), time.monotonic()
-    value = measure(net, peer, *where)
-    if value is None or before is None:
-        return value, None
-    return value, (processor_seconds(peer.processes) - before) / (time.monotonic() - start)
+def machine_seconds():
+    """Of all processors, in whatever they do but waiting."""
+    with open("/proc/stat") as f:
+        user, nice, system, _, _, irq, softirq = map(int, f.readline().split()[1:8])
+    return (user + nice + system + irq + softirq) / TICKS
+
+
+def client_packets(net):
+    """That the client has sent and received so far."""
+    return sum(net.client.counters("eth0")[2:])
+
+
+def timed(key, measure, net, peer, address, port, seconds):
+    """A Figure; its value is None for what the peer cannot do."""
+    own, packets = processor_seconds(peer.processes), client_packets(net)
+    machine, start = machine_seconds(), time.monotonic()
+    value = measure(net, peer, address, port, seconds)
+    took, machine = time.monotonic() - start, machine_seconds() - machine
+    if value is None:
+        return Figure(None, None, None, None, None)
+    return Figure(value, None if own is None else (processor_seconds(peer.processes) - own) / took,
+                  machine, value * seconds / 8 if key in BULK else None,
+                  client_packets(net) - packets)
 
 
 def note(text):
@@ -143,14 +166,14 @@ def measure(net, peer, name, measures, seconds):
             timeout=15, what="%s serving" % name)
         if answer.strip() != "s1":
             raise netns.LabError("%s: wrong answer %r" % (name, answer))
-        return {key: timed(function, net, peer, address, port, seconds)
+        return {key: timed(key, function, net, peer, address, port, seconds)
                 for key, (_, function) in measures.items()}
     finally:
         peer.stop()
 
 
 def rounds(net, peers, names, measures, count, seconds):
-    """figures[peer][measure]: a list of what timed() returns, one a round."""
+    """figures[peer][measure]: a list of Figures, one a round."""
     figures = {n: {m: [] for m in measures} for n in names}
     for turn in range(count):
         for name in names[turn % len(names):] + names[:turn % len(names)]:
@@ -160,6 +183,18 @@ def rounds(net, peers, names, measures, count, seconds):
             note("round %d of %d: %s (%.0f s)" % (turn + 1, count, name,
                                                   time.monotonic() - start))
     return figures
+
+
+def write_results(path, bench, figures, measures):
+    """All of a run for other programs: a line of tab-separated columns for each figure, "-" for what
+    there is none of."""
+    with open(path, "w") as f:
+        f.write("\t".join(["bench", "peer", "measure", "unit", "round", *Figure._fields]) + "\n")
+        for peer, measured in figures.items():
+            for key, rounds_of_it in measured.items():
+                for turn, figure in enumerate(rounds_of_it):
+                    f.write("\t".join([bench, peer, key, measures[key][0], str(turn + 1), *(
+                        "-" if value is None else "%.6g" % value for value in figure)]) + "\n")
 
 
 def number(value):

@@ -1,6 +1,7 @@
 /*
  * scheduler: what the choice of a server costs, connection opened and one closed included:
- * mean, the slowest of a thousand and of all; and what it costs to make the list anew.
+ * mean, the slowest of a thousand and of all; what it costs to make the list anew; and, while some
+ * servers start slowly, the slowest of the calls that give them more weight as time goes by.
  *
  * The same is done several times over, and of each step the fastest time counts: what
  * other processes take is left out, what the step itself takes is not.
@@ -22,7 +23,9 @@
 #define DECISIONS 200000
 #define REFRESHES 20
 #define RUNS      4
-#define EACH      20 /* connections that a server has on average */
+#define EACH      20  /* connections that a server has on average */
+#define SLOW      500 /* servers that start slowly at a time */
+#define ATTEND    100 /* decisions between the calls that look after these */
 
 struct bench {
 	struct load_table *table;
@@ -31,6 +34,8 @@ struct bench {
 	uint64_t *taken; /* nanoseconds of each decision, then of each new list */
 	uint32_t *open;  /* servers of the connections that are open */
 	unsigned servers;
+	uint64_t now;
+	uint64_t *attended; /* nanoseconds of each call for slow starts; NULL: there are none */
 };
 
 static struct config *
@@ -107,6 +112,30 @@ decide(struct bench *b, size_t number)
 	return start;
 }
 
+/* Some servers have come up, and time passes. */
+static void
+start_slowly(struct bench *b)
+{
+	load_table_service(b->table, 0)->slow_start = 30;
+	b->now = 1000 * CLOCK_SECOND;
+	for (uint32_t i = 0; i < SLOW && i < b->servers; i++) {
+		load_table_server_set_state(b->table, i, SERVER_DOWN, NULL, b->now);
+		load_table_server_set_state(b->table, i, SERVER_UP, NULL, b->now);
+	}
+}
+
+static void
+attend(struct bench *b, size_t call)
+{
+	uint64_t start = clock_now(), taken;
+
+	load_table_attend(b->table, b->now);
+	taken = clock_now() - start;
+	b->now += CLOCK_SECOND / 50;
+	if (taken < b->attended[call])
+		b->attended[call] = taken;
+}
+
 /* The list is made anew at the first decision after a server's state has changed. */
 static void
 refresh(struct bench *b)
@@ -135,22 +164,32 @@ run(struct bench *b, const struct config *config)
 	random_init(&b->random, 1);
 	for (size_t i = 0; i < warm; i++)
 		decide(b, i);
-	for (size_t i = 0; i < DECISIONS; i++)
+	if (b->attended != NULL) {
+		start_slowly(b);
+		decide(b, warm); /* on a new list */
+	}
+	for (size_t i = 0; i < DECISIONS; i++) {
+		if (b->attended != NULL && i % ATTEND == 0)
+			attend(b, i / ATTEND);
 		took(b, i, decide(b, warm + i));
+	}
 	refresh(b);
 	allocation_free(b->allocation);
 	load_table_free(b->table);
 }
 
 static void
-measure(struct config *config, unsigned servers, enum config_scheduler kind, const char *what)
+measure(struct config *config, unsigned servers, enum config_scheduler kind, const char *what,
+    bool slow)
 {
 	struct bench b = {.servers = servers};
-	uint64_t *lists, sum = 0;
+	uint64_t *lists, sum = 0, attended[DECISIONS / ATTEND];
 
 	config->services[0].scheduler = kind;
 	b.taken = xcalloc(DECISIONS + REFRESHES, sizeof(*b.taken));
 	b.open = xcalloc((size_t)servers * EACH, sizeof(*b.open));
+	memset(attended, 0xff, sizeof(attended));
+	b.attended = slow ? attended : NULL;
 	memset(b.taken, 0xff, (DECISIONS + REFRESHES) * sizeof(*b.taken));
 	for (int i = 0; i < RUNS; i++)
 		run(&b, config);
@@ -159,10 +198,12 @@ measure(struct config *config, unsigned servers, enum config_scheduler kind, con
 		sum += b.taken[i];
 	qsort(b.taken, DECISIONS, sizeof(*b.taken), by_size);
 	qsort(lists, REFRESHES, sizeof(*lists), by_size);
-	printf("%7u %-5s %-10s %8" PRIu64 " %9" PRIu64 " %9" PRIu64 " %12.3f\n", servers,
+	qsort(attended, DECISIONS / ATTEND, sizeof(attended[0]), by_size);
+	printf("%7u %-5s %-10s %8" PRIu64 " %9" PRIu64 " %9" PRIu64 " %12.3f %10.3f\n", servers,
 	    config_scheduler_name(kind), what, sum / DECISIONS,
 	    b.taken[DECISIONS - 1 - DECISIONS / 1000], b.taken[DECISIONS - 1],
-	    (double)lists[REFRESHES - 1] / CLOCK_MILLISECOND);
+	    (double)lists[REFRESHES - 1] / CLOCK_MILLISECOND,
+	    slow ? (double)attended[DECISIONS / ATTEND - 1] / CLOCK_MILLISECOND : 0);
 	free(b.taken);
 	free(b.open);
 }
@@ -173,13 +214,16 @@ bench(unsigned servers)
 	static const struct {
 		const char *what;
 		unsigned weights, room;
-	} cases[] = {{"equal", 1, 1000}, {"weights", 65535, 1000}, {"all full", 1, EACH}};
+		bool slow;
+	} cases[] = {{"equal", 1, 1000, false}, {"weights", 65535, 1000, false},
+	    {"all full", 1, EACH, false}, {"slow start", 100, 1000, true}};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct config *config = make_config(servers, cases[i].weights, cases[i].room);
 
 		for (int kind = 0; kind < CONFIG_SCHEDULERS; kind++)
-			measure(config, servers, (enum config_scheduler)kind, cases[i].what);
+			measure(config, servers, (enum config_scheduler)kind, cases[i].what,
+			    cases[i].slow);
 		config_free(config);
 	}
 }
@@ -188,7 +232,8 @@ int
 main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("servers name  case       mean, ns  99.9%%, ns   max, ns  new list, ms\n");
+	printf("servers name  case       mean, ns  99.9%%, ns   max, ns  new list, ms attend, "
+	       "ms\n");
 	for (int i = 1; i < argc; i++)
 		bench((unsigned)strtoul(argv[i], NULL, 10));
 	if (argc == 1) {
