@@ -51,7 +51,20 @@ find(struct datapath *dp, const struct packet *p, uint16_t origin, enum connecti
 {
 	struct connection_key key = {p->source, p->destination, p->protocol, origin};
 
+	if (p->hash != 0 && origin == 0)
+		return connection_find_hashed(dp->connections, &key, p->hash, side);
 	return connection_find(dp->connections, &key, side);
+}
+
+/* Takes a client packet into account; a PROXY header may go in front of it. */
+static enum drop
+track_client(struct datapath *dp, struct packet *p, struct connection *c,
+    const struct connection_event *event, uint64_t now)
+{
+	if (c->proxy != CONNECTION_PROXY_NONE)
+		return datapath_proxy_client(dp, p, c, event, now);
+	connection_track(dp->connections, c, event, now);
+	return DROP_none;
 }
 
 /* Server transfer: rule 1 at X, rules 2 and 3 at Y. */
@@ -60,12 +73,15 @@ to_server(struct datapath *dp, struct packet *p, struct connection *c, uint64_t 
 {
 	struct connection_event event = event_of(p, CONNECTION_FROM_CLIENT);
 	struct server *server = load_table_server(dp->load, c->server);
+	enum drop drop;
 
 	if (!packet_decrement_ttl(p)) {
 		datapath_answer_ttl(dp, p, now);
 		return DROP_ttl;
 	}
-	connection_track(dp->connections, c, &event, now);
+	drop = track_client(dp, p, c, &event, now);
+	if (drop != DROP_none)
+		return drop;
 	relay_to_server(p, dp->connections, c);
 	server->packets_in++;
 	server->bytes_in += p->len;
@@ -80,6 +96,7 @@ to_site(struct datapath *dp, struct packet *p, struct connection *c, uint8_t hop
 	struct connection_event event = event_of(p, CONNECTION_FROM_CLIENT);
 	struct transfer_info info = {.hops = (uint8_t)(hops + 1), .relay_port = c->relay_port};
 	struct datapath_way way;
+	enum drop drop;
 
 	if (!datapath_way(dp, c, &way))
 		return DROP_no_key;
@@ -96,16 +113,32 @@ to_site(struct datapath *dp, struct packet *p, struct connection *c, uint8_t hop
 	if (c->state == CONNECTION_OPENING && datapath_may_open(p))
 		datapath_make_demand(&way, &info);
 	info.service = way.service;
-	connection_track(dp->connections, c, &event, now);
+	drop = track_client(dp, p, c, &event, now);
+	if (drop != DROP_none)
+		return drop;
 	return datapath_seal(dp, p, &info, &way);
 }
 
 static enum drop
 from_client(struct datapath *dp, struct packet *p, struct connection *c, uint64_t now)
 {
-	if (c->kind == CONNECTION_TRANSFERRED)
-		return to_site(dp, p, c, 0, now);
-	return to_server(dp, p, c, now);
+	enum drop drop;
+
+	if (c->kind != CONNECTION_TRANSFERRED)
+		return to_server(dp, p, c, now);
+	drop = to_site(dp, p, c, 0, now);
+	datapath_client_left(dp, c);
+	return drop;
+}
+
+/* What opens no connection is answered, or not, as what belongs to none. */
+static enum drop
+refused(
+    struct datapath *dp, const struct packet *p, uint32_t service, enum drop drop, uint64_t now)
+{
+	if (drop == DROP_no_server || drop == DROP_client_connections || drop == DROP_client_rate)
+		datapath_answer_unknown(dp, p, service, now);
+	return drop;
 }
 
 /* ---- 1. a client packet, its connection known ---- */
@@ -138,9 +171,12 @@ known_client(struct datapath *dp, struct packet *p, struct connection *c, uint64
 		drop = datapath_open_client(dp, p, service, now, &c);
 	} else if (no_reply_arrives(dp, p, c, now)) {
 		drop = datapath_open_repeated(dp, p, c, now, &c);
+	} else if (datapath_moves(dp, p, c, now)) {
+		datapath_end_quietly(dp, c);
+		drop = datapath_open_client(dp, p, service, now, &c);
 	}
 	if (drop != DROP_none)
-		return drop;
+		return refused(dp, p, service, drop, now);
 	return from_client(dp, p, c, now);
 }
 
@@ -159,10 +195,8 @@ new_client(struct datapath *dp, struct packet *p, uint32_t service, uint64_t now
 		return DROP_no_connection;
 	}
 	drop = datapath_open_client(dp, p, service, now, &c);
-	if (drop == DROP_no_server)
-		datapath_answer_unknown(dp, p, service, now);
 	if (drop != DROP_none)
-		return drop;
+		return refused(dp, p, service, drop, now);
 	return from_client(dp, p, c, now);
 }
 
@@ -178,11 +212,17 @@ from_server(struct datapath *dp, struct packet *p, struct connection *c, uint64_
 		datapath_answer_ttl(dp, p, now);
 		return DROP_ttl;
 	}
-	connection_track(dp->connections, c, &event, now);
+	if (c->proxy != CONNECTION_PROXY_NONE)
+		datapath_proxy_server(dp, p, c, &event);
+	if (c->state == CONNECTION_OPENING)
+		datapath_track_first(dp, c, &event, now);
+	else
+		connection_track(dp->connections, c, &event, now);
 	if (relay_to_client(p, dp->connections, c, datapath_mss_limit(dp, p, c)))
 		counter_add(dp->counters, COUNTER_mss_clamped, 1);
 	server->packets_out++;
 	server->bytes_out += p->len;
+	datapath_server_left(dp, p, c);
 	return datapath_output(dp, p);
 }
 
@@ -202,11 +242,14 @@ from_relay(struct datapath *dp, struct packet *p, struct connection *c, uint64_t
 		datapath_answer_ttl(dp, p, now);
 		return DROP_ttl;
 	}
+	if (c->proxy != CONNECTION_PROXY_NONE)
+		datapath_proxy_server(dp, p, c, &event);
 	connection_track(dp->connections, c, &event, now);
 	if (opening && c->repeated && (p->tcp_flags & TCP_SYN))
 		datapath_repeat_helped(dp, c, now);
 	if (relay_to_client(p, dp->connections, c, datapath_mss_limit(dp, p, c)))
 		counter_add(dp->counters, COUNTER_mss_clamped, 1);
+	datapath_server_left(dp, p, c);
 	return datapath_output(dp, p);
 }
 
@@ -217,11 +260,14 @@ static enum drop
 onward(struct datapath *dp, struct packet *p, struct connection *c,
     const struct datapath_arrival *arrival, uint64_t now)
 {
+	enum drop drop = DROP_transfer_loop;
+
 	if (c->kind != CONNECTION_PASSED)
-		return to_server(dp, p, c, now);
-	if (arrival->info.hops >= TRANSFER_HOPS_MAX)
-		return DROP_transfer_loop;
-	return to_site(dp, p, c, arrival->info.hops, now);
+		drop = to_server(dp, p, c, now);
+	else if (arrival->info.hops < TRANSFER_HOPS_MAX)
+		drop = to_site(dp, p, c, arrival->info.hops, now);
+	datapath_client_left(dp, c);
+	return drop;
 }
 
 /* A packet that belongs to no connection here: the transferor's client is told. */
@@ -249,6 +295,9 @@ in_service(
 	/* the transferor does not see every end: what it takes for the old one may be a new one */
 	if (c != NULL && connection_may_reopen(c, &event)) {
 		connection_end(dp->connections, c);
+		c = NULL;
+	} else if (c != NULL && datapath_moves(dp, p, c, now)) {
+		datapath_end_quietly(dp, c);
 		c = NULL;
 	}
 	if (c == NULL) {
@@ -279,6 +328,9 @@ demand(struct datapath *dp, struct packet *p, const struct datapath_arrival *arr
 	} else if (drop == DROP_none && c->relay_port != arrival->info.relay_port) {
 		if (!datapath_is_overtaken(dp, c, arrival, now))
 			return DROP_transfer_stale;
+		datapath_end_quietly(dp, c);
+		drop = datapath_open_received(dp, p, arrival, now, &c);
+	} else if (drop == DROP_none && datapath_moves(dp, p, c, now)) {
 		datapath_end_quietly(dp, c);
 		drop = datapath_open_received(dp, p, arrival, now, &c);
 	}
@@ -321,6 +373,8 @@ from_device(struct datapath *dp, struct packet *p, uint64_t now)
 	c = datapath_find_relay(dp, &p->source, &p->destination, p->protocol);
 	if (c != NULL)
 		return from_relay(dp, p, c, now);
+	if (datapath_passes_by(dp, p))
+		return datapath_pass_by(dp, p, now);
 	datapath_answer_unknown(dp, p, LOAD_NONE, now);
 	return DROP_not_ours;
 }
@@ -338,25 +392,60 @@ static enum drop
 device_packet(struct datapath *dp, struct packet *p, uint64_t now)
 {
 	static const struct datapath_arrival arrival = {.transferred = false};
-	enum drop drop = packet_parse(p);
 
-	if (drop != DROP_none)
-		return drop;
 	if (is_icmp(p))
 		return datapath_icmp(dp, p, now);
 	if (p->fragment != PACKET_WHOLE)
 		return datapath_fragment(dp, p, &arrival, now);
+	if (p->gso == PACKET_GSO_UDP && datapath_is_bundle(dp, p))
+		return datapath_unbundle(dp, p, now);
 	return datapath_story(dp, p, &arrival, now);
+}
+
+static enum drop
+arrive(struct datapath *dp, struct packet *p)
+{
+	counter_add(dp->counters, COUNTER_packets_in, 1);
+	counter_add(dp->counters, COUNTER_bytes_in, p->len);
+	return packet_parse(p);
+}
+
+/* drop: what arrive() said. */
+static void
+go(struct datapath *dp, struct packet *p, enum drop drop, uint64_t now)
+{
+	if (drop == DROP_none)
+		drop = device_packet(dp, p, now);
+	if (drop != DROP_none)
+		counter_drop(dp->counters, drop);
 }
 
 void
 datapath_device_packet(struct datapath *dp, struct packet *p, uint64_t now)
 {
-	enum drop drop;
+	go(dp, p, arrive(dp, p), now);
+}
 
-	counter_add(dp->counters, COUNTER_packets_in, 1);
-	counter_add(dp->counters, COUNTER_bytes_in, p->len);
-	drop = device_packet(dp, p, now);
-	if (drop != DROP_none)
-		counter_drop(dp->counters, drop);
+/* In a large table each look-up waits for memory: here they wait together. */
+void
+datapath_device_burst(struct datapath *dp, struct packet *burst, unsigned count, uint64_t now)
+{
+	enum drop drop[DATAPATH_BURST];
+	uint64_t hashes[DATAPATH_BURST];
+	unsigned hashed = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct packet *p = &burst[i];
+
+		drop[i] = arrive(dp, p);
+		if (drop[i] != DROP_none || is_icmp(p) || p->fragment != PACKET_WHOLE)
+			continue;
+		p->hash = connection_hash(dp->connections,
+		    &(struct connection_key){p->source, p->destination, p->protocol, 0});
+		hashes[hashed++] = p->hash;
+	}
+	if (hashed > 1)
+		connection_fetch(dp->connections, hashes, hashed);
+	for (unsigned i = 0; i < count; i++)
+		go(dp, &burst[i], drop[i], now);
 }

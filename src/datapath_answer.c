@@ -125,5 +125,5 @@ datapath_reset_server(struct datapath *dp, const struct connection *c)
 	struct addr self = connection_self(dp->connections, c);
 
 	if (c->protocol == IPPROTO_TCP)
-		reset(dp, &self, &server, c->client_seq, c->server_seq);
+		reset(dp, &self, &server, datapath_proxy_seq(c), c->server_seq);
 }

@@ -61,8 +61,7 @@ datapath_decide_received(struct datapath *dp, const struct packet *p,
 		    dp->random, now, decision);
 		return DROP_none;
 	}
-	decision->server =
-	    allocation_decide_received(dp->allocation, service, &p->source.ip, dp->random);
-	decision->where = decision->server != LOAD_NONE ? ALLOCATION_SERVER : ALLOCATION_NONE;
+	allocation_decide_received(
+	    dp->allocation, service, &p->source.ip, dp->random, now, decision);
 	return DROP_none;
 }

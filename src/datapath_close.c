@@ -112,6 +112,9 @@ datapath_connection_changed(
 
 	if (is_to_be_told(dp, c, ended))
 		datapath_report(dp, c, false);
+	/* over when it comes into TIME_WAIT, or ends before that */
+	if ((c->state == CONNECTION_TIME_WAIT) != ended)
+		allocation_over(dp->allocation, c, connection_table_now(dp->connections));
 	if (!active_before || active_after)
 		return;
 	if (c->kind == CONNECTION_TRANSFERRED || c->kind == CONNECTION_PASSED)
@@ -217,8 +220,7 @@ datapath_site_lost(struct datapath *dp, uint32_t site, uint64_t now)
 static bool
 is_answered(const struct connection *c)
 {
-	return c->protocol == IPPROTO_TCP &&
-	    (c->state != CONNECTION_OPENING || c->server_seq != 0);
+	return c->protocol == IPPROTO_TCP && connection_is_answered(c);
 }
 
 /* A TCP connection whose server is down ends with a RST to the client, or stays if the service
@@ -289,12 +291,19 @@ is_lost(const struct datapath *dp, const struct connection *c, uint16_t number)
 static bool
 end_if_lost(struct datapath *dp, struct connection *c)
 {
+	const struct server *server;
+
 	if (is_lost(dp, c, c->site) || is_lost(dp, c, c->next)) {
 		site_lost(dp, c, is_lost(dp, c, c->site) ? c->site : c->next);
 		return true;
 	}
-	if (c->server == CONNECTION_NO_SERVER ||
-	    load_table_server(dp->load, c->server)->state == SERVER_UP)
+	if (c->server == CONNECTION_NO_SERVER)
+		return false;
+	server = load_table_server(dp->load, c->server);
+	if (server_is_up(server))
+		return false;
+	/* that it takes no new connections does not mean that it has left the others */
+	if (server->state == SERVER_UP && !server->agent_down && is_answered(c))
 		return false;
 	server_lost(dp, c);
 	return true;

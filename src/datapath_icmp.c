@@ -72,6 +72,8 @@ to_client(
 	struct addr client = connection_client(dp->connections, c);
 	struct addr service = connection_service(dp->connections, c);
 
+	if (c->proxy != CONNECTION_PROXY_NONE)
+		icmp_set_quoted_seq(p, quoted, datapath_proxy_quoted(c, icmp_quoted_seq(quoted)));
 	icmp_convert(p, quoted, &service.ip, &client, &service);
 	return output(dp, p);
 }
@@ -109,8 +111,8 @@ to_site(struct datapath *dp, struct packet *p, struct packet *quoted,
 	return datapath_seal(dp, p, &info, &way);
 }
 
-enum drop
-datapath_icmp(struct datapath *dp, struct packet *p, uint64_t now)
+static enum drop
+message(struct datapath *dp, struct packet *p, uint64_t now)
 {
 	enum connection_side side;
 	struct connection *c;
@@ -129,10 +131,23 @@ datapath_icmp(struct datapath *dp, struct packet *p, uint64_t now)
 	if (!packet_decrement_ttl(p))
 		return DROP_ttl;
 	if (side == CONNECTION_FROM_SERVER)
+		datapath_unreachable(dp, p, c, now);
+	if (side == CONNECTION_FROM_SERVER)
 		return to_client(dp, p, &quoted, c);
 	if (c->kind == CONNECTION_TRANSFERRED && c->relay_port == 0)
 		return to_site(dp, p, &quoted, c, 0);
 	return to_server(dp, p, &quoted, c);
+}
+
+enum drop
+datapath_icmp(struct datapath *dp, struct packet *p, uint64_t now)
+{
+	enum drop drop = message(dp, p, now);
+
+	if ((drop == DROP_icmp || drop == DROP_icmp_short || drop == DROP_icmp_fragment) &&
+	    datapath_passes_by(dp, p))
+		return datapath_pass_by(dp, p, now);
+	return drop;
 }
 
 enum drop

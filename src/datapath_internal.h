@@ -67,6 +67,7 @@ struct datapath {
 	struct datapath_path **paths; /* by site, NULL where there is none; datapath_path.c's */
 	size_t paths_count;
 
+	uint8_t datagram[IO_HEADROOM + PACKET_MAX]; /* one of a bundle */
 	uint8_t reply[IO_HEADROOM + REPLY_MAX];
 	uint8_t sealed[SEAL_BUFFER];
 };
@@ -148,6 +149,29 @@ void datapath_end_quietly(struct datapath *dp, struct connection *c);
 /* Ends some of the connections of servers and sites that are gone. */
 void datapath_sweep(struct datapath *dp);
 
+/* datapath_proxy.c: the PROXY header in front of a client's data, of connections whose proxy is
+ * not CONNECTION_PROXY_NONE. */
+
+/* A client packet on its way to the server, before its addresses are converted: is tracked, and the
+ * header goes in front of it or takes its place. */
+enum drop datapath_proxy_client(struct datapath *dp, struct packet *p, struct connection *c,
+    const struct connection_event *event, uint64_t now);
+
+/* A server packet, before it is tracked: packet and event get the client's numbers. */
+void datapath_proxy_server(struct datapath *dp, struct packet *p, struct connection *c,
+    struct connection_event *event);
+
+/* The number that the server expects next. */
+uint32_t datapath_proxy_seq(const struct connection *c);
+
+/* The client's number for what an ICMP error from the server's side is about. */
+uint32_t datapath_proxy_quoted(const struct connection *c, uint32_t seq);
+
+/* datapath_keep.c: what is none of ours, but is led to the device because its sender is a server
+ * that sees its clients' own addresses. */
+bool datapath_passes_by(const struct datapath *dp, const struct packet *p);
+enum drop datapath_pass_by(struct datapath *dp, struct packet *p, uint64_t now);
+
 /* datapath_send.c: the ways out. */
 
 /* Hands a packet to the device and counts it; while a batch of transfer packets is handled, it may
@@ -172,6 +196,13 @@ enum drop datapath_join(struct datapath *dp, const struct packet *p);
  * answer comes back by the device and is converted like any other ICMP error.
  */
 void datapath_flush(struct datapath *dp, uint64_t now);
+
+/* Packets that are looked up together: more do not hide the memory's latency better. */
+#define DATAPATH_BURST 32
+
+/* Packets of the device that were read together, at most DATAPATH_BURST. */
+void datapath_device_burst(
+    struct datapath *dp, struct packet *burst, unsigned count, uint64_t now);
 
 /* datapath_path.c: the transfer paths. */
 
@@ -235,6 +266,44 @@ enum drop datapath_answer_echo(struct datapath *dp, struct packet *p, uint64_t n
 /* Tells the client of a connection whose server is gone, or the server whose client is. */
 void datapath_reset_client(struct datapath *dp, const struct connection *c);
 void datapath_reset_server(struct datapath *dp, const struct connection *c);
+
+/* datapath_one_packet.c: services whose datagrams are allocated one by one. */
+
+/* Makes what opens such a connection, if the service is one of them. */
+void datapath_one_packet(
+    const struct datapath *dp, const struct packet *p, struct connection_new *what);
+
+/* True if a packet from the device is several datagrams of a client of such a service in one:
+ * they go their ways one by one. */
+bool datapath_is_bundle(const struct datapath *dp, const struct packet *p);
+enum drop datapath_unbundle(struct datapath *dp, const struct packet *p, uint64_t now);
+
+/* A packet of the connection has left: it is over if nothing else is to come of it. */
+void datapath_client_left(struct datapath *dp, struct connection *c);
+void datapath_server_left(struct datapath *dp, const struct packet *p, struct connection *c);
+
+/* datapath_signal.c: what the packets of a connection that opens say of its server. */
+
+/* Tracks a packet of the server of a connection that is opening. */
+void datapath_track_first(struct datapath *dp, struct connection *c,
+    const struct connection_event *event, uint64_t now);
+
+/* An ICMP error from the server's side about the connection. */
+void datapath_unreachable(
+    struct datapath *dp, const struct packet *p, struct connection *c, uint64_t now);
+
+/* A client's packet of a connection that is opening, and not its first: true if the connection
+ * is to end for the packet to open another one. */
+bool datapath_repeated(
+    struct datapath *dp, const struct packet *p, struct connection *c, uint64_t now);
+
+/* The same for any packet. */
+static inline bool
+datapath_moves(struct datapath *dp, const struct packet *p, struct connection *c, uint64_t now)
+{
+	return c->state == CONNECTION_OPENING && c->packets > 0 &&
+	    datapath_repeated(dp, p, c, now);
+}
 
 /* datapath_open.c: new connections. */
 

@@ -81,6 +81,43 @@ enter_with_self(struct datapath *dp, struct connection_new *what, uint64_t now,
 	return enter(dp, what, now, out, existed);
 }
 
+/* What the server sees as the client's address. */
+static enum config_client_address
+client_address(const struct datapath *dp, const struct connection_new *what)
+{
+	const struct service *service = load_table_service(dp->load, what->service_number);
+
+	/* by rule 3 it is the transferor that may say more than its address and port */
+	if (what->relayed)
+		return CONFIG_CLIENT_HIDE;
+	/* a server that is a client of its own service would answer itself */
+	if (service->client_address == CONFIG_CLIENT_KEEP &&
+	    ip_equal(&what->client.ip, &what->server.ip))
+		return CONFIG_CLIENT_HIDE;
+	return service->client_address;
+}
+
+/* Enters the connection under the address that the server is to see. */
+static enum drop
+enter_as_client(struct datapath *dp, struct connection_new *what, uint64_t now,
+    struct connection **out, bool *existed)
+{
+	enum config_client_address address = client_address(dp, what);
+	enum drop drop;
+
+	what->keep = address == CONFIG_CLIENT_KEEP;
+	if (what->keep)
+		what->self = what->client;
+	/* by rule 3 the server sees the transferor's address: none of ours is needed */
+	if (what->keep || what->relayed)
+		return enter(dp, what, now, out, existed);
+	drop = enter_with_self(dp, what, now, out, existed);
+	if (drop == DROP_none && !*existed && address == CONFIG_CLIENT_PROXY &&
+	    what->protocol == IPPROTO_TCP)
+		(*out)->proxy = CONNECTION_PROXY_SYN;
+	return drop;
+}
+
 static enum drop
 enter_at_server(struct datapath *dp, struct connection_new *what, uint32_t number, uint64_t now,
     struct connection **out)
@@ -92,13 +129,10 @@ enter_at_server(struct datapath *dp, struct connection_new *what, uint32_t numbe
 	what->server_number = number;
 	what->server.ip = ip_is_v4(&what->client.ip) ? server->v4 : server->v6;
 	what->server.port = server->port != 0 ? server->port : what->service.port;
-	/* by rule 3 the server sees the transferor's address: none of ours is needed */
-	if (what->relayed)
-		drop = enter(dp, what, now, out, &existed);
-	else
-		drop = enter_with_self(dp, what, now, out, &existed);
+	drop = enter_as_client(dp, what, now, out, &existed);
 	if (drop != DROP_none || existed)
 		return drop;
+	allocation_opened(dp->allocation, *out, now);
 	load_table_server_opened(dp->load, number);
 	if (what->kind == CONNECTION_RECEIVED) {
 		load_table_received_opened(dp->load, what->site, what->service_number);
@@ -107,6 +141,16 @@ enter_at_server(struct datapath *dp, struct connection_new *what, uint32_t numbe
 		counter_add(dp->counters, COUNTER_connections_local, 1);
 	}
 	return DROP_none;
+}
+
+/* By rule 3 we see what the other site's servers send, and it does not. */
+static bool
+wants_header(const struct datapath *dp, const struct connection_new *what, uint32_t site)
+{
+	uint32_t index = load_table_site_service(dp->load, site, what->service_number);
+
+	return what->relayed && what->protocol == IPPROTO_TCP && index != LOAD_NONE &&
+	    load_table_site(dp->load, site)->services[index].proxy;
 }
 
 static enum drop
@@ -123,6 +167,9 @@ enter_transferred(struct datapath *dp, struct connection_new *what, uint32_t sit
 	drop = enter(dp, what, now, out, &existed);
 	if (drop != DROP_none || existed)
 		return drop;
+	allocation_opened(dp->allocation, *out, now);
+	if (wants_header(dp, what, site))
+		(*out)->proxy = CONNECTION_PROXY_SYN;
 	load_table_transferred_opened(dp->load, site, what->service_number);
 	counter_add(dp->counters, COUNTER_connections_transferred, 1);
 	if (what->relayed)
@@ -143,8 +190,14 @@ datapath_open_client(struct datapath *dp, const struct packet *p, uint32_t servi
 	    .service_number = (uint16_t)service,
 	    .site = CONNECTION_NO_SITE,
 	};
+	enum drop drop;
 
+	drop = allocation_admit(dp->allocation, service, &p->source.ip, now);
+	if (drop != DROP_none)
+		return drop;
+	datapath_one_packet(dp, p, &what);
 	allocation_decide(dp->allocation, service, &p->source.ip, dp->random, now, &decision);
+	counter_add(dp->counters, COUNTER_connections_persistent, decision.persistent);
 	switch (decision.where) {
 	case ALLOCATION_SERVER:
 		return enter_at_server(dp, &what, decision.server, now, out);
@@ -193,6 +246,7 @@ enter_passed(struct datapath *dp, struct connection_new *what, uint32_t next, ui
 	drop = enter(dp, what, now, out, &existed);
 	if (drop != DROP_none || existed)
 		return drop;
+	allocation_opened(dp->allocation, *out, now);
 	load_table_transferred_opened(dp->load, next, what->service_number);
 	load_table_received_opened(dp->load, what->site, what->service_number);
 	counter_add(dp->counters, COUNTER_connections_passed, 1);
@@ -218,6 +272,8 @@ datapath_open_received(struct datapath *dp, const struct packet *p,
 
 	if (drop != DROP_none)
 		return drop;
+	datapath_one_packet(dp, p, &what);
+	counter_add(dp->counters, COUNTER_connections_persistent, decision.persistent);
 	switch (decision.where) {
 	case ALLOCATION_SERVER:
 		return enter_at_server(dp, &what, decision.server, now, out);

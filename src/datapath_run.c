@@ -64,6 +64,15 @@ make_fragments(struct counters *counters)
 	return fragment_store_new(&key, counters);
 }
 
+static int
+remember_clients(struct datapath *dp)
+{
+	struct siphash_key key;
+
+	random_system(&key, sizeof(key));
+	return allocation_remember_clients(dp->allocation, dp->config->limits.connections, &key);
+}
+
 void
 datapath_set_config(struct datapath *dp, const struct config *config)
 {
@@ -71,6 +80,8 @@ datapath_set_config(struct datapath *dp, const struct config *config)
 
 	dp->config = config;
 	connection_table_set_timeouts(dp->connections, &timeouts);
+	allocation_apply_clients(
+	    dp->allocation, dp->connections, connection_table_now(dp->connections));
 }
 
 struct datapath *
@@ -94,13 +105,14 @@ datapath_new(const struct datapath_parts *parts, uint64_t now)
 	dp->echoes = ratelimit_make(ECHO_RATE, ECHO_BURST);
 	dp->connections = make_table(parts->config, now);
 	dp->fragments = make_fragments(parts->counters);
-	if (dp->connections == NULL || dp->fragments == NULL) {
+	if (dp->connections == NULL || dp->fragments == NULL || remember_clients(dp) == -1) {
 		datapath_free(dp);
 		errno = ENOMEM;
 		return NULL;
 	}
 	connection_table_set_port_taken(dp->connections, datapath_port_taken, dp);
 	connection_table_set_change(dp->connections, datapath_connection_changed, dp);
+	allocation_apply_clients(dp->allocation, dp->connections, now);
 	return dp;
 }
 
@@ -122,19 +134,37 @@ datapath_connections(struct datapath *dp)
 	return dp->connections;
 }
 
+/* Up to max packets of the device: as many as the io has buffers for, or one. */
+static int
+receive(struct datapath *dp, struct packet *p, int max, bool *more)
+{
+	int got;
+
+	if (dp->io->ops->device_receive_many != NULL)
+		return dp->io->ops->device_receive_many(dp->io, p, max, more);
+	got = dp->io->ops->device_receive(dp->io, p);
+	*more = got == 1;
+	return got;
+}
+
 static int
 read_device(struct datapath *dp, uint64_t now)
 {
-	struct packet p;
+	struct packet burst[DATAPATH_BURST];
+	bool more = true;
+	int count = 0;
 
-	for (int i = 0; i < IO_BATCH; i++) {
-		int got = dp->io->ops->device_receive(dp->io, &p);
+	while (more && count < IO_BATCH) {
+		int left = IO_BATCH - count;
+		int got =
+		    receive(dp, burst, left < DATAPATH_BURST ? left : DATAPATH_BURST, &more);
 
-		if (got != 1)
-			return got == 0 ? i : -1;
-		datapath_device_packet(dp, &p, now);
+		if (got == -1)
+			return -1;
+		datapath_device_burst(dp, burst, (unsigned)got, now);
+		count += got;
 	}
-	return IO_BATCH;
+	return count;
 }
 
 int
@@ -192,6 +222,7 @@ datapath_expire(struct datapath *dp, uint64_t now)
 
 	counter_add(dp->counters, COUNTER_connections_expired, ended);
 	fragment_expire(dp->fragments, now);
+	allocation_expire_clients(dp->allocation, dp->counters, now);
 	if (dp->sweeping)
 		datapath_sweep(dp);
 	datapath_flush(dp, now);

@@ -8,6 +8,9 @@
 /* Of a service: proper servers for IPv4 and for IPv6, backup servers for each. */
 #define LISTS 4
 
+#define NOWHERE \
+	((struct allocation_decision){ALLOCATION_NONE, LOAD_NONE, LOAD_NONE, LOAD_NONE, false})
+
 /* There may be a thousand sites without keys: they are not judged for each connection, ns. */
 #define SEEK UINT64_C(20000000)
 
@@ -16,6 +19,9 @@ struct allocation {
 	double interval;
 	struct scheduler *schedulers; /* LISTS a service */
 	uint32_t services;
+	struct persistence *persistence;
+	struct limits *limits;
+	uint64_t forgotten; /* that were counted */
 	allocation_wanted *wanted;
 	void *wanted_arg;
 	uint64_t seek_at;         /* when introduced sites are looked at again */
@@ -66,6 +72,8 @@ allocation_free(struct allocation *a)
 	for (size_t i = 0; i < (size_t)LISTS * a->services; i++)
 		scheduler_fini(&a->schedulers[i]);
 	free(a->schedulers);
+	persistence_free(a->persistence);
+	limits_free(a->limits);
 	free(a);
 }
 
@@ -108,18 +116,182 @@ scheduler_of(struct allocation *a, uint32_t service, bool v4)
 	scheduler_refresh(proper, a->table, service, v4, false);
 	if (proper->room.total > 0 || load_table_service(a->table, service)->backups == 0)
 		return proper;
+	/* servers that do not answer come after backup servers that do */
 	backup = list_of(a, service, v4, true);
 	scheduler_refresh(backup, a->table, service, v4, true);
-	return backup->room.total > 0 ? backup : proper;
+	if (backup->room.total > 0 || scheduler_room(proper)->total == 0)
+		return scheduler_room(backup)->total > 0 ? backup : proper;
+	return proper;
 }
 
-uint32_t
-allocation_decide_received(
-    struct allocation *a, uint32_t service, const struct ip *client, struct random *random)
+/* ---- what is remembered of clients ---- */
+
+int
+allocation_remember_clients(
+    struct allocation *a, uint32_t connections, const struct siphash_key *key)
+{
+	a->persistence = persistence_new(a->table, connections, key);
+	a->limits = limits_new(a->table, connections, key);
+	return a->persistence != NULL && a->limits != NULL ? 0 : -1;
+}
+
+struct persistence *
+allocation_persistence(struct allocation *a)
+{
+	return a->persistence;
+}
+
+struct limits *
+allocation_limits(struct allocation *a)
+{
+	return a->limits;
+}
+
+/* Connections of clients of ours: others are limited where they come in. */
+static bool
+is_own_client(const struct connection *c)
+{
+	return c->kind == CONNECTION_LOCAL || c->kind == CONNECTION_TRANSFERRED;
+}
+
+static struct persistence_target
+target_of(const struct connection *c)
+{
+	if (c->kind == CONNECTION_LOCAL || c->kind == CONNECTION_RECEIVED)
+		return (struct persistence_target){PERSISTENCE_SERVER, c->server};
+	return (struct persistence_target){
+	    PERSISTENCE_SITE, c->kind == CONNECTION_PASSED ? c->next : c->site};
+}
+
+void
+allocation_apply_clients(struct allocation *a, struct connection_table *connections, uint64_t now)
+{
+	bool persist = persistence_apply(a->persistence);
+	bool limit = limits_apply(a->limits);
+	const struct connection *c;
+	uint32_t cursor = 0;
+
+	while ((persist || limit) && (c = connection_walk(connections, &cursor)) != NULL) {
+		if (c->state == CONNECTION_TIME_WAIT)
+			continue;
+		if (persistence_counts_anew(a->persistence, c->service))
+			persistence_opened(
+			    a->persistence, c->service, &c->client, target_of(c), now);
+		if (is_own_client(c) && limits_counts_anew(a->limits, c->service))
+			limits_opened(a->limits, c->service, &c->client, now);
+	}
+	persistence_counted(a->persistence);
+	limits_counted(a->limits);
+}
+
+enum drop
+allocation_admit(struct allocation *a, uint32_t service, const struct ip *client, uint64_t now)
+{
+	if (a->limits == NULL)
+		return DROP_none;
+	return limits_admit(a->limits, (uint16_t)service, client, now);
+}
+
+void
+allocation_opened(struct allocation *a, const struct connection *c, uint64_t now)
+{
+	if (a->persistence == NULL)
+		return;
+	persistence_opened(a->persistence, c->service, &c->client, target_of(c), now);
+	if (is_own_client(c))
+		limits_opened(a->limits, c->service, &c->client, now);
+}
+
+void
+allocation_over(struct allocation *a, const struct connection *c, uint64_t now)
+{
+	if (a->persistence == NULL)
+		return;
+	persistence_over(a->persistence, c->service, &c->client, now);
+	if (is_own_client(c))
+		limits_over(a->limits, c->service, &c->client, now);
+}
+
+void
+allocation_expire_clients(struct allocation *a, struct counters *counters, uint64_t now)
+{
+	uint64_t forgotten;
+
+	if (a->persistence == NULL)
+		return;
+	persistence_expire(a->persistence, now);
+	limits_expire(a->limits, now);
+	forgotten = persistence_clients(a->persistence)->forgotten +
+	    limits_clients(a->limits)->forgotten;
+	counter_add(counters, COUNTER_clients_forgotten, forgotten - a->forgotten);
+	a->forgotten = forgotten;
+}
+
+/* ---- decisions ---- */
+
+/* One that is to be drained gets nobody, not even those who know it; one of weight 0 gets them
+ * alone.  A backup server is left as soon as a proper one can serve. */
+static bool
+takes_persistent(struct allocation *a, uint32_t service, uint32_t number, bool v4)
+{
+	const struct server *server = load_table_server(a->table, number);
+
+	if (server == NULL || server->service != service || !server_usable(server) ||
+	    ip_is_zero(v4 ? &server->v4 : &server->v6) ||
+	    server->active >= server->max_connections)
+		return false;
+	/* one unanswered connection may be a lost packet */
+	if (server->avoided && server->signals.unanswered > 1)
+		return false;
+	return !server->backup || scheduler_of(a, service, v4) == list_of(a, service, v4, true);
+}
+
+bool
+allocation_persistent(struct allocation *a, uint32_t service, const struct ip *client,
+    uint64_t now, struct allocation_decision *decision)
+{
+	struct persistence_target target = {PERSISTENCE_NONE, LOAD_NONE};
+
+	*decision = NOWHERE;
+	if (a->persistence != NULL)
+		target = persistence_find(a->persistence, (uint16_t)service, client, now);
+	if (target.kind == PERSISTENCE_SERVER &&
+	    takes_persistent(a, service, target.number, ip_is_v4(client))) {
+		decision->where = ALLOCATION_SERVER;
+		decision->server = target.number;
+	} else if (target.kind == PERSISTENCE_SITE &&
+	    sitechoice_evaluate_site(
+		&a->choice, a->table, service, target.number, a->interval, now) == 0) {
+		decision->where = ALLOCATION_SITE;
+		decision->site = a->choice.sites[0].site;
+		decision->site_service = a->choice.sites[0].site_service;
+	}
+	decision->persistent = decision->where != ALLOCATION_NONE;
+	return decision->persistent;
+}
+
+static bool
+decide_server(struct allocation *a, uint32_t service, const struct ip *client,
+    struct random *random, struct allocation_decision *decision)
 {
 	struct scheduler *s = scheduler_of(a, service, ip_is_v4(client));
 
-	return scheduler_pick(s, a->table, client, random);
+	decision->server = scheduler_pick(s, a->table, client, random);
+	if (decision->server == LOAD_NONE)
+		return false;
+	decision->where = ALLOCATION_SERVER;
+	return true;
+}
+
+void
+allocation_decide_received(struct allocation *a, uint32_t service, const struct ip *client,
+    struct random *random, uint64_t now, struct allocation_decision *decision)
+{
+	if (allocation_persistent(a, service, client, now, decision) &&
+	    decision->where == ALLOCATION_SERVER)
+		return;
+	*decision = NOWHERE;
+	decide_server(a, service, client, random, decision);
 }
 
 static void
@@ -158,16 +330,17 @@ allocation_decide(struct allocation *a, uint32_t service, const struct ip *clien
 {
 	const struct service *own = load_table_service(a->table, service);
 
-	*decision =
-	    (struct allocation_decision){ALLOCATION_NONE, LOAD_NONE, LOAD_NONE, LOAD_NONE};
+	if (allocation_persistent(a, service, client, now, decision)) {
+		if (decision->where == ALLOCATION_SITE)
+			sitechoice_take(&a->choice, 0, a->table, now);
+		return;
+	}
 	if (!sitechoice_stays(own) && decide_site(a, service, false, random, now, decision))
 		return;
-	decision->server = allocation_decide_received(a, service, client, random);
-	if (decision->server != LOAD_NONE)
-		decision->where = ALLOCATION_SERVER;
+	if (decide_server(a, service, client, random, decision))
+		return;
 	/* none for this family, or none with room: any other site is better than none */
-	else if (!decide_site(a, service, true, random, now, decision) &&
-	    a->choice.visited_count == 0)
+	if (!decide_site(a, service, true, random, now, decision) && a->choice.visited_count == 0)
 		load_table_service_refused(a->table, service);
 }
 

@@ -35,6 +35,8 @@ is_before(const struct heap *h, uint32_t a, uint32_t b)
 	const struct heap_key *x = &h->key[a], *y = &h->key[b];
 	uint64_t left = x->numerator * y->denominator, right = y->numerator * x->denominator;
 
+	if (x->rank != y->rank)
+		return x->rank < y->rank;
 	return left != right ? left < right : x->turn < y->turn;
 }
 

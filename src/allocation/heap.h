@@ -2,8 +2,8 @@
  * heap: items by index, the one with the smallest key on top.
  *
  * A binary heap that knows where each item is, so that the key of any can change in
- * logarithmic time.  Keys are fractions, compared exactly; among equal ones the smaller turn
- * wins.  Plain data, for the schedulers.
+ * logarithmic time.  Keys are fractions, compared exactly, within a rank; among equal ones the
+ * smaller turn wins.  Plain data, for the schedulers.
  */
 #ifndef WLAD_ALLOCATION_HEAP_H
 #define WLAD_ALLOCATION_HEAP_H
@@ -14,10 +14,11 @@
 
 #define HEAP_NONE UINT32_MAX
 
-/* numerator up to 2^40, denominator from 1 to 2^16 */
+/* Compared by rank, then by the fraction, then by turn; numerator up to 2^39, denominator from
+ * 1 to 2^24 */
 struct heap_key {
 	uint64_t numerator, turn;
-	uint32_t denominator;
+	uint32_t denominator, rank;
 };
 
 struct heap {

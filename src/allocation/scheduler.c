@@ -3,14 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "allocation/scheduler_internal.h"
 #include "base/xalloc.h"
 
 /* Turns that may fall to full servers before one is drawn by weight. */
 #define TRIES 8
-/* Rows or places that a hash may name before one with room is drawn by it. */
-#define HASH_TRIES 64
-/* sh: two to the power of it is above the sum of any weights, 2^32 servers of 2^16. */
-#define LEVELS_MAX 48
+/* lrt: of so many connections one goes to each server in turn, or nobody would notice that one
+ * has become faster. */
+#define EXPLORE 32
+/* Behind all others */
+#define RANK_DOUBTFUL (UINT32_C(1) << 31)
 
 void
 scheduler_fini(struct scheduler *s)
@@ -18,42 +20,61 @@ scheduler_fini(struct scheduler *s)
 	free(s->servers);
 	free(s->weight);
 	free(s->last);
+	free(s->owed);
 	free(s->share);
 	weights_fini(&s->room);
+	weights_fini(&s->doubtful);
 	heap_fini(&s->heap);
 	turns_fini(&s->turns);
 	maglev_fini(&s->maglev);
 	memset(s, 0, sizeof(*s));
 }
 
-/* ---- the order of lc, wlc, sed, nq and ovf ---- */
+/* ---- the order of lc, wlc, sed, nq, lrt and ovf ---- */
 
 static bool
 is_ordered(enum config_scheduler kind)
 {
 	return kind == CONFIG_LC || kind == CONFIG_WLC || kind == CONFIG_SED ||
-	    kind == CONFIG_NQ || kind == CONFIG_OVF;
+	    kind == CONFIG_NQ || kind == CONFIG_OVF || kind == CONFIG_LRT;
+}
+
+/* An idle server that has never answered is tried first; while it owes its first answer, it
+ * comes last. */
+static uint32_t
+rank_of(const struct scheduler *s, const struct server *server)
+{
+	unsigned class = 0;
+
+	if (s->kind == CONFIG_LRT) {
+		class = signals_class(&server->signals);
+		if (class == 0 && server->active > 0)
+			class = SIGNALS_CLASSES;
+	}
+	return server->avoided ? RANK_DOUBTFUL + class : class;
 }
 
 static struct heap_key
 key_of(const struct scheduler *s, const struct server *server, uint32_t place)
 {
-	struct heap_key key = {server->active, s->last[place], s->weight[place]};
+	struct heap_key key = {
+	    server->active, s->last[place], s->weight[place], rank_of(s, server)};
 
 	switch (s->kind) {
 	case CONFIG_LC:
-		key.denominator = 1;
+		key.denominator = server->ramp;
 		break;
 	case CONFIG_SED:
-		key.numerator++;
-		break;
 	case CONFIG_NQ:
-		key.numerator += server->active > 0;
+		/* (active / part + 1) / weight: an idle one waits no longer for its small part */
+		key.numerator = server->active * LOAD_RAMP + server->ramp;
+		if (s->kind == CONFIG_NQ && server->active == 0)
+			key.numerator = 0;
 		break;
 	case CONFIG_OVF:
-		key = (struct heap_key){UINT16_MAX - s->weight[place], place, 1};
+		key = (struct heap_key){UINT16_MAX - server->weight, place, 1, key.rank};
 		break;
-	default: /* wlc */
+	default: /* wlc, lrt */
 		break;
 	}
 	return key;
@@ -67,9 +88,8 @@ has_room(const struct server *server)
 	return server->active < server->max_connections;
 }
 
-/* Belongs to the list, be it up or down. */
-static bool
-is_member(const struct server *server, bool v4, bool backup)
+bool
+scheduler_is_member(const struct server *server, bool v4, bool backup)
 {
 	return server->backup == backup && !ip_is_zero(v4 ? &server->v4 : &server->v6);
 }
@@ -83,53 +103,11 @@ reserve(struct scheduler *s, size_t count)
 	s->weight = xrealloc_array(s->weight, count, sizeof(*s->weight));
 	s->last = xrealloc_array(s->last, count, sizeof(*s->last));
 	s->share = xrealloc_array(s->share, count, sizeof(*s->share));
-	for (; s->size < count; s->size++)
+	s->owed = xrealloc_array(s->owed, count, sizeof(*s->owed));
+	for (; s->size < count; s->size++) {
 		s->last[s->size] = s->size;
-}
-
-static void
-make_shares(struct scheduler *s, struct load_table *table, bool v4, bool backup)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < s->count; i++) {
-		const struct server *server = load_table_server(table, s->servers[i]);
-
-		sum += is_member(server, v4, backup) ? server->weight : 0;
-		s->share[i] = sum;
+		s->owed[s->size] = 0;
 	}
-	s->levels = 0;
-	while (UINT64_C(1) << s->levels < sum)
-		s->levels++;
-}
-
-/* What tells servers apart stays the same over restarts, and at another gateway. */
-static void
-make_rows(struct scheduler *s, struct load_table *table, bool v4)
-{
-	uint64_t *identity = xcalloc(s->count + 1, sizeof(*identity));
-
-	for (size_t i = 0; i < s->count; i++) {
-		const struct server *server = load_table_server(table, s->servers[i]);
-		struct addr addr = {v4 ? server->v4 : server->v6, server->port};
-		uint8_t octets[18];
-
-		memcpy(octets, addr.ip.octet, 16);
-		octets[16] = (uint8_t)(addr.port >> 8);
-		octets[17] = (uint8_t)addr.port;
-		identity[i] = siphash13(&s->key, octets, sizeof(octets));
-	}
-	maglev_build(&s->maglev, identity, s->weight, s->count);
-	free(identity);
-}
-
-static void
-make_key(struct scheduler *s, const char *service)
-{
-	static const struct siphash_key first = {{1, 0}}, second = {{2, 0}};
-
-	s->key.k[0] = siphash13(&first, service, strlen(service));
-	s->key.k[1] = siphash13(&second, service, strlen(service));
 }
 
 static void
@@ -143,7 +121,7 @@ make_order(struct scheduler *s, struct load_table *table)
 		const struct server *server = load_table_server(table, s->servers[i]);
 		struct heap_key key;
 
-		if (s->room.value[i] == 0)
+		if (s->room.value[i] == 0 && s->doubtful.value[i] == 0)
 			continue;
 		key = key_of(s, server, i);
 		heap_set(&s->heap, i, &key);
@@ -153,10 +131,37 @@ make_order(struct scheduler *s, struct load_table *table)
 static void
 make_room(struct scheduler *s, struct load_table *table)
 {
-	weights_build(&s->room, s->weight, s->count);
-	for (size_t i = 0; i < s->count; i++)
-		if (!has_room(load_table_server(table, s->servers[i])))
-			weights_set(&s->room, i, 0);
+	uint32_t *doubtful = xcalloc(s->count + 1, sizeof(*doubtful));
+	uint32_t *room = xcalloc(s->count + 1, sizeof(*room));
+
+	for (size_t i = 0; i < s->count; i++) {
+		const struct server *server = load_table_server(table, s->servers[i]);
+
+		if (has_room(server))
+			(server->avoided ? doubtful : room)[i] = s->weight[i];
+	}
+	weights_build(&s->room, room, s->count);
+	weights_build(&s->doubtful, doubtful, s->count);
+	free(doubtful);
+	free(room);
+}
+
+/* Whether servers that start slowly have a part of their weight. */
+static bool
+ramps(enum config_scheduler kind)
+{
+	return kind != CONFIG_SH && kind != CONFIG_MH && kind != CONFIG_OVF;
+}
+
+/* The weight of a candidate, in parts of LOAD_RAMP. */
+static uint32_t
+weight_of(const struct scheduler *s, const struct server *server)
+{
+	uint64_t parts = server->weight_parts;
+
+	if (ramps(s->kind))
+		parts = parts * server->ramp / LOAD_RAMP;
+	return parts == 0 && server->weight > 0 ? 1 : (uint32_t)parts;
 }
 
 void
@@ -173,21 +178,18 @@ scheduler_refresh(
 	s->count = owner->servers_count;
 	for (size_t i = 0; i < s->count; i++) {
 		const struct server *server = load_table_server(table, owner->servers[i]);
-		bool candidate = server_usable(server) && is_member(server, v4, backup);
+		bool candidate = server_usable(server) && scheduler_is_member(server, v4, backup);
 
 		s->servers[i] = owner->servers[i];
-		s->weight[i] = candidate ? server->weight : 0;
+		s->weight[i] = candidate ? weight_of(s, server) : 0;
 	}
 	make_room(s, table);
-	make_key(s, owner->name);
 	if (is_ordered(s->kind))
 		make_order(s, table);
 	else if (s->kind == CONFIG_WRR)
 		turns_build(&s->turns, s->weight, s->count);
-	else if (s->kind == CONFIG_SH)
-		make_shares(s, table, v4, backup);
-	else if (s->kind == CONFIG_MH)
-		make_rows(s, table, v4);
+	else if (s->kind == CONFIG_SH || s->kind == CONFIG_MH)
+		scheduler_make_hash(s, table, owner->name, v4, backup);
 }
 
 void
@@ -196,10 +198,18 @@ scheduler_changed(struct scheduler *s, struct load_table *table, uint32_t number
 	const struct server *server = load_table_server(table, number);
 	uint32_t place = server->place;
 	struct heap_key key;
+	uint32_t weight;
 
 	if (place >= s->count || s->servers[place] != number || s->weight[place] == 0)
 		return;
-	weights_set(&s->room, place, has_room(server) ? s->weight[place] : 0);
+	weight = weight_of(s, server);
+	if (weight != s->weight[place] && s->kind == CONFIG_WRR)
+		turns_set(&s->turns, place, weight);
+	s->weight[place] = weight;
+	if (!has_room(server))
+		weight = 0;
+	weights_set(&s->room, place, server->avoided ? 0 : weight);
+	weights_set(&s->doubtful, place, server->avoided ? weight : 0);
 	if (!is_ordered(s->kind))
 		return;
 	if (!has_room(server)) {
@@ -212,37 +222,53 @@ scheduler_changed(struct scheduler *s, struct load_table *table, uint32_t number
 
 /* ---- decisions: places; there is one with room ---- */
 
-static size_t
-by_weight(const struct scheduler *s, uint64_t number)
+size_t
+scheduler_by_weight(const struct scheduler *s, uint64_t number)
 {
 	/* lists are far below 2^37 entries: the bias of % is below 2^-10 of a weight */
-	return weights_find(&s->room, number % s->room.total);
+	const struct weights *room = scheduler_room(s);
+
+	return weights_find(room, number % room->total);
 }
 
-/* True if a is less loaded: (active + 1) / weight, compared without division. */
+/* True if a is less loaded: (active + 1) / weight, compared without division.  One that starts
+ * slowly is drawn less often, and that is all: or it would hardly ever be the better one. */
 static bool
-less_loaded(const struct server *a, uint32_t a_weight, const struct server *b, uint32_t b_weight)
+less_loaded(const struct server *a, const struct server *b)
 {
-	return (a->active + 1) * b_weight < (b->active + 1) * a_weight;
+	return (a->active + 1) * b->weight < (b->active + 1) * a->weight;
 }
 
 static size_t
 pick_twos(const struct scheduler *s, struct load_table *table, struct random *random)
 {
-	size_t a = by_weight(s, random_next(random));
-	size_t b = by_weight(s, random_next(random));
+	size_t a = scheduler_by_weight(s, random_next(random));
+	size_t b = scheduler_by_weight(s, random_next(random));
 	const struct server *first = load_table_server(table, s->servers[a]);
 	const struct server *second = load_table_server(table, s->servers[b]);
 
-	return less_loaded(second, s->weight[b], first, s->weight[a]) ? b : a;
+	return less_loaded(second, first) ? b : a;
 }
 
 static size_t
-pick_rr(struct scheduler *s)
+pick_rr(struct scheduler *s, struct load_table *table)
 {
-	size_t place = weights_next(&s->room, s->turn);
+	size_t place = 0;
 
-	s->turn = place + 1;
+	for (int i = 0; i < TRIES; i++) {
+		const struct server *server;
+
+		place = weights_next(scheduler_room(s), s->turn);
+		s->turn = place + 1;
+		server = load_table_server(table, s->servers[place]);
+		if (server->ramp == LOAD_RAMP)
+			break;
+		s->owed[place] += server->ramp;
+		if (s->owed[place] >= LOAD_RAMP) {
+			s->owed[place] -= LOAD_RAMP;
+			break;
+		}
+	}
 	return place;
 }
 
@@ -252,119 +278,54 @@ pick_wrr(struct scheduler *s, struct random *random)
 	for (int i = 0; i < TRIES; i++) {
 		uint32_t place = turns_next(&s->turns);
 
-		if (s->room.value[place] > 0)
+		if (scheduler_room(s)->value[place] > 0)
 			return place;
 	}
-	return by_weight(s, random_next(random));
+	return scheduler_by_weight(s, random_next(random));
 }
 
+static bool
+explores(const struct scheduler *s)
+{
+	return s->kind == CONFIG_LRT && s->turn % EXPLORE == EXPLORE - 1;
+}
+
+/* Who is on top; of some connections with lrt, whoever is next of all. */
+static uint32_t
+first_in_order(const struct scheduler *s)
+{
+	if (explores(s))
+		return (uint32_t)weights_next(scheduler_room(s), s->asked);
+	return heap_top(&s->heap);
+}
+
+/* One that starts slowly waits for its next turn longer than the others. */
 static size_t
 pick_ordered(struct scheduler *s, struct load_table *table)
 {
-	uint32_t place = heap_top(&s->heap);
+	uint32_t place = first_in_order(s);
+	const struct server *server = load_table_server(table, s->servers[place]);
 	struct heap_key key;
 
-	s->last[place] = ++s->turn;
-	key = key_of(s, load_table_server(table, s->servers[place]), place);
+	if (explores(s))
+		s->asked = place + 1;
+	s->last[place] = ++s->turn + s->heap.count * (LOAD_RAMP - server->ramp) / server->ramp;
+	key = key_of(s, server, place);
 	heap_set(&s->heap, place, &key);
 	return place;
-}
-
-/* A client's numbers: series of them, each time the same. */
-static uint64_t
-client_hash(const struct scheduler *s, const struct ip *client, unsigned series, unsigned number)
-{
-	uint8_t octets[20];
-
-	memcpy(octets, client->octet, 16);
-	octets[16] = (uint8_t)series;
-	octets[17] = (uint8_t)number;
-	octets[18] = octets[19] = 0;
-	return siphash13(&s->key, octets, sizeof(octets));
-}
-
-/*
- * The next of a client's points in a range of 2^levels.  It lies in the upper half if the next
- * number of that level says so, else it is the next one of the lower half: so a range that is
- * doubled has the same sequence in its lower half as before.
- */
-static uint64_t
-client_point(const struct scheduler *s, const struct ip *client, uint8_t *numbers)
-{
-	for (unsigned level = s->levels; level > 0; level--) {
-		uint64_t hash = client_hash(s, client, level, numbers[level]++);
-		uint64_t half = UINT64_C(1) << (level - 1);
-
-		if (hash >> 63)
-			return half + (hash & (half - 1));
-	}
-	return 0;
-}
-
-/* The place on whose part of the range the point lies; count if on none's. */
-static size_t
-by_share(const struct scheduler *s, uint64_t point)
-{
-	size_t low = 0, high = s->count;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (point < s->share[middle])
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return low;
-}
-
-/*
- * sh: the servers lie side by side in a range, those that are down too, each as wide as its
- * weight.  The first of a client's points that falls on a server with room decides.  So a
- * client moves only if its server goes, or if one comes that is in front of it in the client's
- * own sequence.
- */
-static size_t
-pick_sh(const struct scheduler *s, const struct ip *client)
-{
-	uint8_t numbers[LEVELS_MAX + 1] = {0};
-
-	for (unsigned i = 0; i < HASH_TRIES; i++) {
-		size_t place = by_share(s, client_point(s, client, numbers));
-
-		if (place < s->count && s->room.value[place] > 0)
-			return place;
-	}
-	return by_weight(s, client_hash(s, client, 0, 0));
-}
-
-static size_t
-pick_mh(const struct scheduler *s, const struct ip *client)
-{
-	uint64_t hash = 0;
-
-	for (unsigned i = 0; i < HASH_TRIES; i++) {
-		uint32_t place;
-
-		hash = client_hash(s, client, 0, i);
-		place = s->maglev.rows[hash % MAGLEV_ROWS];
-		if (s->room.value[place] > 0)
-			return place;
-	}
-	return by_weight(s, hash);
 }
 
 uint32_t
 scheduler_next(const struct scheduler *s, const struct ip *client)
 {
-	if (s->room.total == 0)
+	if (scheduler_room(s)->total == 0)
 		return LOAD_NONE;
 	if (is_ordered(s->kind))
-		return s->servers[heap_top(&s->heap)];
+		return s->servers[first_in_order(s)];
 	if (s->kind == CONFIG_SH)
-		return s->servers[pick_sh(s, client)];
+		return s->servers[scheduler_pick_sh(s, client)];
 	if (s->kind == CONFIG_MH)
-		return s->servers[pick_mh(s, client)];
+		return s->servers[scheduler_pick_mh(s, client)];
 	return LOAD_NONE;
 }
 
@@ -372,11 +333,11 @@ uint32_t
 scheduler_pick(struct scheduler *s, struct load_table *table, const struct ip *client,
     struct random *random)
 {
-	if (s->room.total == 0)
+	if (scheduler_room(s)->total == 0)
 		return LOAD_NONE;
 	switch (s->kind) {
 	case CONFIG_RR:
-		return s->servers[pick_rr(s)];
+		return s->servers[pick_rr(s, table)];
 	case CONFIG_WRR:
 		return s->servers[pick_wrr(s, random)];
 	case CONFIG_SH:
@@ -387,6 +348,7 @@ scheduler_pick(struct scheduler *s, struct load_table *table, const struct ip *c
 	case CONFIG_SED:
 	case CONFIG_NQ:
 	case CONFIG_OVF:
+	case CONFIG_LRT:
 		return s->servers[pick_ordered(s, table)];
 	case CONFIG_TWOS:
 	default:

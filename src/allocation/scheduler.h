@@ -10,12 +10,17 @@
  *   rr, wrr   in turn; in proportion to the weights, smoothly
  *   lc, wlc   smallest active; active / weight
  *   sed, nq   smallest (active + 1) / weight; with nq any idle server goes first
+ *   lrt       the one that has answered the fastest of late; among alike, as wlc
  *   ovf       the heaviest, until it is full
  *   sh, mh    by a hash of the client's address; sh: only the clients of a server that goes
  *             down move, and they return with it; mh: few move when the configuration changes
  *
  * Among equals it is the turn of the one that waits the longest (lc, wlc, sed, nq), or of the
- * first in the file.  Seed: server allocation unit 32.
+ * first in the file.
+ *
+ * A server that left new connections unanswered comes after all others, whatever the kind.  One that
+ * starts slowly (LOAD_RAMP) has a part of its weight, or of its turns; not so with ovf, sh and
+ * mh, where that would move clients to and fro.  Seed: server allocation unit 32.
  */
 #ifndef WLAD_ALLOCATION_SCHEDULER_H
 #define WLAD_ALLOCATION_SCHEDULER_H
@@ -40,14 +45,17 @@ struct scheduler {
 	uint64_t version; /* of the service when the list was made; 0: never */
 	enum config_scheduler kind;
 	size_t count, size;
-	uint32_t *servers;      /* numbers */
-	uint32_t *weight;       /* of candidates, full ones too; 0: is none */
-	struct weights room;    /* the weights of those that have room */
-	size_t turn;            /* rr: the next place; lc, wlc, sed, nq: the next number */
-	uint64_t *last;         /* lc, wlc, sed, nq: number of its last turn */
-	struct heap heap;       /* lc, wlc, sed, nq, ovf: those that have room */
-	struct turns turns;     /* wrr */
-	struct siphash_key key; /* sh, mh: the same after a restart, and at each gateway */
+	uint32_t *servers; /* numbers */
+	uint32_t *weight;  /* in parts of LOAD_RAMP, of candidates, full ones too; 0: is none */
+	struct weights room;     /* the weights of those that have room and answer */
+	struct weights doubtful; /* of those that have room, but are avoided */
+	size_t turn;             /* rr: the next place; the ordered ones: the next number */
+	uint32_t *owed;          /* rr: parts of a turn of those that start slowly */
+	uint64_t *last;          /* the ordered ones: number of its last turn */
+	struct heap heap;        /* lc, wlc, sed, nq, lrt, ovf: those that have room */
+	size_t asked;            /* lrt: the place after the one that was tried last */
+	struct turns turns;      /* wrr */
+	struct siphash_key key;  /* sh, mh: the same after a restart, and at each gateway */
 	uint64_t *share; /* sh: weights up to and including each, of those down as well */
 	unsigned levels; /* sh: two to the power of it is not below their sum */
 	struct maglev maglev;
@@ -62,12 +70,19 @@ void scheduler_fini(struct scheduler *s);
 void scheduler_refresh(
     struct scheduler *s, struct load_table *table, uint32_t service, bool v4, bool backup);
 
-/* A server's active has changed, by one or more.  Others than those of the list are ignored. */
+/* A server's active or its signals have changed, or its ramp.  Others than those of the list are ignored. */
 void scheduler_changed(struct scheduler *s, struct load_table *table, uint32_t server);
 
 /* Chooses a server that has room (active below max_connections); LOAD_NONE if none has. */
 uint32_t scheduler_pick(struct scheduler *s, struct load_table *table, const struct ip *client,
     struct random *random);
+
+/* Those with room that a decision draws from: the doubtful ones if there are no others. */
+static inline const struct weights *
+scheduler_room(const struct scheduler *s)
+{
+	return s->room.total > 0 ? &s->room : &s->doubtful;
+}
 
 /*
  * The same without taking a turn, for schedulers where the next server is certain;

@@ -274,12 +274,10 @@ gate_of(const struct service *own, double load)
 	return clamp01((load - taken_in(own) - own->high_load) / GATE_RAMP);
 }
 
-void
-sitechoice_evaluate(struct sitechoice *choice, struct load_table *table, uint32_t service,
-    bool forced, double interval, uint64_t now)
+/* What is to be known of the own site. */
+static void
+begin(struct sitechoice *choice, const struct service *own, bool forced)
 {
-	const struct service *own = load_table_service(table, service);
-
 	choice->metric = own->site_metric;
 	choice->prefer = own->prefer;
 	choice->own_load = own_load(own);
@@ -293,12 +291,37 @@ sitechoice_evaluate(struct sitechoice *choice, struct load_table *table, uint32_
 		    room_of(own->site_metric, (double)own->capacity, choice->own_load);
 	choice->count = 0;
 	choice->total = 0;
-	for (uint32_t i = 0; i < load_table_sites(table); i++) {
-		const struct site *site = load_table_site(table, i);
+}
 
-		if (site->present && !site->coordinator && choice->count < SITECHOICE_MAX)
+static bool
+is_site(const struct site *site)
+{
+	return site->present && !site->coordinator;
+}
+
+void
+sitechoice_evaluate(struct sitechoice *choice, struct load_table *table, uint32_t service,
+    bool forced, double interval, uint64_t now)
+{
+	begin(choice, load_table_service(table, service), forced);
+	for (uint32_t i = 0; i < load_table_sites(table); i++) {
+		if (is_site(load_table_site(table, i)) && choice->count < SITECHOICE_MAX)
 			consider(choice, table, i, service, interval, now);
 	}
+}
+
+int
+sitechoice_evaluate_site(struct sitechoice *choice, struct load_table *table, uint32_t service,
+    uint32_t site, double interval, uint64_t now)
+{
+	const struct site *s = load_table_site(table, site);
+
+	begin(choice, load_table_service(table, service), true);
+	if (s == NULL || !is_site(s))
+		return -1;
+	choice->seek = false;
+	consider(choice, table, site, service, interval, now);
+	return choice->sites[0].weight > 0 ? 0 : -1;
 }
 
 bool

@@ -96,6 +96,13 @@ struct sitechoice {
 void sitechoice_evaluate(struct sitechoice *choice, struct load_table *table, uint32_t service,
     bool forced, double interval, uint64_t now);
 
+/*
+ * The same for one site alone, whether or not it is better than here: an index into
+ * choice->sites if it is a candidate, else -1.  For a client that has been sent there before.
+ */
+int sitechoice_evaluate_site(struct sitechoice *choice, struct load_table *table,
+    uint32_t service, uint32_t site, double interval, uint64_t now);
+
 /* True if every connection stays whatever the other sites say: nothing to evaluate. */
 bool sitechoice_stays(const struct service *own);
 

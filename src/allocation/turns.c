@@ -6,7 +6,7 @@
 #include "base/xalloc.h"
 
 /* Far below where weight * turns leaves 63 bits: time starts again. */
-#define TURNS_MAX (INT64_C(1) << 45)
+#define TURNS_MAX (INT64_C(1) << 37)
 
 void
 turns_fini(struct turns *t)
@@ -126,6 +126,18 @@ turns_build(struct turns *t, const uint32_t *weights, size_t count)
 	}
 	t->count = count;
 	begin(t);
+}
+
+void
+turns_set(struct turns *t, uint32_t who, uint32_t weight)
+{
+	if (who >= t->count || t->weight[who] == 0 || weight == 0)
+		return;
+	t->base[who] = credit(t, who) - (int64_t)weight * t->now;
+	t->sum += (int64_t)weight - t->weight[who];
+	t->weight[who] = weight;
+	for (size_t node = (t->leaves + who) / 2; node > 0; node /= 2)
+		compare(t, node);
 }
 
 uint32_t

@@ -20,7 +20,7 @@
 struct turns {
 	int64_t now;      /* turns taken since turns_build() */
 	int64_t sum;      /* of weights */
-	uint32_t *weight; /* 0: takes no part */
+	uint32_t *weight; /* up to 2^24; 0: takes no part */
 	int64_t *base;    /* credit at turn 0 */
 	uint32_t *ahead;  /* by node, the root 1: who has the largest credit below it */
 	int64_t *until;   /* by node: first turn at which that may have changed */
@@ -30,6 +30,9 @@ struct turns {
 /* New weights.  Who took part before and still does keeps his credit in relation to the sum. */
 void turns_build(struct turns *t, const uint32_t *weights, size_t count);
 void turns_fini(struct turns *t);
+
+/* Another weight, above 0, of one that takes part: his credit stays. */
+void turns_set(struct turns *t, uint32_t who, uint32_t weight);
 
 /* Whose turn it is, and goes on to the next; TURNS_NONE if nobody takes part. */
 uint32_t turns_next(struct turns *t);

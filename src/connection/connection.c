@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
+#include "base/pages.h"
 #include "connection/internal.h"
 
 #define CAPACITY_MIN 16
@@ -47,10 +48,15 @@ connection_table_set_timeouts(
 static void *
 allocate(struct connection_table *table, size_t count, size_t size, int fill)
 {
+	size_t line = count * size < PAGES_HUGE ? CACHE_LINE : PAGES_HUGE;
 	size_t octets = (count * size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-	void *memory = aligned_alloc(CACHE_LINE, octets);
+	void *memory;
 
+	if (posix_memalign(&memory, line, octets) != 0)
+		memory = NULL;
 	if (memory != NULL) {
+		if (line == PAGES_HUGE)
+			pages_advise_huge(memory, octets);
 		memset(memory, fill, octets);
 		table->octets += octets;
 	}
@@ -178,10 +184,10 @@ get_addresses(
 {
 	static const struct ip zero;
 	const struct ip *server = connection_has_server(c) ? &what->server.ip : &zero;
-	const struct ip *self = c->kind == CONNECTION_PASSED ? &zero
-	    : c->relay_port != 0                             ? &what->service.ip
-	    : connection_has_server(c)                       ? &what->self.ip
-							     : &zero;
+	const struct ip *self = c->kind == CONNECTION_PASSED || what->keep ? &zero
+	    : c->relay_port != 0                                           ? &what->service.ip
+	    : connection_has_server(c)                                     ? &what->self.ip
+									   : &zero;
 
 	c->service_ip = pool_get(&table->pool, &what->service.ip);
 	c->server_ip = pool_get(&table->pool, server);
@@ -200,7 +206,7 @@ get_addresses(
 /* Fills in a record; the queue and the index are not told yet. */
 static bool
 fill_record(struct connection_table *table, const struct connection_new *what, uint16_t port,
-    struct connection *c)
+    uint64_t now, struct connection *c)
 {
 	*c = (struct connection){
 	    .client = what->client.ip,
@@ -208,7 +214,10 @@ fill_record(struct connection_table *table, const struct connection_new *what, u
 	    .service_port = what->service.port,
 	    .protocol = what->protocol,
 	    .kind = what->kind,
+	    .keep = what->keep,
 	    .state = CONNECTION_OPENING,
+	    .one_packet = what->one_packet,
+	    .unkeyed = what->unkeyed,
 	    .flags = FLAG_LIVE,
 	    .service = what->service_number,
 	    .site = what->site,
@@ -224,6 +233,8 @@ fill_record(struct connection_table *table, const struct connection_new *what, u
 		c->server_port = what->server.port;
 	if (c->protocol == IPPROTO_TCP || c->protocol == IPPROTO_UDP)
 		c->flags |= FLAG_OPENING;
+	if (connection_has_server(c) && !connection_is_one_sided(c))
+		c->server_seq = connection_micros(table, now) & ~(uint32_t)WAITS_BITS;
 	c->expires = table->tick + connection_timeout(table, c);
 	return get_addresses(table, what, c);
 }
@@ -236,7 +247,8 @@ enter_record(struct connection_table *table, const struct connection *filled, ui
 	struct connection_tuple tuple;
 
 	*c = *filled;
-	connection_index_insert(table, c, CONNECTION_FROM_CLIENT, hash);
+	if (!c->unkeyed)
+		connection_index_insert(table, c, CONNECTION_FROM_CLIENT, hash);
 	if (!connection_is_one_sided(c)) {
 		tuple = connection_index_tuple(table, c, CONNECTION_FROM_SERVER);
 		connection_index_insert(
@@ -311,7 +323,7 @@ connection_open(struct connection_table *table, const struct connection_new *wha
 	uint16_t port = 0;
 
 	connection_clock(table, now);
-	*out = connection_index_find(table, &tuple, hash, &side);
+	*out = what->unkeyed ? NULL : connection_index_find(table, &tuple, hash, &side);
 	*existed = *out != NULL;
 	if (*existed)
 		return DROP_none;
@@ -323,7 +335,7 @@ connection_open(struct connection_table *table, const struct connection_new *wha
 		if (port == 0)
 			return DROP_out_of_ports;
 	}
-	if (!fill_record(table, what, port, &filled))
+	if (!fill_record(table, what, port, now, &filled))
 		return DROP_table_full;
 	if (holder != NULL) {
 		evict(table, holder);
@@ -343,9 +355,11 @@ connection_end(struct connection_table *table, struct connection *c)
 
 	if (table->change != NULL)
 		table->change(table->change_arg, c, connection_is_active(c), false, true);
-	tuple = connection_index_tuple(table, c, CONNECTION_FROM_CLIENT);
-	hash = connection_index_hash(table, &tuple);
-	connection_index_remove(table, c, CONNECTION_FROM_CLIENT, hash);
+	if (!c->unkeyed) {
+		tuple = connection_index_tuple(table, c, CONNECTION_FROM_CLIENT);
+		hash = connection_index_hash(table, &tuple);
+		connection_index_remove(table, c, CONNECTION_FROM_CLIENT, hash);
+	}
 	if (!connection_is_one_sided(c)) {
 		tuple = connection_index_tuple(table, c, CONNECTION_FROM_SERVER);
 		hash = connection_index_hash(table, &tuple);

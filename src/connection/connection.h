@@ -38,6 +38,16 @@ enum connection_state {
 	CONNECTION_STATES
 };
 
+/* Whether we put a PROXY header in front of the client's data, and how far that is. */
+enum connection_proxy {
+	CONNECTION_PROXY_NONE,
+	CONNECTION_PROXY_SYN,   /* the server has not answered yet */
+	CONNECTION_PROXY_READY, /* its SYN-ACK was seen, the header was not sent */
+	CONNECTION_PROXY_SENT,
+	CONNECTION_PROXY_AGAIN, /* it was repeated because the server said that it lacks it */
+	CONNECTION_PROXY_DONE   /* the server has it */
+};
+
 /* Which end a packet comes from. */
 enum connection_side { CONNECTION_FROM_CLIENT, CONNECTION_FROM_SERVER };
 
@@ -53,18 +63,25 @@ struct connection {
 	/* handles into the table's address pool */
 	uint32_t service_ip, self_ip, server_ip;
 	uint8_t protocol;
-	uint8_t kind : 4;     /* enum connection_kind */
-	uint8_t repeated : 4; /* rule 3 in place of rule 2, by which no answer got through */
-	uint8_t state;        /* enum connection_state */
-	uint8_t flags;        /* private to the module */
-	uint16_t service;     /* number of the service in the load table */
-	uint16_t site;        /* transferee; the transferor if received or passed on */
-	uint32_t server;      /* number of the server in the load table; CONNECTION_NO_SERVER */
-	uint32_t expires;     /* in ticks, see expiry.c */
-	uint32_t touched;     /* tick of the last packet */
-	uint64_t packets;
+	uint8_t kind : 2;     /* enum connection_kind */
+	uint8_t repeated : 1; /* rule 3 in place of rule 2, by which no answer got through */
+	uint8_t keep : 1;     /* the server sees the client's own address: self is the client */
+	uint8_t proxy : 3;    /* enum connection_proxy; the datapath's, as is the rest of it */
+	uint8_t spoke : 1;    /* the server has sent data before it had the PROXY header */
+	uint8_t state : 2;    /* enum connection_state */
+	uint8_t one_packet : 1; /* it is over with the server's first answer */
+	uint8_t unkeyed : 1;    /* no packet of the client finds it */
+	uint8_t flags;          /* private to the module */
+	uint16_t service;       /* number of the service in the load table */
+	uint16_t site;          /* transferee; the transferor if received or passed on */
+	uint32_t server;  /* number of the server in the load table; CONNECTION_NO_SERVER */
+	uint32_t expires; /* in ticks, see expiry.c */
+	uint32_t touched; /* tick of the last packet */
+	uint64_t packets : 48;
+	uint64_t isn_high : 16;
 	/* the rest */
-	uint64_t bytes;
+	uint64_t bytes : 48;
+	uint64_t isn_low : 16; /* of the client's initial sequence number, see connection_isn() */
 	/* next sequence number expected from each end */
 	uint32_t client_seq, server_seq;
 	uint32_t queue_prev, queue_next; /* expiry queue */
@@ -74,6 +91,20 @@ struct connection {
 };
 
 _Static_assert(sizeof(struct connection) == 96, "a record has grown");
+
+/* Where a PROXY header stands in: the number of the SYN that is in force. */
+static inline uint32_t
+connection_isn(const struct connection *c)
+{
+	return (uint32_t)c->isn_high << 16 | (uint32_t)c->isn_low;
+}
+
+static inline void
+connection_set_isn(struct connection *c, uint32_t isn)
+{
+	c->isn_high = isn >> 16;
+	c->isn_low = isn & 0xffff;
+}
 
 /* A hash key: the packet's own addresses.  origin is 0 but for packets out of a transfer
  * packet, where it is the transferor's site number + 1. */
@@ -100,11 +131,16 @@ struct connection_new {
 	uint8_t protocol;
 	struct addr client, service;
 	struct addr server, self; /* unused if transferred; self.port 0: choose one */
+	bool keep; /* self is the client, not given: its own port is had or none */
 	/* Rule 3.  Transferred: a port is opened on the service's address, and chosen if this is 0.
 	 * Received: the transferor's, not 0; the service's address with it is what the server
 	 * sees, and self is not used. */
 	bool relayed;
 	uint16_t relay_port;
+	/* UDP: over with the first answer of the server.  Unkeyed, only the server's packets find
+	 * it, so that there may be any number of them between the same ends: each datagram of
+	 * the client gets its own.  One that is keyed takes the later fragments of its datagram. */
+	bool one_packet, unkeyed;
 	uint16_t service_number, site;
 	uint16_t next; /* passed on: to whom */
 	uint32_t server_number;
@@ -142,6 +178,15 @@ void connection_table_set_timeouts(
 /* Finds the record of a packet, and which side sent it; NULL if there is none. */
 struct connection *connection_find(struct connection_table *table,
     const struct connection_key *key, enum connection_side *side);
+
+/*
+ * The same in two steps, for who has several packets at once: their hashes, of which
+ * connection_fetch() lets the memory be read that the searches will look at, all at the same time.
+ */
+uint64_t connection_hash(const struct connection_table *table, const struct connection_key *key);
+void connection_fetch(struct connection_table *table, const uint64_t *hashes, uint32_t count);
+struct connection *connection_find_hashed(struct connection_table *table,
+    const struct connection_key *key, uint64_t hash, enum connection_side *side);
 
 /*
  * Enters a connection.  A self port is chosen at random (RFC 6056) from 1024-65535, not in use
@@ -211,6 +256,26 @@ void connection_track(struct connection_table *table, struct connection *c,
  */
 bool connection_may_reopen(const struct connection *c, const struct connection_event *event);
 
+/*
+ * The server's first word.  While a connection of our own server opens and nothing was heard of
+ * it (a SYN of TCP, any packet of others) the record remembers when its first packet came, and
+ * whether the connection has been counted as unanswered.
+ */
+
+/* True once the server's SYN was seen here, or of other protocols a packet; or it is over. */
+bool connection_is_answered(const struct connection *c);
+
+/* False if the next packet of the server is its first. */
+bool connection_is_heard(const struct connection *c);
+
+/* Microseconds from its first packet until now, of one that is not heard: exact up to 4, and
+ * modulo 71 minutes. */
+uint32_t connection_waits(
+    const struct connection_table *table, const struct connection *c, uint64_t now);
+
+/* Counts it as unanswered: true the first time only. */
+bool connection_blame(struct connection *c);
+
 /* True while the connection counts as in flight (opening or established): the "active" of the
  * load.  Changes are told by the callback below. */
 bool connection_is_active(const struct connection *c);
@@ -227,6 +292,10 @@ typedef void connection_change(
 void connection_table_set_change(
     struct connection_table *table, connection_change *change, void *arg);
 
+/* True if no packet can find the record any more: an unkeyed one whose server's packets do not
+ * pass here.  To be ended once its datagram has left. */
+bool connection_is_spent(const struct connection *c);
+
 /* Removes a record now. */
 void connection_end(struct connection_table *table, struct connection *c);
 
@@ -236,6 +305,9 @@ void connection_end(struct connection_table *table, struct connection *c);
  * these every 8 minutes).  There is more to do while connection_next_expiry() is not after now.
  */
 uint32_t connection_expire(struct connection_table *table, uint64_t now, uint32_t budget);
+
+/* The time of the latest event that the table was told of, to an eighth of a second. */
+uint64_t connection_table_now(const struct connection_table *table);
 
 /* When connection_expire() next has work, ns of the clock, possibly in the past;
  * UINT64_MAX if the table is empty.  Cheap: asked after each burst of packets. */

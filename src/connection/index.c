@@ -61,7 +61,7 @@ server_side_matches(const struct connection_table *table, const struct connectio
 	return c->self_port == t->destination_port && c->server_port == t->source_port &&
 	    c->protocol == t->protocol && t->origin == 0 &&
 	    same_ip(pool_ip(&table->pool, c->server_ip), &t->source) &&
-	    same_ip(pool_ip(&table->pool, c->self_ip), &t->destination);
+	    same_ip(connection_self_ip(table, c), &t->destination);
 }
 
 static inline struct connection_bucket *
@@ -161,6 +161,14 @@ connection_index_find(struct connection_table *table, const struct connection_tu
 	}
 }
 
+/* It lies in two lines of the cache, and a packet changes both. */
+static inline void
+fetch_record(const struct connection *c)
+{
+	__builtin_prefetch(c, 1);
+	__builtin_prefetch((const uint8_t *)(c + 1) - 1, 1);
+}
+
 void
 connection_index_fetch(struct connection_table *table, const uint64_t *hashes, uint32_t count)
 {
@@ -173,15 +181,16 @@ connection_index_fetch(struct connection_table *table, const uint64_t *hashes, u
 		b = home_of(table, hashes[i]);
 		for (n = 0; n < BUCKET_ENTRIES; n++)
 			if ((b->entry[n] & TAG) == tag_of(hashes[i]))
-				__builtin_prefetch(&table->records[(b->entry[n] & ~TAG) >> 1]);
+				fetch_record(&table->records[(b->entry[n] & ~TAG) >> 1]);
 	}
+	/* to gcc a function that only fetches does nothing, and nobody would call it */
+	__asm__ volatile("");
 }
 
-struct connection *
-connection_find(struct connection_table *table, const struct connection_key *key,
-    enum connection_side *side)
+static inline struct connection_tuple
+tuple_of_key(const struct connection_key *key)
 {
-	struct connection_tuple tuple = {
+	return (struct connection_tuple){
 	    .source = key->source.ip,
 	    .destination = key->destination.ip,
 	    .source_port = key->source.port,
@@ -189,8 +198,36 @@ connection_find(struct connection_table *table, const struct connection_key *key
 	    .protocol = key->protocol,
 	    .origin = key->origin,
 	};
+}
 
-	return connection_index_find(table, &tuple, connection_index_hash(table, &tuple), side);
+uint64_t
+connection_hash(const struct connection_table *table, const struct connection_key *key)
+{
+	struct connection_tuple tuple = tuple_of_key(key);
+
+	return connection_index_hash(table, &tuple);
+}
+
+void
+connection_fetch(struct connection_table *table, const uint64_t *hashes, uint32_t count)
+{
+	connection_index_fetch(table, hashes, count);
+}
+
+struct connection *
+connection_find_hashed(struct connection_table *table, const struct connection_key *key,
+    uint64_t hash, enum connection_side *side)
+{
+	struct connection_tuple tuple = tuple_of_key(key);
+
+	return connection_index_find(table, &tuple, hash, side);
+}
+
+struct connection *
+connection_find(struct connection_table *table, const struct connection_key *key,
+    enum connection_side *side)
+{
+	return connection_find_hashed(table, key, connection_hash(table, key), side);
 }
 
 struct connection *
@@ -229,7 +266,7 @@ connection_index_tuple(
 		};
 	return (struct connection_tuple){
 	    .source = *pool_ip(pool, c->server_ip),
-	    .destination = *pool_ip(pool, c->self_ip),
+	    .destination = *connection_self_ip(table, c),
 	    .source_port = c->server_port,
 	    .destination_port = c->self_port,
 	    .protocol = c->protocol,

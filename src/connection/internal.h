@@ -36,6 +36,10 @@
 #define FLAG_CLIENT_FIN_ACKED 0x40
 #define FLAG_SERVER_FIN_ACKED 0x80
 
+/* Until then server_seq is the microsecond at which the record was made, but for its last bits. */
+#define WAITS_BITS   0x03
+#define WAITS_BLAMED 0x01 /* has been counted as unanswered */
+
 /* Time is counted in ticks since the table was made; 32 bits last for 17 years. */
 #define TICKS_PER_SECOND 8
 #define TICK             (CLOCK_SECOND / TICKS_PER_SECOND)
@@ -180,6 +184,9 @@ void connection_clock(struct connection_table *table, uint64_t now);
 /* track.c.  The timeout of its state, in ticks. */
 uint32_t connection_timeout(const struct connection_table *table, const struct connection *c);
 
+/* Microseconds since the table was made, modulo 2^32. */
+uint32_t connection_micros(const struct connection_table *table, uint64_t now);
+
 /* Changes the state, tells the listener, moves a record that has been answered, or is over,
  * to where it waits from now on. */
 void connection_set_state(
@@ -222,6 +229,13 @@ connection_is_one_sided(const struct connection *c)
 	default:
 		return false;
 	}
+}
+
+/* Clients are too many to be in the pool. */
+static inline const struct ip *
+connection_self_ip(const struct connection_table *table, const struct connection *c)
+{
+	return c->keep ? &c->client : pool_ip(&table->pool, c->self_ip);
 }
 
 /* It is we who send to the server. */

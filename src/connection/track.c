@@ -5,6 +5,9 @@
 
 #define PORT_DNS 53
 
+/* An answer in fragments may be under way for so long. */
+#define ANSWER_TICKS (3 * TICKS_PER_SECOND)
+
 uint32_t
 connection_timeout(const struct connection_table *table, const struct connection *c)
 {
@@ -18,6 +21,8 @@ connection_timeout(const struct connection_table *table, const struct connection
 			return t->tcp_established;
 		return c->state == CONNECTION_CLOSING ? t->tcp_closing : t->tcp_time_wait;
 	case IPPROTO_UDP:
+		if (c->one_packet && c->state != CONNECTION_OPENING)
+			return ANSWER_TICKS;
 		if (c->state == CONNECTION_OPENING || c->service_port == PORT_DNS)
 			return t->udp_opening;
 		return t->udp;
@@ -30,6 +35,40 @@ bool
 connection_is_active(const struct connection *c)
 {
 	return c->state == CONNECTION_OPENING || c->state == CONNECTION_ESTABLISHED;
+}
+
+uint32_t
+connection_micros(const struct connection_table *table, uint64_t now)
+{
+	return (uint32_t)((now - table->start) / (CLOCK_SECOND / 1000000));
+}
+
+bool
+connection_is_answered(const struct connection *c)
+{
+	return c->state != CONNECTION_OPENING || c->flags & FLAG_SERVER_SEQ;
+}
+
+bool
+connection_is_heard(const struct connection *c)
+{
+	return connection_is_answered(c) || !connection_has_server(c) ||
+	    connection_is_one_sided(c);
+}
+
+uint32_t
+connection_waits(const struct connection_table *table, const struct connection *c, uint64_t now)
+{
+	return connection_micros(table, now) - (c->server_seq & ~(uint32_t)WAITS_BITS);
+}
+
+bool
+connection_blame(struct connection *c)
+{
+	if (connection_is_heard(c) || c->server_seq & WAITS_BLAMED)
+		return false;
+	c->server_seq |= WAITS_BLAMED;
+	return true;
 }
 
 void

@@ -23,7 +23,7 @@ struct addr
 connection_self(const struct connection_table *table, const struct connection *c)
 {
 	return (struct addr){
-	    .ip = *pool_ip(&table->pool, c->self_ip),
+	    .ip = *connection_self_ip(table, c),
 	    .port = c->self_port,
 	};
 }
@@ -52,6 +52,18 @@ connection_remaining_ms(
 	uint64_t deadline = table->start + connection_queue_deadline(table, c) * TICK;
 
 	return deadline > now ? (deadline - now) / CLOCK_MILLISECOND : 0;
+}
+
+uint64_t
+connection_table_now(const struct connection_table *table)
+{
+	return table->start + table->tick * TICK;
+}
+
+bool
+connection_is_spent(const struct connection *c)
+{
+	return c->unkeyed && connection_is_one_sided(c);
 }
 
 bool

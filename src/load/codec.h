@@ -44,6 +44,9 @@ void codec_buffer_fini(struct codec_buffer *b);
 #define HELLO_SERVERS_MAX  4096 /* addresses of one service's servers */
 #define HELLO_CIPHERS_MAX  16
 
+/* A service whose servers want a PROXY header in front of the client's data. */
+#define HELLO_CLIENT_PROXY 1
+
 struct hello_service {
 	char name[CODEC_NAME_MAX + 1];
 	uint16_t number;
@@ -51,6 +54,7 @@ struct hello_service {
 	struct ip v4, v6; /* zero: none */
 	uint16_t *ports;  /* host order; owned by the hello */
 	size_t ports_count;
+	uint8_t client_address; /* HELLO_CLIENT_PROXY, or anything else: nothing to do */
 	struct addr *servers; /* who serves it, for rule 3; port 0: the client's; owned as well */
 	size_t servers_count;
 };
@@ -98,6 +102,7 @@ struct load_report_service {
 	uint32_t quota; /* thousandths of a new connection a second that you may send */
 	uint32_t new_per_second; /* the same of the sender's clients, wherever served */
 	uint32_t mean_life;      /* of connections, milliseconds; 0: not said */
+	uint8_t distance; /* in a chain: transfers from the sender to the servers; 0: its own */
 };
 
 struct load_report {

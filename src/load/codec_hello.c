@@ -37,8 +37,10 @@ enum hello_service_tag {
 	SERVICE_IPV4 = 4,     /* (4): service address; this one or the next must be there */
 	SERVICE_IPV6 = 5,     /* (16) */
 	SERVICE_PORTS = 6, /* must (2 each, 1 to 1024 of them): the service's ports, none is 0 */
-	SERVICE_SERVER = 7 /* repeats, up to 4096 times (6 or 18): address (4 or 16) and port (2) of
-	                    * one of its servers; port 0: the one that the client asked for */
+	SERVICE_SERVER = 7, /* repeats, up to 4096 times (6 or 18): address (4 or 16) and port (2) of
+	                     * one of its servers; port 0: the one that the client asked for */
+	SERVICE_CLIENT_ADDRESS = 8 /* (1): 1: its servers want a PROXY header, version 2, in front of
+	                            * each connection; absent or anything else: none */
 };
 
 /* Address and port. */
@@ -78,6 +80,8 @@ codec_put_service(struct codec_buffer *b, uint16_t tag, const struct hello_servi
 	tlv_nest_end(b, ports_start);
 	for (size_t i = 0; i < s->servers_count; i++)
 		put_server(b, &s->servers[i]);
+	if (s->client_address != 0)
+		tlv_put_number(b, SERVICE_CLIENT_ADDRESS, s->client_address, 1);
 	tlv_nest_end(b, start);
 }
 
@@ -206,6 +210,7 @@ static const struct tlv_field service_fields[] = {
     [SERVICE_IPV6] = TLV_BYTES(16, 16, false, take_service_ipv6),
     [SERVICE_PORTS] = TLV_BYTES(2, 2 * HELLO_PORTS_MAX, true, take_service_ports),
     [SERVICE_SERVER] = TLV_NESTED(take_server),
+    [SERVICE_CLIENT_ADDRESS] = TLV_NUMBER(struct hello_service, client_address, false, 0),
 };
 
 int

@@ -33,11 +33,13 @@ enum load_service_tag {
 	                   * absent: any */
 	REPORT_NEW = 10,  /* (4): new connections in 1000 seconds of the sender's own clients,
 	                  * whichever site serves them */
-	REPORT_LIFE = 11 /* (4): mean life of a connection, milliseconds; absent or 0: not known */
+	REPORT_LIFE = 11, /* (4): mean life of a connection, milliseconds; absent or 0: not known */
+	REPORT_DISTANCE = 12 /* (1): transfers from the sender to the servers that all this is said
+	                      * of, 0 to 15; absent or 0: they are its own */
 };
 
 #define SERVICE_LEN       61 /* octets of a service at most, without its rates */
-#define SERVICE_RATES_LEN 24
+#define SERVICE_RATES_LEN 29
 
 static void
 put_rates(struct codec_buffer *b, const struct load_report_service *s)
@@ -47,6 +49,8 @@ put_rates(struct codec_buffer *b, const struct load_report_service *s)
 	tlv_put_number(b, REPORT_NEW, s->new_per_second, 4);
 	if (s->mean_life != 0)
 		tlv_put_number(b, REPORT_LIFE, s->mean_life, 4);
+	if (s->distance != 0)
+		tlv_put_number(b, REPORT_DISTANCE, s->distance, 1);
 }
 
 static void
@@ -105,7 +109,7 @@ codec_encode_load(struct codec_buffer *b, const struct load_report *report)
 		tlv_put_number(b, LOAD_PATH_MTU, report->path_mtu, 4);
 	if (report->direct != 0)
 		tlv_put_number(b, LOAD_DIRECT, report->direct, 1);
-	/* of more than 770 services the last ones go without rates, so that all find room */
+	/* of more than 720 services the last ones go without rates, so that all find room */
 	for (size_t i = 0; i < report->services_count; i++)
 		put_load_service(b, &report->services[i],
 		    b->len - start + SERVICE_RATES_LEN +
@@ -137,6 +141,8 @@ static const struct tlv_field report_fields[] = {
     [REPORT_QUOTA] = TLV_BYTES(4, 4, false, take_quota),
     [REPORT_NEW] = TLV_NUMBER(struct load_report_service, new_per_second, false, 0),
     [REPORT_LIFE] = TLV_NUMBER(struct load_report_service, mean_life, false, 0),
+    [REPORT_DISTANCE] =
+	TLV_NUMBER(struct load_report_service, distance, false, SITES_DISTANCE_MAX),
 };
 
 static int

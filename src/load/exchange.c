@@ -44,6 +44,7 @@ peer_report(struct peer *peer)
 	if (peer->current == NULL)
 		return;
 	peering_report(peer->current, extent_for(peer, site));
+	peer_closed_measure(peer);
 	peer->told_mtu = site->path_mtu;
 	peer->told_direct = site->direct_out;
 }
@@ -302,6 +303,12 @@ exchange_reload(struct exchange *x, const struct config *config, char *error, si
 	if (tls != NULL)
 		warn_certificate(x);
 	return result;
+}
+
+void
+exchange_tell(struct exchange *x)
+{
+	change_peers(x, x->parts.config);
 }
 
 void

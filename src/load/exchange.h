@@ -68,6 +68,12 @@ void exchange_free(struct exchange *exchange);
 int exchange_reload(
     struct exchange *exchange, const struct config *config, char *error, size_t error_size);
 
+/*
+ * Our servers have changed, and the load table has it: each peer gets a new session, make before break, for
+ * what HELLO says.
+ */
+void exchange_tell(struct exchange *exchange);
+
 /* When our own certificate expires, seconds since 1970; 0 if there is none. */
 int64_t exchange_certificate_expiry(const struct exchange *exchange);
 

@@ -24,6 +24,8 @@ struct evconnlistener;
 struct closed_queue {
 	struct closed_chunk *first, *last; /* never NULL */
 	size_t waiting;                    /* entries */
+	size_t enough;                     /* so many are told early */
+	uint64_t sent_at;                  /* the last message */
 	struct loop_timer *timer;
 };
 
@@ -53,9 +55,6 @@ struct peer {
 	struct closed_queue closed;
 	bool sites_whole; /* it is to be told of all sites, not of changes alone */
 	bool reports;     /* it has told us its load */
-
-	/* at a coordinator */
-	uint64_t told_changes; /* it has been told of so many; 0: of nothing */
 
 	/* entered */
 	struct config_peer own; /* what config is then */
@@ -163,8 +162,9 @@ bool peer_path_alive(const struct peer *peer);
 void peer_closed_init(struct peer *peer);
 void peer_closed_fini(struct peer *peer);
 void peer_closed_add(struct peer *peer, const struct connection_closed *entry);
-void peer_closed_resume(struct peer *peer); /* there is a session again */
-void peer_closed_clear(struct peer *peer);  /* nobody is to be told any more */
+void peer_closed_resume(struct peer *peer);  /* there is a session again */
+void peer_closed_measure(struct peer *peer); /* how many make a difference */
+void peer_closed_clear(struct peer *peer);   /* nobody is to be told any more */
 
 /* ---- exchange_messages.c ---- */
 
@@ -188,7 +188,7 @@ void coordinator_said_hello(struct peer *peer, struct peering *p, const struct h
 void coordinator_told_load(struct peer *peer, const struct load_report *report);
 void coordinator_lost_peer(struct peer *peer, bool gone);
 void coordinator_speak(struct exchange *x);  /* to all, at least that all still holds */
-void coordinator_spread(struct exchange *x); /* to those that do not know it yet, what is new */
+void coordinator_spread(struct exchange *x); /* what is new to whom */
 
 /* ---- exchange_introduced.c ---- */
 

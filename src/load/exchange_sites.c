@@ -81,7 +81,8 @@ void
 peer_sites_due(struct peer *peer)
 {
 	peer->sites_whole = true;
-	peer->told_changes = 0;
+	if (peer->exchange->coordinator != NULL)
+		coordinator_listens(peer->exchange->coordinator, peer->site, true);
 	exchange_sites_arm(peer->exchange);
 }
 

@@ -43,6 +43,8 @@ report_hello(struct load_table *table, struct hello *hello)
 		strcpy(to->name, s->name);
 		to->number = (uint16_t)i;
 		to->protocol = s->protocol;
+		if (s->client_address == CONFIG_CLIENT_PROXY)
+			to->client_address = HELLO_CLIENT_PROXY;
 		to->v4 = s->v4;
 		to->v6 = s->v6;
 		to->ports = xcalloc(s->ports_count, sizeof(to->ports[0]));
@@ -171,6 +173,7 @@ report_enter_hello(struct load_table *table, uint32_t number, const struct hello
 		to->local = LOAD_NONE;
 		to->number = from->number;
 		to->protocol = from->protocol;
+		to->proxy = from->client_address == HELLO_CLIENT_PROXY;
 		to->v4 = from->v4;
 		to->v6 = from->v6;
 		to->ports = xcalloc(from->ports_count, sizeof(to->ports[0]));
@@ -255,6 +258,27 @@ report_between(struct load_table *table, uint32_t site, struct load_report *repo
 	}
 }
 
+/* Who has no servers speaks of those behind it; not to a coordinator, which tells sites that know
+ * them as well. */
+static void
+speak_of_others(struct load_table *table, uint32_t site, struct load_report_service *to)
+{
+	const struct site *receiver = load_table_site(table, site);
+	struct load_passable sum;
+
+	if ((receiver != NULL && receiver->coordinator) ||
+	    !load_table_passable(table, to->number, site, &sum))
+		return;
+	to->servers_up = sum.servers_up;
+	to->servers_not_high = sum.servers_not_high;
+	to->transferable = at_most_32(sum.transferable);
+	to->permitted = true;
+	to->load = (uint16_t)(sum.load + 0.5);
+	to->active = at_most_32(sum.active);
+	to->mean_life = thousandths(sum.mean_life);
+	to->distance = sum.distance;
+}
+
 void
 report_load(struct load_table *table, uint32_t site, struct load_report *report)
 {
@@ -274,13 +298,14 @@ report_load(struct load_table *table, uint32_t site, struct load_report *report)
 		    .servers_up = s->up,
 		    .servers_not_high = s->not_high,
 		    .transferable =
-			at_most_32(s->capacity > s->active ? s->capacity - s->active : 0),
+			at_most_32(s->capacity > s->loaded ? s->capacity - s->loaded : 0),
 		    .permitted = s->transfer_permitted && s->up > 0,
 		    .load = converted_load(s),
 		    .active = at_most_32(s->active),
 		    .new_per_second = thousandths(s->meter.offered),
 		    .mean_life = thousandths(quota_life(&s->meter)),
 		};
+		speak_of_others(table, site, &report->services[report->services_count - 1]);
 		for_you(table, site, i, &report->services[report->services_count - 1]);
 	}
 }
@@ -318,6 +343,7 @@ enter_load(struct site_service *to, const struct load_report_service *from, uint
 	to->active = from->active;
 	to->new_per_second = from->new_per_second / 1000.0;
 	to->mean_life = from->mean_life / 1000.0;
+	to->distance = from->distance;
 	to->received_at = at;
 }
 

@@ -9,7 +9,10 @@
 struct load_table *
 load_table_new(void)
 {
-	return xcalloc(1, sizeof(struct load_table));
+	struct load_table *table = xcalloc(1, sizeof(*table));
+
+	TAILQ_INIT(&table->attended);
+	return table;
 }
 
 static void
@@ -53,6 +56,7 @@ load_table_free(struct load_table *table)
 	free(table->scratch);
 	endpoints_free(table->endpoints);
 	endpoints_free(table->addresses);
+	endpoints_free(table->keeping);
 	free(table);
 }
 
@@ -161,4 +165,12 @@ load_table_is_service_ip(const struct load_table *table, const struct ip *ip)
 	struct addr addr = {*ip, 0};
 
 	return endpoints_find(table->addresses, &addr, 0) != LOAD_NONE;
+}
+
+bool
+load_table_keeps(const struct load_table *table, const struct ip *ip)
+{
+	struct addr addr = {*ip, 0};
+
+	return table->keeping != NULL && endpoints_find(table->keeping, &addr, 0) != LOAD_NONE;
 }

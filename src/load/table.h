@@ -15,6 +15,8 @@
 #ifndef WLAD_LOAD_TABLE_H
 #define WLAD_LOAD_TABLE_H
 
+#include <sys/queue.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,35 +24,77 @@
 #include "base/addr.h"
 #include "config/config.h"
 #include "load/quota.h"
+#include "load/signals.h"
 
 #define LOAD_NONE UINT32_MAX
 
+/* A server's whole weight, in the parts by which it comes while it starts slowly. */
+#define LOAD_RAMP 256
+
 /* Connections that a server without max_connections takes: as many as one self address has ports. */
 #define LOAD_SELF_PORTS 64512
+
+#define LOAD_AGENT_TEXT 64 /* octets of an agent's description that are kept, with NUL */
 
 enum server_state { SERVER_DOWN, SERVER_UP };
 enum server_admin { SERVER_ENABLED, SERVER_DRAINING, SERVER_DISABLED };
 
 struct server {
 	char *name;
-	uint32_t service; /* number of its service */
-	struct ip v4, v6; /* zero: none */
-	uint16_t port;    /* 0: the client's */
-	uint32_t weight;  /* in force: what the administrator set, else the configured one */
+	uint32_t service;      /* number of its service */
+	struct ip v4, v6;      /* zero: none */
+	uint16_t port;         /* 0: the client's */
+	uint32_t weight;       /* in force: the one below, as its agent changes it */
+	uint32_t weight_parts; /* the same in parts of LOAD_RAMP: 30% of 1 is not nothing, nor 1 */
 	uint32_t weight_configured;
+	uint32_t weight_admin;    /* in place of the configured one, if weight_set */
 	bool weight_set;          /* by an administrator, kept over reload */
-	uint32_t max_connections; /* never 0: the configured one or LOAD_SELF_PORTS */
-	bool backup;              /* serves while no other can */
-	uint32_t place;           /* index into its service's servers, while present */
-	struct config_check check;
+	uint32_t max_connections; /* in force: the smaller of the configured one and its agent's */
+	uint32_t max_connections_configured; /* never 0: LOAD_SELF_PORTS if the file has none */
+	bool backup;                         /* serves while no other can */
+	uint32_t place; /* index into its service's servers, while present */
 
-	bool present;            /* false: removed from the configuration, connections remain */
+	bool present;        /* false: removed from the configuration, connections remain */
+	bool was_present;    /* before the latest load_table_apply() */
+	bool added, removed; /* by an administrator, see config/changes.h; removed: not present */
+	uint32_t changed;    /* settings that an administrator changed, see there */
 	enum server_state state; /* measured */
 	enum server_admin admin; /* set by an administrator, kept over reload */
 	const char *why;         /* static text: cause of the last failed check, or NULL */
 	bool high;               /* highly loaded, with hysteresis */
 	uint64_t state_since;
 
+	/* What packets say of it: table_signals.c. */
+	struct signals signals;
+	double signal; /* signals_load() */
+	bool avoided; /* a new connection was not answered since the last that was: others first */
+	bool passive_down; /* and so many that it is taken out */
+	bool passive_told; /* for whoever logs that */
+	bool trial;        /* the next connection is to find out whether it answers again */
+	unsigned passes;   /* checks in a row that passed since it is avoided */
+	uint64_t pause;    /* between trials; ns */
+	uint64_t retry_at; /* not before */
+	uint16_t ramp;     /* of LOAD_RAMP: how much of its weight it has by now */
+	uint64_t ramp_since;
+	bool attended; /* in a list: time changes something about it */
+	TAILQ_ENTRY(server) attendance;
+
+	/* What its agent or its check's script says: load_table_server_set_agent(). */
+	double agent_load; /* 0 to 1, the larger of the two below; below 0: nothing */
+	double agent_said_load, script_load; /* the agent's; the script's; likewise */
+	uint32_t agent_weight;               /* percent of its weight; 100: as it is */
+	bool agent_down, agent_drain, agent_maint;
+	const char *agent_why;          /* static text, for one of these; or NULL */
+	uint32_t agent_max_connections; /* 0: nothing */
+	bool agent_absolute;            /* agent_weight is one in place of its own */
+
+	/* Its agent itself. */
+	struct addr agent_at;    /* where it is asked; port 0: there is none */
+	uint64_t agent_said_at;  /* when it last said all this; 0: never */
+	const char *agent_fault; /* static text: why it did not when last asked, or NULL */
+	char agent_text[LOAD_AGENT_TEXT]; /* what it said besides; "": nothing */
+
+	uint64_t floor; /* connections that it counts for at least, by its agent and its packets */
 	uint64_t active, total; /* connections in flight; allocated since start */
 	uint64_t packets_in, packets_out, bytes_in, bytes_out; /* in: towards the server */
 };
@@ -65,12 +109,22 @@ struct service {
 	enum config_scheduler scheduler;
 	enum config_prefer prefer;
 	enum config_site_metric site_metric;
+	enum config_client_address client_address;
+	bool kept; /* its servers have seen clients' addresses since the start, or do */
 	enum config_unknown on_unknown;
 	enum config_server_down on_server_down;
 	bool transfer_permitted; /* in force: what the administrator set, else the configured */
 	bool transfer_configured;
 	bool transfer_set; /* by an administrator, kept over reload */
 	double high_load;
+	double slow_start; /* seconds */
+	bool passive;      /* unanswered connections take a server out */
+	bool one_packet;   /* each datagram is allocated by itself */
+	struct config_persistence persistence;
+	struct config_client_limit client_limit;
+	struct config_check check; /* of each of its servers */
+	struct config_agent agent; /* likewise; where it is, is the server's agent_at */
+	struct addr agent_listen;  /* where the service itself is an agent; port 0: nowhere */
 
 	uint32_t *servers;             /* numbers of the servers that are present */
 	size_t servers_count, backups; /* of which so many are backup servers */
@@ -83,6 +137,7 @@ struct service {
 	uint32_t up, not_high;
 	uint64_t capacity; /* of their max_connections */
 	uint64_t active;   /* of their connections */
+	uint64_t loaded;   /* the same, of each server its floor at least */
 	uint64_t version; /* changes whenever the set of servers that may be chosen, or a weight, does */
 
 	uint64_t total;                 /* connections allocated to own servers since start */
@@ -107,6 +162,7 @@ struct site_service {
 	struct ip v4, v6;
 	uint16_t *ports; /* on which it may send us connections */
 	size_t ports_count;
+	bool proxy; /* its servers want a PROXY header (rule 3: from us) */
 
 	bool reported; /* the rest is valid */
 	uint32_t sequence;
@@ -120,6 +176,7 @@ struct site_service {
 	double quota;          /* new connections a second that it grants us, if limited */
 	double new_per_second; /* of its clients, wherever served */
 	double mean_life;      /* of connections at its servers, seconds; 0: not said */
+	uint8_t distance; /* in a chain: so many transfers behind it are the servers; 0: at it */
 	uint64_t received_at;
 
 	struct quota_bucket tokens; /* of the rate that it grants */
@@ -192,8 +249,12 @@ struct load_table;
 struct load_table *load_table_new(void);
 void load_table_free(struct load_table *table);
 
-/* Enters a configuration, the first or a new one: what has the same name (services, sites) or the same name and addresses
- * (servers) keeps its slot, state and counts. */
+/*
+ * Enters a configuration, the first or a new one: what has the same name (services, sites) or the
+ * same name and addresses (servers) keeps its slot, state and counts.  What an administrator said of
+ * a server goes by its name: a new address takes over admin and weight.  Where the configuration comes to
+ * say the same as an administrator did, it is the configuration's from then on.
+ */
 void load_table_apply(struct load_table *table, const struct config *config, uint64_t now);
 
 /* Sites that are entered without being configured, at a time and names ever. */
@@ -233,6 +294,9 @@ uint32_t load_table_lookup(
 
 /* True if the address (port ignored) is one of our service addresses. */
 bool load_table_is_service_ip(const struct load_table *table, const struct ip *ip);
+
+/* True if it is the address of a server that sees its clients' own addresses. */
+bool load_table_keeps(const struct load_table *table, const struct ip *ip);
 
 /* Index into site->services of that site's service with the name of our service; LOAD_NONE. */
 uint32_t load_table_site_service(const struct load_table *table, uint32_t site, uint32_t service);
@@ -274,7 +338,60 @@ void load_table_server_set_admin(
 /* weight: 0 to 65535 in place of the configured one, or LOAD_NONE for that one again. */
 void load_table_server_set_weight(struct load_table *table, uint32_t server, uint32_t weight);
 
-/* Called after a server's active has changed; for whoever keeps servers in order. */
+/*
+ * What a server's agent says, whole: each time all of it.  It takes a server out, makes it
+ * lighter or heavier, or limits it; it does not bring back one whose check fails.
+ */
+struct server_agent {
+	double load;     /* 0 to 1; below 0: it says nothing of it */
+	uint32_t weight; /* percent of the weight of the server; 100: as it is */
+	bool down, drain, maint;
+	const char *why;          /* static text, for one of these; or NULL */
+	uint32_t max_connections; /* 0: it says nothing of it */
+	bool absolute; /* weight is no percentage, but in place of the configured one */
+};
+
+/* One that has, or no longer has, an agent: nothing is said. */
+#define SERVER_AGENT_NONE ((struct server_agent){.load = -1, .weight = 100})
+
+void load_table_server_set_agent(
+    struct load_table *table, uint32_t server, const struct server_agent *said, uint64_t now);
+
+/* What the script of its check says of its load, 0 to 1; below 0: nothing. */
+void load_table_server_set_script(struct load_table *table, uint32_t server, double load);
+
+/*
+ * table_signals.c: what packets say of a server.
+ *
+ * A new connection was answered, after so many microseconds (0: not known), or was counted as
+ * unanswered.  From the first of these on others come before it; after SIGNALS_ENOUGH, with none
+ * answered in between, it is taken out if the service is passive and another server is there.
+ * One connection may then find out whether it answers again: after `rise` checks that began
+ * later have passed, where there are checks; and not before a pause, which is longer each time.
+ */
+void load_table_server_answered(
+    struct load_table *table, uint32_t server, uint32_t microseconds, uint64_t now);
+void load_table_server_unanswered(
+    struct load_table *table, uint32_t server, enum signals_cause cause, uint64_t now);
+
+/* A check that began at that time has passed, or not. */
+void load_table_server_checked(
+    struct load_table *table, uint32_t server, bool passed, uint64_t began, uint64_t now);
+
+/* What time brings: servers that start slowly or may be tried again, some of them at each
+ * call.  Returns when to be called again, ns of the clock; UINT64_MAX if there are none. */
+uint64_t load_table_attend(struct load_table *table, uint64_t now);
+
+/* What packets show of late, over about a second. */
+struct signals_rates server_rates(const struct server *server, uint64_t now);
+
+/* True if it serves as far as is known, whatever an administrator or its agent want it to do. */
+bool server_is_up(const struct server *server);
+
+/* Why it is down; NULL if it is up. */
+const char *server_cause(const struct server *server);
+
+/* Called after a server's active, or its place among others, has changed; for whoever keeps servers in order. */
 typedef void load_table_counted(void *arg, uint32_t server);
 void load_table_set_counted(struct load_table *table, load_table_counted *counted, void *arg);
 
@@ -284,8 +401,8 @@ bool server_usable(const struct server *server);
 /* True if it is among the sums of its service. */
 bool server_counts(const struct service *service, const struct server *server);
 
-/* Load of a server and of a service as a converted value, 0 idle to 1 full: active through
- * capacity; 1 where nothing is up. */
+/* Load of a server and of a service as a converted value, 0 idle to 1 full: of a server active through
+ * capacity, what its agent says or what packets say, whichever is most; 1 where nothing is up. */
 double server_load(const struct server *server);
 double service_load(const struct service *service);
 
@@ -339,6 +456,22 @@ site_passes(uint16_t service, uint16_t owner)
 	return (uint32_t)owner << 16 | service;
 }
 
+/*
+ * What can be passed on of a service for which we have no servers up, but sites behind us have, if
+ * transfer.max_transfers allows it (table_passable.c).  receiver: who is to be told, and does not count.
+ * False if there is nothing.
+ */
+struct load_passable {
+	uint32_t servers_up, servers_not_high;
+	uint64_t transferable, active;
+	double capacity, load; /* connections; 0 to 1000, of all together */
+	double rate;           /* new connections a second that we may pass on */
+	double mean_life;      /* the shortest, seconds; 0: not known */
+	uint8_t distance;      /* transfers from us to the farthest of the servers */
+};
+bool load_table_passable(const struct load_table *table, uint32_t service, uint32_t receiver,
+    struct load_passable *sum);
+
 /* Our service that the site may pass connections to that address on to, or LOAD_NONE. */
 uint32_t load_table_site_passes_lookup(const struct load_table *table, uint32_t site,
     const struct addr *address, uint8_t protocol, uint16_t *owner);
@@ -349,6 +482,9 @@ bool load_table_site_has_server(const struct load_table *table, uint32_t site,
 
 /* III of a service, set by an administrator until the next start. */
 void load_table_service_set_transfer(struct load_table *table, uint32_t service, bool permitted);
+
+/* As configured again. */
+void load_table_service_reset_transfer(struct load_table *table, uint32_t service);
 
 void load_table_site_error(struct load_table *table, uint32_t site, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

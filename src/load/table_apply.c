@@ -40,9 +40,14 @@ server_slot(
 {
 	struct server *server;
 
+	/* most often they come in the order of the time before */
 	for (uint32_t i = 0; i < table->servers_count; i++) {
-		if (server_is(table->servers[i], service, c))
-			return i;
+		uint32_t slot = (table->next_slot + i) % table->servers_count;
+
+		if (server_is(table->servers[slot], service, c)) {
+			table->next_slot = slot + 1;
+			return slot;
+		}
 	}
 	server = xcalloc(1, sizeof(*server));
 	server->name = xstrdup(c->name);
@@ -50,31 +55,86 @@ server_slot(
 	server->v4 = c->v4;
 	server->v6 = c->v6;
 	server->state_since = now;
+	server->agent_load = server->agent_said_load = server->script_load = -1;
+	server->agent_weight = 100;
+	server->ramp = LOAD_RAMP;
 	table->servers =
 	    xrealloc_array(table->servers, table->servers_count + 1, sizeof(*table->servers));
 	table->servers[table->servers_count] = server;
 	return table->servers_count++;
 }
 
+/*
+ * One that was not there before: what an administrator said of the server of its name, which had
+ * another address, holds for this one.  Whether it serves has to be found out, unless it does: old
+ * connections show that.
+ */
 static void
-apply_server(struct load_table *table, uint32_t service, const struct config_server *c,
-    const struct config_check *check, uint64_t now)
+enter_server(struct load_table *table, struct server *server, uint64_t now)
+{
+	if (server->active == 0) {
+		server->state = SERVER_DOWN;
+		server->why = NULL;
+		server->state_since = now;
+	}
+	for (uint32_t i = 0; i < table->servers_count; i++) {
+		const struct server *before = table->servers[i];
+
+		if (!before->was_present || before == server ||
+		    before->service != server->service || strcmp(before->name, server->name) != 0)
+			continue;
+		server->admin = before->admin;
+		server->weight_set = before->weight_set;
+		server->weight_admin = before->weight_admin;
+		return;
+	}
+}
+
+/* Where the server's agent is: IPv4 where there is the choice.  Port 0: it has none. */
+static struct addr
+agent_address(const struct config_server *c, uint16_t port)
+{
+	const struct ip *choice[] = {&c->agent_v4, &c->agent_v6, &c->v4, &c->v6};
+	size_t i = 0;
+
+	if (c->agent_port != 0)
+		port = c->agent_port;
+	if (port == 0)
+		return (struct addr){0};
+	while (i < 3 && ip_is_zero(choice[i]))
+		i++;
+	return (struct addr){.ip = *choice[i], .port = port};
+}
+
+static void
+apply_server(
+    struct load_table *table, uint32_t service, const struct config_server *c, uint64_t now)
 {
 	struct service *owner = table->services[service];
 	uint32_t number = server_slot(table, service, c, now);
 	struct server *server = table->servers[number];
 
-	server->present = true;
+	if (!server->was_present && !c->removed)
+		enter_server(table, server, now);
+	server->present = !c->removed;
+	server->removed = c->removed;
+	server->added = c->added;
+	server->changed = c->changed;
+	if (server->weight_admin == c->weight && server->weight_configured != c->weight)
+		server->weight_set = false;
 	server->port = c->port;
 	server->weight_configured = c->weight;
-	if (!server->weight_set)
-		server->weight = c->weight;
-	server->max_connections = c->max_connections != 0 ? c->max_connections : LOAD_SELF_PORTS;
+	server->max_connections_configured =
+	    c->max_connections != 0 ? c->max_connections : LOAD_SELF_PORTS;
+	table_server_limits(server);
 	server->backup = c->backup;
+	if (c->removed)
+		return;
 	server->place = (uint32_t)owner->servers_count;
+	server->passive_down = server->passive_down && owner->passive;
 	owner->backups += c->backup;
-	server->check = *check;
-	if (check->type == CONFIG_CHECK_NONE)
+	server->agent_at = agent_address(c, owner->agent.port);
+	if (owner->check.type == CONFIG_CHECK_NONE)
 		server->state = SERVER_UP;
 	owner->servers[owner->servers_count++] = number;
 }
@@ -96,17 +156,32 @@ apply_service(struct load_table *table, const struct config_service *c, uint64_t
 	s->scheduler = c->scheduler;
 	s->prefer = c->prefer;
 	s->site_metric = c->site_metric;
+	s->client_address = c->client_address;
+	s->kept = s->kept || c->client_address == CONFIG_CLIENT_KEEP;
 	s->on_unknown = c->on_unknown;
 	s->on_server_down = c->on_server_down;
+	if (s->transfer_permitted == c->transfer_permitted &&
+	    s->transfer_configured != c->transfer_permitted)
+		s->transfer_set = false;
 	s->transfer_configured = c->transfer_permitted;
 	if (!s->transfer_set)
 		s->transfer_permitted = c->transfer_permitted;
 	s->high_load = c->high_load;
+	s->slow_start = c->slow_start;
+	s->passive = c->passive;
+	s->one_packet = c->one_packet;
+	s->persistence = c->persistence;
+	s->client_limit = c->client_limit;
+	s->check = c->check;
+	/* a port of its own for checks is taken for one that expects none */
+	s->check.proxy = c->client_address == CONFIG_CLIENT_PROXY && c->check.port == 0;
+	s->agent = c->agent;
+	s->agent_listen = c->agent_listen;
 	free(s->servers);
 	s->servers = xcalloc(c->servers_count, sizeof(*s->servers));
 	s->servers_count = s->backups = 0;
 	for (size_t i = 0; i < c->servers_count; i++)
-		apply_server(table, number, &c->servers[i], &c->check, now);
+		apply_server(table, number, &c->servers[i], now);
 }
 
 uint32_t
@@ -182,17 +257,56 @@ forget_presence(struct load_table *table)
 		table->services[i]->present = false;
 		table->services[i]->servers_count = table->services[i]->backups = 0;
 	}
-	for (uint32_t i = 0; i < table->servers_count; i++)
-		table->servers[i]->present = false;
+	for (uint32_t i = 0; i < table->servers_count; i++) {
+		struct server *server = table->servers[i];
+
+		server->was_present = server->present;
+		server->present = server->removed = false;
+	}
 	for (uint32_t i = 0; i < table->sites_count; i++)
 		table->sites[i]->present = table->sites[i]->entered;
+}
+
+static void
+enter_keeping(struct load_table *table, const struct ip *ip, uint32_t number)
+{
+	struct addr addr = {*ip, 0};
+
+	if (!ip_is_zero(ip))
+		endpoints_add(table->keeping, &addr, 0, number);
+}
+
+/* Once among them, a server stays: rules of the kernel may lead its packets to us until the end. */
+static void
+index_keeping(struct load_table *table)
+{
+	size_t count = 0;
+
+	endpoints_free(table->keeping);
+	table->keeping = NULL;
+	for (uint32_t i = 0; i < table->servers_count; i++)
+		count += table->services[table->servers[i]->service]->kept;
+	if (count == 0)
+		return;
+	table->keeping = endpoints_new(2 * count);
+	for (uint32_t i = 0; i < table->servers_count; i++) {
+		const struct server *server = table->servers[i];
+
+		if (!table->services[server->service]->kept)
+			continue;
+		enter_keeping(table, &server->v4, i);
+		enter_keeping(table, &server->v6, i);
+	}
 }
 
 void
 load_table_apply(struct load_table *table, const struct config *config, uint64_t now)
 {
 	forget_presence(table);
+	if (table->started == 0)
+		table->started = now > 0 ? now : 1;
 	table->grants_stale = true;
+	table->max_transfers = config->transfer.max_transfers;
 	for (size_t i = 0; i < config->services_count; i++)
 		apply_service(table, &config->services[i], now);
 	for (size_t i = 0; i < config->peers_count; i++)
@@ -200,6 +314,10 @@ load_table_apply(struct load_table *table, const struct config *config, uint64_t
 	for (size_t i = 0; i < config->load.coordinators_count; i++)
 		apply_peer(table, &config->load.coordinators[i], true);
 	index_services(table);
+	index_keeping(table);
+	for (uint32_t i = 0; i < table->servers_count; i++)
+		if (!table->servers[i]->was_present && server_usable(table->servers[i]))
+			table_start_slowly(table, i, now);
 	for (uint32_t i = 0; i < table->services_count; i++)
 		table_recount(table, i);
 	for (uint32_t i = 0; i < table->sites_count; i++)

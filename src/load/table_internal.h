@@ -4,6 +4,8 @@
 #ifndef WLAD_LOAD_TABLE_INTERNAL_H
 #define WLAD_LOAD_TABLE_INTERNAL_H
 
+#include <sys/queue.h>
+
 #include "load/endpoints.h"
 #include "load/table.h"
 
@@ -16,16 +18,24 @@ struct load_table {
 	struct server **servers;
 	struct site **sites;
 	uint32_t services_count, servers_count, sites_count;
-	bool grants_stale;    /* something has changed since they were made */
-	uint64_t measured_at; /* load_table_measure(); 0: never */
-	double *scratch;      /* scratch of load_table_measure() */
+	uint32_t max_transfers; /* transfer.max_transfers */
+	uint32_t next_slot;     /* where the next server of a configuration is likely found */
+	bool grants_stale;      /* something has changed since they were made */
+	uint64_t measured_at;   /* load_table_measure(); 0: never */
+	double *scratch;        /* scratch of load_table_measure() */
 	size_t scratch_count;
 
 	struct endpoints *endpoints; /* of our services */
 	struct endpoints *addresses; /* the same with port 0 and protocol 0 */
+	struct endpoints *keeping; /* of servers that see their clients' addresses, with port and
+	                            * protocol 0; NULL: none */
 
 	load_table_changed *listener;
 	void *listener_arg;
+	TAILQ_HEAD(, server) attended; /* time changes something about them */
+	uint32_t attended_count;
+	uint64_t started; /* first load_table_apply() */
+
 	load_table_counted *counted;
 	void *counted_arg;
 };
@@ -34,6 +44,21 @@ void table_changed(struct load_table *table, enum load_change change, uint32_t n
 
 /* Brings a service's sums up to date after its servers changed. */
 void table_recount(struct load_table *table, uint32_t service);
+
+/* Its load by agent or packets is another one. */
+void table_server_loaded(struct load_table *table, uint32_t server);
+
+/* table_signals.c: what packets said of it holds no longer. */
+void table_signals_forget(struct server *server);
+
+/* It can be used from now on: with a little of its weight at first. */
+void table_start_slowly(struct load_table *table, uint32_t server, uint64_t now);
+
+/* A connection was opened that may be the one to find out. */
+void table_trial_opened(struct load_table *table, uint32_t server);
+
+/* Weight and max_connections in force, from what they are made of. */
+void table_server_limits(struct server *server);
 
 /* The number of the site of that name, present or not; a new slot if there was none. */
 uint32_t table_site_slot(struct load_table *table, const char *name);

@@ -98,6 +98,20 @@ measure_incoming(struct load_table *table, double seconds)
 	}
 }
 
+/* What all others together may send us: what we can serve, or pass on. */
+static double
+whole_quota(const struct load_table *table, uint32_t number)
+{
+	const struct service *service = table->services[number];
+	struct load_passable passable;
+
+	if (!service->transfer_permitted)
+		return 0;
+	if (service->up > 0)
+		return quota_total(service->capacity, service->loaded, &service->meter);
+	return load_table_passable(table, number, LOAD_NONE, &passable) ? passable.rate : 0;
+}
+
 static void
 share_out(struct load_table *table, uint32_t number)
 {
@@ -105,9 +119,7 @@ share_out(struct load_table *table, uint32_t number)
 	size_t count = 0;
 	double part;
 
-	service->quota = service->transfer_permitted && service->up > 0
-	    ? quota_total(service->capacity, service->active, &service->meter)
-	    : 0;
+	service->quota = whole_quota(table, number);
 	part = our_part(table, number);
 	for (uint32_t i = 0; i < table->sites_count; i++) {
 		const struct site_service *s = sender(table, i, number);

@@ -7,7 +7,8 @@
 bool
 server_usable(const struct server *server)
 {
-	return server->present && server->state == SERVER_UP && server->admin == SERVER_ENABLED;
+	return server->present && server_is_up(server) && server->admin == SERVER_ENABLED &&
+	    !server->agent_drain && !server->agent_maint;
 }
 
 static bool
@@ -27,7 +28,24 @@ server_load(const struct server *server)
 {
 	double load = (double)server->active / server->max_connections;
 
+	load = load > server->agent_load ? load : server->agent_load;
+	load = load > server->signal ? load : server->signal;
 	return load < 1 ? load : 1;
+}
+
+/* As many connections as agent and packets make of its load. */
+static uint64_t
+floor_of(const struct server *server)
+{
+	double load = server->agent_load > server->signal ? server->agent_load : server->signal;
+
+	return load > 0 ? (uint64_t)(load * server->max_connections) : 0;
+}
+
+static uint64_t
+loaded(const struct server *server)
+{
+	return server->active > server->floor ? server->active : server->floor;
 }
 
 double
@@ -37,7 +55,7 @@ service_load(const struct service *service)
 
 	if (service->up == 0 || service->capacity == 0)
 		return 1;
-	load = (double)service->active / (double)service->capacity;
+	load = (double)service->loaded / (double)service->capacity;
 	return load < 1 ? load : 1;
 }
 
@@ -75,17 +93,19 @@ table_recount(struct load_table *table, uint32_t number)
 
 	service->on_backup = needs_backup(table, service);
 	service->up = service->not_high = 0;
-	service->capacity = service->active = 0;
+	service->capacity = service->active = service->loaded = 0;
 	for (size_t i = 0; i < service->servers_count; i++) {
 		struct server *server = table->servers[service->servers[i]];
 
 		server->high = judge_high(service, server);
+		server->floor = floor_of(server);
 		if (!server_counts(service, server))
 			continue;
 		service->up++;
 		service->not_high += !server->high;
 		service->capacity += server->max_connections;
 		service->active += server->active;
+		service->loaded += loaded(server);
 	}
 	service->version++;
 }
@@ -107,6 +127,19 @@ update_high(struct load_table *table, struct service *service, struct server *se
 	table_changed(table, LOAD_CHANGE_SERVICE, server->service);
 }
 
+void
+table_server_loaded(struct load_table *table, uint32_t number)
+{
+	struct server *server = table->servers[number];
+	struct service *service = table->services[server->service];
+	uint64_t before = loaded(server);
+
+	server->floor = floor_of(server);
+	if (server_counts(service, server))
+		service->loaded += loaded(server) - before;
+	update_high(table, service, server);
+}
+
 /* What follows from another active. */
 static void
 counted(struct load_table *table, struct service *service, struct server *server, uint32_t number)
@@ -125,8 +158,12 @@ load_table_server_opened(struct load_table *table, uint32_t number)
 	server->active++;
 	server->total++;
 	service->total++;
-	if (server_counts(service, server))
+	if (server_counts(service, server)) {
 		service->active++;
+		service->loaded += server->active > server->floor;
+	}
+	if (server->trial)
+		table_trial_opened(table, number);
 	counted(table, service, server, number);
 }
 
@@ -136,10 +173,12 @@ load_table_server_closed(struct load_table *table, uint32_t number)
 	struct server *server = table->servers[number];
 	struct service *service = table->services[server->service];
 
-	server->active--;
 	service->closed++;
-	if (server_counts(service, server))
+	if (server_counts(service, server)) {
 		service->active--;
+		service->loaded -= server->active > server->floor;
+	}
+	server->active--;
 	counted(table, service, server, number);
 }
 
@@ -154,6 +193,9 @@ load_table_server_set_state(struct load_table *table, uint32_t number, enum serv
 		return;
 	server->state = state;
 	server->state_since = now;
+	table_signals_forget(server);
+	if (server_usable(server))
+		table_start_slowly(table, number, now);
 	table_recount(table, server->service);
 	table_changed(table, LOAD_CHANGE_SERVER, number);
 }
@@ -168,8 +210,40 @@ load_table_server_set_admin(
 		return;
 	server->admin = admin;
 	server->state_since = now;
+	if (server_usable(server))
+		table_start_slowly(table, number, now);
 	table_recount(table, server->service);
 	table_changed(table, LOAD_CHANGE_SERVER, number);
+}
+
+/* The weight in force in parts of LOAD_RAMP: a percentage of little is not nothing. */
+static uint32_t
+weight_parts(const struct server *server)
+{
+	uint64_t weight = server->weight_set ? server->weight_admin : server->weight_configured;
+	uint64_t parts = weight * LOAD_RAMP, agent = server->agent_weight;
+
+	if (!server->agent_absolute)
+		parts = parts * agent / 100;
+	else if (!server->weight_set || agent < weight)
+		parts = agent * LOAD_RAMP;
+	if (parts == 0 && weight > 0 && agent > 0)
+		parts = 1;
+	return parts < UINT16_MAX * LOAD_RAMP ? (uint32_t)parts : UINT16_MAX * LOAD_RAMP;
+}
+
+void
+table_server_limits(struct server *server)
+{
+	uint32_t agent = server->agent_max_connections;
+
+	server->weight_parts = weight_parts(server);
+	server->weight = server->weight_parts / LOAD_RAMP;
+	if (server->weight == 0 && server->weight_parts > 0)
+		server->weight = 1;
+	server->max_connections = server->max_connections_configured;
+	if (agent != 0 && agent < server->max_connections)
+		server->max_connections = agent;
 }
 
 void
@@ -178,25 +252,100 @@ load_table_server_set_weight(struct load_table *table, uint32_t number, uint32_t
 	struct server *server = table->servers[number];
 
 	server->weight_set = weight != LOAD_NONE;
-	if (!server->weight_set)
-		weight = server->weight_configured;
-	if (server->weight == weight)
+	server->weight_admin = server->weight_set ? weight : 0;
+	weight = server->weight_parts;
+	table_server_limits(server);
+	if (server->weight_parts == weight)
 		return;
-	server->weight = weight;
 	table_recount(table, server->service);
 	table_changed(table, LOAD_CHANGE_SERVICE, server->service);
+}
+
+/* Who reports more is believed. */
+static void
+set_loads(struct server *server, double agent, double script)
+{
+	server->agent_said_load = agent < 1 ? agent : 1;
+	server->script_load = script < 1 ? script : 1;
+	server->agent_load = server->agent_said_load > server->script_load
+	    ? server->agent_said_load
+	    : server->script_load;
+}
+
+/* Its place among others may be another one now. */
+static void
+another_load(struct load_table *table, uint32_t number)
+{
+	table_server_loaded(table, number);
+	if (table->counted != NULL)
+		table->counted(table->counted_arg, number);
+}
+
+void
+load_table_server_set_script(struct load_table *table, uint32_t number, double load)
+{
+	struct server *server = table->servers[number];
+
+	if (load == server->script_load)
+		return;
+	set_loads(server, server->agent_said_load, load);
+	another_load(table, number);
+}
+
+void
+load_table_server_set_agent(
+    struct load_table *table, uint32_t number, const struct server_agent *said, uint64_t now)
+{
+	struct server *server = table->servers[number];
+	uint32_t weight = server->weight_parts, max_connections = server->max_connections;
+	bool usable = server_usable(server);
+
+	set_loads(server, said->load, server->script_load);
+	server->agent_weight = said->weight;
+	server->agent_absolute = said->absolute;
+	server->agent_down = said->down;
+	server->agent_drain = said->drain;
+	server->agent_maint = said->maint;
+	server->agent_why = said->why;
+	server->agent_max_connections = said->max_connections;
+	table_server_limits(server);
+	if (usable != server_usable(server)) {
+		server->state_since = now;
+		if (!usable)
+			table_start_slowly(table, number, now);
+		table_recount(table, server->service);
+		table_changed(table, LOAD_CHANGE_SERVER, number);
+	} else if (weight != server->weight_parts || max_connections != server->max_connections) {
+		table_recount(table, server->service);
+		table_changed(table, LOAD_CHANGE_SERVICE, server->service);
+	} else {
+		another_load(table, number);
+	}
+}
+
+static void
+set_transfer(struct load_table *table, uint32_t number, bool permitted)
+{
+	struct service *service = table->services[number];
+
+	if (service->transfer_permitted == permitted)
+		return;
+	service->transfer_permitted = permitted;
+	table_changed(table, LOAD_CHANGE_SERVICE, number);
 }
 
 void
 load_table_service_set_transfer(struct load_table *table, uint32_t number, bool permitted)
 {
-	struct service *service = table->services[number];
+	table->services[number]->transfer_set = true;
+	set_transfer(table, number, permitted);
+}
 
-	service->transfer_set = true;
-	if (service->transfer_permitted == permitted)
-		return;
-	service->transfer_permitted = permitted;
-	table_changed(table, LOAD_CHANGE_SERVICE, number);
+void
+load_table_service_reset_transfer(struct load_table *table, uint32_t number)
+{
+	table->services[number]->transfer_set = false;
+	set_transfer(table, number, table->services[number]->transfer_configured);
 }
 
 const char *

@@ -108,6 +108,7 @@ keep_report(struct site_service *to, const struct site *site)
 		to->quota = from->quota;
 		to->new_per_second = from->new_per_second;
 		to->mean_life = from->mean_life;
+		to->distance = from->distance;
 		to->received_at = from->received_at;
 	}
 }

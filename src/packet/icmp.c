@@ -192,6 +192,33 @@ icmp_convert(struct packet *p, struct packet *quoted, const struct ip *sender,
 	packet_convert(p, &from, &to);
 }
 
+uint32_t
+icmp_quoted_seq(const struct packet *quoted)
+{
+	return get32(quoted->data + quoted->transport + TCP_SEQ);
+}
+
+/* Two even numbers of octets lie between the checksums and what they are of. */
+void
+icmp_set_quoted_seq(struct packet *p, struct packet *quoted, uint32_t seq)
+{
+	uint8_t *tcp = quoted->data + quoted->transport;
+	uint8_t *field = p->data + p->transport + ICMP_CHECKSUM;
+	uint32_t len = changed_len(quoted) - quoted->transport, sum;
+	uint32_t before = checksum_add(0, tcp, len);
+	uint8_t fresh[4];
+
+	put32(fresh, seq);
+	if (len > QUOTED_MIN) {
+		sum = (uint16_t)~get16(tcp + TCP_CHECKSUM) +
+		    checksum_difference(tcp + TCP_SEQ, fresh, sizeof(fresh));
+		put16(tcp + TCP_CHECKSUM, (uint16_t)~checksum_fold(sum));
+	}
+	memcpy(tcp + TCP_SEQ, fresh, sizeof(fresh));
+	sum = checksum_add((uint16_t)~checksum_fold(before), tcp, len);
+	put16(field, (uint16_t)~checksum_fold(sum + (uint16_t)~get16(field)));
+}
+
 static void
 write_lengths(struct packet *p)
 {

@@ -35,6 +35,10 @@ enum drop icmp_read_quote(const struct packet *p, struct packet *quoted);
 void icmp_convert(struct packet *p, struct packet *quoted, const struct ip *sender,
     const struct addr *source, const struct addr *destination);
 
+/* The quoted TCP packet's sequence number, and another one in its place. */
+uint32_t icmp_quoted_seq(const struct packet *quoted);
+void icmp_set_quoted_seq(struct packet *p, struct packet *quoted, uint32_t seq);
+
 /*
  * Cuts off the end of the quote, and extensions with it, so that the error has no more than
  * len octets.  Returns false, everything unchanged, if that would not leave 8 octets of the

@@ -156,6 +156,7 @@ packet_parse(struct packet *p)
 	enum drop drop;
 
 	p->tcp_flags = 0;
+	p->hash = 0;
 	p->tcp_seq = p->tcp_ack = 0;
 	p->source.port = p->destination.port = 0;
 	drop = headers_read(p);

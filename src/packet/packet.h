@@ -58,6 +58,9 @@ struct packet {
 	uint16_t fragment_offset; /* octets: where its data belong */
 	uint16_t fragment_len;    /* octets behind the unfragmentable part */
 	bool fragment_more;       /* not the last */
+
+	/* connection_hash() of it, while its addresses are as they came; 0: not known */
+	uint64_t hash;
 };
 
 #define TCP_FIN 0x01

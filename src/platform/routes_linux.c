@@ -12,137 +12,15 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/log.h"
+#include "platform/netlink_linux.h"
 
 /* The kernel's default of 500 packets drops bursts. */
 #define TRANSMIT_QUEUE 4096
 
-/* What the kernel's answer says. */
-struct answer {
-	int error;          /* errno, 0: done */
-	char text[160];     /* its own words (NETLINK_EXT_ACK), or "" */
-	uint32_t oif;       /* of a route, 0: none */
-	unsigned char type; /* RTN_* of a route */
-};
-
-struct request {
-	char buf[512];
-	struct nlmsghdr *header;
-};
-
 static void
-take_words(const struct nlmsghdr *nlh, struct answer *answer)
-{
-	const struct nlmsgerr *e = mnl_nlmsg_get_payload(nlh);
-	size_t offset = sizeof(*e);
-	const struct nlattr *attr;
-
-	if ((nlh->nlmsg_flags & NLM_F_ACK_TLVS) == 0)
-		return;
-	/* Behind the request that the answer repeats, if it does. */
-	if ((nlh->nlmsg_flags & NLM_F_CAPPED) == 0)
-		offset += e->msg.nlmsg_len - sizeof(e->msg);
-	if (offset > mnl_nlmsg_get_payload_len(nlh))
-		return;
-	mnl_attr_for_each (attr, nlh, offset) {
-		if (mnl_attr_get_type(attr) == NLMSGERR_ATTR_MSG &&
-		    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0)
-			snprintf(
-			    answer->text, sizeof(answer->text), "%s", mnl_attr_get_str(attr));
-	}
-}
-
-static void
-take_route(const struct nlmsghdr *nlh, struct answer *answer)
-{
-	const struct rtmsg *route = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *attr;
-
-	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*route))
-		return;
-	answer->type = route->rtm_type;
-	mnl_attr_for_each (attr, nlh, sizeof(*route)) {
-		if (mnl_attr_get_type(attr) == RTA_OIF &&
-		    mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
-			answer->oif = mnl_attr_get_u32(attr);
-	}
-}
-
-/* Reads until the acknowledgement, which comes last.  0, or -1 with errno. */
-static int
-receive_answer(struct mnl_socket *socket, uint32_t seq, struct answer *answer)
-{
-	char buf[8192] __attribute__((aligned(NLMSG_ALIGNTO)));
-	const struct nlmsghdr *nlh;
-	int n;
-
-	for (;;) {
-		n = (int)mnl_socket_recvfrom(socket, buf, sizeof(buf));
-		if (n == -1)
-			return -1;
-		for (nlh = (struct nlmsghdr *)buf; mnl_nlmsg_ok(nlh, n);
-		     nlh = mnl_nlmsg_next(nlh, &n)) {
-			if (nlh->nlmsg_seq != seq)
-				continue;
-			if (nlh->nlmsg_type == RTM_NEWROUTE)
-				take_route(nlh, answer);
-			if (nlh->nlmsg_type != NLMSG_ERROR ||
-			    mnl_nlmsg_get_payload_len(nlh) < sizeof(struct nlmsgerr))
-				continue;
-			answer->error = -((struct nlmsgerr *)mnl_nlmsg_get_payload(nlh))->error;
-			take_words(nlh, answer);
-			return 0;
-		}
-	}
-}
-
-/* Asks the kernel.  Returns 0 if it did as told, else -1 with errno and its words. */
-static int
-talk(struct request *request, struct answer *answer)
-{
-	struct mnl_socket *socket;
-	uint32_t seq = (uint32_t)time(NULL);
-	int on = 1, result = -1;
-
-	memset(answer, 0, sizeof(*answer));
-	request->header->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-	request->header->nlmsg_seq = seq;
-	socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	if (socket == NULL)
-		return -1;
-	mnl_socket_setsockopt(socket, NETLINK_EXT_ACK, &on, sizeof(on));
-	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 &&
-	    mnl_socket_sendto(socket, request->header, request->header->nlmsg_len) != -1 &&
-	    receive_answer(socket, seq, answer) == 0) {
-		errno = answer->error;
-		result = errno == 0 ? 0 : -1;
-	}
-	on = errno;
-	mnl_socket_close(socket);
-	errno = on;
-	return result;
-}
-
-static const char *
-hint(int error)
-{
-	return error == EPERM ? " (needs CAP_NET_ADMIN)" : "";
-}
-
-/* ": reason" of a request that failed: errno, and what the kernel said. */
-static const char *
-reason(const struct answer *answer, char *buf, size_t size)
-{
-	const char *separator = answer->text[0] == '\0' ? "" : ", ";
-
-	snprintf(buf, size, ": %s%s%s%s", strerror(errno), separator, answer->text, hint(errno));
-	return buf;
-}
-
-static void
-start_link(struct request *request, unsigned index)
+start_link(struct netlink_request *request, unsigned index)
 {
 	struct ifinfomsg *link;
 
@@ -161,8 +39,8 @@ start_link(struct request *request, unsigned index)
 static void
 silence_ipv6(unsigned index)
 {
-	struct request request;
-	struct answer answer;
+	struct netlink_request request;
+	struct netlink_answer answer;
 	struct nlattr *spec, *inet6;
 
 	start_link(&request, index);
@@ -171,7 +49,7 @@ silence_ipv6(unsigned index)
 	mnl_attr_put_u8(request.header, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
 	mnl_attr_nest_end(request.header, inet6);
 	mnl_attr_nest_end(request.header, spec);
-	if (talk(&request, &answer) == -1)
+	if (netlink_talk(&request, &answer) == -1)
 		log_debug("device keeps its link-local address index=%u", index);
 }
 
@@ -183,10 +61,10 @@ silence_ipv6(unsigned index)
  * sending anything under it.
  */
 static int
-give_address(unsigned index, struct answer *answer)
+give_address(unsigned index, struct netlink_answer *answer)
 {
 	static const uint8_t dummy[4] = {192, 0, 0, 8};
-	struct request request;
+	struct netlink_request request;
 	struct ifaddrmsg *address;
 
 	request.header = mnl_nlmsg_put_header(request.buf);
@@ -199,15 +77,15 @@ give_address(unsigned index, struct answer *answer)
 	address->ifa_index = index;
 	mnl_attr_put(request.header, IFA_LOCAL, sizeof(dummy), dummy);
 	mnl_attr_put(request.header, IFA_ADDRESS, sizeof(dummy), dummy);
-	return talk(&request, answer);
+	return netlink_talk(&request, answer);
 }
 
 int
 routes_device_up(const char *device, uint32_t mtu, char *error, size_t error_size)
 {
 	unsigned index = if_nametoindex(device);
-	struct request request;
-	struct answer answer;
+	struct netlink_request request;
+	struct netlink_answer answer;
 	struct ifinfomsg *link;
 	char text[300];
 
@@ -222,15 +100,15 @@ routes_device_up(const char *device, uint32_t mtu, char *error, size_t error_siz
 	link->ifi_change = IFF_UP | IFF_MULTICAST;
 	mnl_attr_put_u32(request.header, IFLA_MTU, mtu);
 	mnl_attr_put_u32(request.header, IFLA_TXQLEN, TRANSMIT_QUEUE);
-	if (talk(&request, &answer) == 0 && give_address(index, &answer) == 0)
+	if (netlink_talk(&request, &answer) == 0 && give_address(index, &answer) == 0)
 		return 0;
 	snprintf(error, error_size, "device %s cannot be set up with an MTU of %u%s", device,
-	    (unsigned)mtu, reason(&answer, text, sizeof(text)));
+	    (unsigned)mtu, netlink_reason(&answer, text, sizeof(text)));
 	return -1;
 }
 
 static void
-start_route(struct request *request, uint16_t type, const struct ip *ip)
+start_route(struct netlink_request *request, uint16_t type, const struct ip *ip)
 {
 	bool v4 = ip_is_v4(ip);
 	struct rtmsg *route;
@@ -244,9 +122,9 @@ start_route(struct request *request, uint16_t type, const struct ip *ip)
 }
 
 static int
-add(unsigned index, const struct ip *ip, struct answer *answer)
+add(unsigned index, const struct ip *ip, struct netlink_answer *answer)
 {
-	struct request request;
+	struct netlink_request request;
 	struct rtmsg *route;
 
 	start_route(&request, RTM_NEWROUTE, ip);
@@ -258,7 +136,7 @@ add(unsigned index, const struct ip *ip, struct answer *answer)
 	mnl_attr_put_u32(request.header, RTA_OIF, index);
 	/* Not REPLACE: a route that the operator made is not ours to take. */
 	request.header->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
-	return talk(&request, answer);
+	return netlink_talk(&request, answer);
 }
 
 /* Says in error why the address leads elsewhere, if it does. */
@@ -266,12 +144,12 @@ static int
 verify(const char *device, unsigned index, const struct ip *ip, bool existed, char *error,
     size_t error_size)
 {
-	struct request request;
-	struct answer answer;
+	struct netlink_request request;
+	struct netlink_answer answer;
 	char text[IP_TEXT], other[IF_NAMESIZE] = "?";
 
 	start_route(&request, RTM_GETROUTE, ip);
-	if (talk(&request, &answer) == -1 || answer.oif == index)
+	if (netlink_talk(&request, &answer) == -1 || answer.oif == index)
 		return 0;
 	if_indextoname(answer.oif, other);
 	if (answer.type == RTN_LOCAL)
@@ -293,7 +171,7 @@ int
 routes_add(const char *device, const struct ip *ip, char *error, size_t error_size)
 {
 	unsigned index = if_nametoindex(device);
-	struct answer answer;
+	struct netlink_answer answer;
 	char address[IP_TEXT], text[300];
 	bool existed = false;
 
@@ -306,7 +184,7 @@ routes_add(const char *device, const struct ip *ip, char *error, size_t error_si
 	if (add(index, ip, &answer) == -1) {
 		if (errno != EEXIST) {
 			snprintf(error, error_size, "no route to %s through %s%s", address,
-			    device, reason(&answer, text, sizeof(text)));
+			    device, netlink_reason(&answer, text, sizeof(text)));
 			return -1;
 		}
 		existed = true;
