@@ -12,7 +12,7 @@ tests="$demo clang libclang-rt-14-dev clang-format libcmocka-dev mandoc python3-
     python3-cryptography dnsmasq-base
     bind9-dnsutils dnsperf iperf3 wrk haproxy libnginx-mod-stream nftables tcpdump
     wireguard-go wireguard-tools
-    traceroute iputils-ping shellcheck tshark"
+    traceroute iputils-ping shellcheck tshark valgrind strace gnuplot-nox"
 # tests/vm and tests/bench/vm: an emulator, and a kernel for it where there is none
 # yet; 100 MB to get, 500 MB on disk
 vm="systemd kmod cpio busybox-static ipvsadm"

@@ -125,7 +125,7 @@ same_path(const char *a, const char *b)
 }
 
 /*
- * Certificate, key and CA as `wlad -n` would judge them.  A key that only root can read was read
+ * Certificate, key and CA, and what checks name, as `wlad -n` would judge them.  A key that only root can read was read
  * at the start: as long as the paths are the same, that is no reason to refuse a reload.
  */
 static void
@@ -134,6 +134,10 @@ judge_files(const struct wlad *w, const struct config *config, char *error, size
 	const struct config *old = w->config;
 	char sentence[ERROR_TEXT];
 
+	if (wlad_keep_possible(config, sentence, sizeof(sentence)) == -1)
+		fault(error, size, "%s: %s", config->file, sentence);
+	if (health_files(config, sentence, sizeof(sentence)) == -1)
+		fault(error, size, "%s: %s", config->file, sentence);
 	if (!config_exchanges(config))
 		return;
 	if (w->exchange != NULL && same_path(old->load.key, config->load.key) &&
@@ -142,6 +146,43 @@ judge_files(const struct wlad *w, const struct config *config, char *error, size
 		return;
 	if (exchange_check_files(config, sentence, sizeof(sentence)) == -1)
 		fault(error, size, "%s: %s", config->file, sentence);
+}
+
+/* Last of all: what can be opened is opened. */
+static void
+listen_besides(struct wlad *w, const struct config *config, char *error, size_t size)
+{
+	char sentence[ERROR_TEXT];
+
+	if (answers_open(w->answers, config, sentence, sizeof(sentence)) == -1)
+		fault(error, size, "%s: %s", config->file, sentence);
+}
+
+/* What an administrator changed is over: who did it has to learn that. */
+static void
+change_ended(void *arg, const struct config_change *change, const char *reason, bool conflict)
+{
+	const char *was = change->added ? "added" : change->removed ? "removed" : "set";
+
+	(void)arg;
+	if (conflict)
+		log_warnx("run-time change of server given up service=%s server=%s was=%s "
+			  "reason=\"%s\"",
+		    change->service, change->server.name, was, reason);
+	else
+		log_info("run-time change of server ended service=%s server=%s was=%s "
+			 "reason=\"%s\"",
+		    change->service, change->server.name, was, reason);
+}
+
+/* The servers of the file, as administrators have changed them. */
+static void
+apply_changes(struct wlad *w, const struct config *file)
+{
+	struct config *running = config_changes_rebase(&w->changes, file, change_ended, w);
+
+	load_table_apply(w->load, running, loop_now(w->loop));
+	config_free(running);
 }
 
 /* From here on the new configuration is the one in force. */
@@ -153,11 +194,12 @@ change(struct wlad *w, struct config *config)
 
 	if (w->datapath != NULL)
 		want_routes(w, config);
-	load_table_apply(w->load, config, loop_now(w->loop));
+	apply_changes(w, config);
 	allocation_set_interval(w->allocation, config->load.interval);
 	if (w->datapath != NULL)
 		datapath_set_config(w->datapath, config);
 	w->config = config;
+	wlad_keep_update(w);
 	if (w->exchange == NULL) {
 		if (wlad_open_exchange(w) == -1)
 			log_errorx("no load exchange: %s", w->error);
@@ -166,6 +208,8 @@ change(struct wlad *w, struct config *config)
 		    sentence);
 	}
 	health_refresh(w->health);
+	agents_refresh(w->agents);
+	answers_refresh(w->answers);
 	control_set_config(w->control, config);
 	log_set_level(w->verbose ? LOG_LEVEL_DEBUG : config->log_level);
 	config_free(old);
@@ -196,6 +240,8 @@ wlad_reload(void *arg, char *error, size_t size)
 		refuse_changes(w->config, config, error, size);
 	if (config != NULL && error[0] == '\0')
 		judge_files(w, config, error, size);
+	if (config != NULL && error[0] == '\0')
+		listen_besides(w, config, error, size);
 	if (error[0] != '\0') {
 		config_free(config);
 		log_faults(error);
@@ -207,5 +253,28 @@ wlad_reload(void *arg, char *error, size_t size)
 	counter_add(&w->counters, COUNTER_reloads, 1);
 	log_info("reloaded services=%zu peers=%zu", config->services_count, config->peers_count);
 	notify_ready(w->notify);
+	return 0;
+}
+
+/* How long the other sites wait for word of other servers: more changes may follow at once. */
+#define TELL_AFTER (200 * CLOCK_MILLISECOND)
+
+int
+wlad_edit(void *arg, const struct config_edit *edit, char *error, size_t size)
+{
+	struct wlad *w = arg;
+	struct config *running = config_changes_edit(&w->changes, w->config, edit, error, size);
+
+	if (running == NULL)
+		return -1;
+	load_table_apply(w->load, running, loop_now(w->loop));
+	config_free(running);
+	wlad_keep_update(w);
+	health_refresh(w->health);
+	agents_refresh(w->agents);
+	if (w->exchange != NULL) {
+		exchange_changed(w->exchange);
+		loop_timer_set(w->tell, TELL_AFTER);
+	}
 	return 0;
 }

@@ -105,8 +105,13 @@ make_datapath(struct wlad *w)
 static int
 open_packet_path(struct wlad *w)
 {
-	if (open_io(w) == -1 || add_routes(w) == -1 || make_datapath(w) == -1)
+	if (wlad_keep_possible(w->config, w->error, sizeof(w->error)) == -1 ||
+	    open_io(w) == -1 || add_routes(w) == -1 || make_datapath(w) == -1)
 		return -1;
+	wlad_keep_update(w);
+	if (answers_open(w->answers, w->config, w->error, sizeof(w->error)) == -1)
+		return -1;
+	answers_refresh(w->answers);
 	return health_sockets(w->health, w->error, sizeof(w->error));
 }
 
@@ -144,6 +149,9 @@ open_control(struct wlad *w)
 	    .keyring = w->keyring,
 	    .reload = wlad_reload,
 	    .reload_arg = w,
+	    .changes = &w->changes,
+	    .edit = wlad_edit,
+	    .edit_arg = w,
 	    .probe = w->datapath != NULL ? wlad_probe_site : NULL,
 	    .probe_arg = w,
 	    .certificate_expiry = wlad_certificate_expiry,
@@ -187,7 +195,11 @@ start(struct wlad *w)
 	raise_descriptors();
 	w->notify = notify_open();
 	make_tables(w);
+	if (health_files(w->config, w->error, sizeof(w->error)) == -1)
+		return -1;
 	w->health = health_new(w->loop, w->load, &w->counters, &w->random);
+	w->agents = agents_new(w->loop, w->load, &w->counters, &w->random);
+	w->answers = answers_new(w->loop, w->load, &w->counters);
 	if (w->config->role == CONFIG_ROLE_SITE && open_packet_path(w) == -1)
 		return -1;
 	if (wlad_open_exchange(w) == -1 || open_control(w) == -1)
@@ -207,18 +219,22 @@ stop(struct wlad *w)
 	site_events_free(w->site_events);
 	manager_free(w->manager);
 	control_free(w->control);
+	answers_free(w->answers);
+	agents_free(w->agents);
 	health_free(w->health);
 	exchange_free(w->exchange);
 	w->exchange = NULL; /* the datapath has nobody to tell any more */
 	wlad_disconnect(w);
 	if (w->datapath != NULL)
 		datapath_free(w->datapath);
+	wlad_keep_free(w);
 	keyring_free(w->keyring);
 	allocation_free(w->allocation);
 	load_table_free(w->load);
 	if (w->io != NULL)
 		io_close(w->io);
 	loop_free(w->loop);
+	config_changes_fini(&w->changes);
 	config_free(w->config);
 	notify_close(w->notify);
 }
@@ -244,6 +260,14 @@ check_only(struct config *config)
 	int status = 0;
 
 	if (config_exchanges(config) && exchange_check_files(config, error, sizeof(error)) == -1) {
+		fprintf(stderr, "%s: %s\n", config->file, error);
+		status = 1;
+	}
+	if (health_files(config, error, sizeof(error)) == -1) {
+		fprintf(stderr, "%s: %s\n", config->file, error);
+		status = 1;
+	}
+	if (wlad_keep_possible(config, error, sizeof(error)) == -1) {
 		fprintf(stderr, "%s: %s\n", config->file, error);
 		status = 1;
 	}

@@ -27,8 +27,10 @@ static void
 on_expiry(void *arg, uint64_t now)
 {
 	struct wlad *w = arg;
+	uint64_t expiry = datapath_expire(w->datapath, now);
+	uint64_t servers = load_table_attend(w->load, now);
 
-	arm_expiry(w, datapath_expire(w->datapath, now), now);
+	arm_expiry(w, servers < expiry ? servers : expiry, now);
 }
 
 static void
@@ -85,15 +87,46 @@ on_key_epoch(void *arg, uint64_t now)
 	loop_timer_set(w->key_epoch, KEY_EPOCH);
 }
 
+/* Their sessions are renewed, which says anew what our servers are. */
+static void
+on_tell(void *arg, uint64_t now)
+{
+	struct wlad *w = arg;
+
+	(void)now;
+	if (w->exchange != NULL)
+		exchange_tell(w->exchange);
+}
+
+/* What the packets of clients have found out before any check. */
+static void
+log_passive(struct wlad *w, struct server *server)
+{
+	const char *service = load_table_service(w->load, server->service)->name;
+
+	if (server->passive_told == server->passive_down)
+		return;
+	server->passive_told = server->passive_down;
+	if (server->passive_down)
+		log_info("server down service=%s server=%s cause=\"%s\" connections=%u",
+		    service, server->name, signals_cause_text(server->signals.cause),
+		    server->signals.unanswered);
+	else if (server_is_up(server))
+		log_info("server tried again service=%s server=%s", service, server->name);
+}
+
 static void
 on_load_changed(void *arg, enum load_change change, uint32_t number)
 {
 	struct wlad *w = arg;
-	const struct server *server;
+	struct server *server;
 
 	if (change == LOAD_CHANGE_SERVER) {
 		server = load_table_server(w->load, number);
-		if (server->state == SERVER_DOWN) {
+		log_passive(w, server);
+		if (w->datapath != NULL && server->ramp < LOAD_RAMP)
+			loop_timer_set(w->expiry, 0);
+		if (!server_is_up(server)) {
 			datapath_server_down(w->datapath, number, loop_now(w->loop));
 			loop_timer_set(w->expiry, 0);
 		}
@@ -255,6 +288,7 @@ wlad_connect(struct wlad *w)
 {
 	if (w->datapath != NULL)
 		connect_packets(w);
+	w->tell = loop_timer_new(w->loop, on_tell, w);
 	w->signals[0] = loop_signal_add(w->loop, SIGTERM, on_terminate, w);
 	w->signals[1] = loop_signal_add(w->loop, SIGINT, on_terminate, w);
 	w->signals[2] = loop_signal_add(w->loop, SIGHUP, on_hangup, w);
@@ -266,6 +300,7 @@ wlad_disconnect(struct wlad *w)
 {
 	for (size_t i = 0; i < sizeof(w->signals) / sizeof(w->signals[0]); i++)
 		loop_signal_free(w->signals[i]);
+	loop_timer_free(w->tell);
 	loop_timer_free(w->key_epoch);
 	loop_timer_free(w->key_expiry);
 	loop_timer_free(w->paths);

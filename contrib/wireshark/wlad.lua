@@ -220,6 +220,8 @@ local v = {
 	ipv4 = ProtoField.ipv4("wlad_load.service.ipv4", "IPV4"),
 	ipv6 = ProtoField.ipv6("wlad_load.service.ipv6", "IPV6"),
 	port = ProtoField.uint16("wlad_load.service.port", "PORTS"),
+	client_address = ProtoField.uint8("wlad_load.service.client_address", "CLIENT_ADDRESS",
+		base.DEC, { [0] = "hide", [1] = "PROXY header" }),
 	server4 = ProtoField.ipv4("wlad_load.server.ipv4", "SERVER"),
 	server6 = ProtoField.ipv6("wlad_load.server.ipv6", "SERVER"),
 	server_port = ProtoField.uint16("wlad_load.server.port", "SERVER port"),
@@ -461,6 +463,7 @@ local SERVICE = {
 	[5] = { "IPV6", 16, 16, plain(v.ipv6) },
 	[6] = { "PORTS", 2, 2048, ports, must = true },
 	[7] = { "SERVER", 0, 65535, server, many = true },
+	[8] = { "CLIENT_ADDRESS", 1, 1, number(v.client_address) },
 }
 local REPORT = {
 	[1] = { "NUMBER", 2, 2, number(v.number), must = true },
@@ -474,6 +477,7 @@ local REPORT = {
 	[9] = { "QUOTA", 4, 4, number(v.quota) },
 	[10] = { "NEW", 4, 4, number(v.new) },
 	[11] = { "LIFE", 4, 4, number(v.life) },
+	[12] = { "DISTANCE", 1, 1, number(v.distance, 0, 15) },
 }
 local BETWEEN = { [1] = REPORT[1], [8] = REPORT[8], [9] = REPORT[9] }
 local SITE_REPORT = {

@@ -24,12 +24,19 @@
 	X(connections_local, "connections allocated to an own server") \
 	X(connections_transferred, "connections allocated to another site") \
 	X(connections_received, "connections received from another site") \
+	X(connections_persistent, \
+	    "connections allocated to where the client's earlier ones went") \
 	X(connections_relayed, \
 	    "connections transferred whose replies come by way of us (rule 3)") \
 	X(connections_repeated, \
 	    "connections repeated by rule 3 because no direct reply got through") \
+	X(connections_unanswered, "connections that an own server did not answer, refused or could not be reached for") \
+	X(connections_moved, \
+	    "connections never answered that went to another server at a repeated packet") \
 	X(connections_passed, "connections received and passed on to a third site") \
 	X(connections_closed_by_peer, "connections that another site reported to be over") \
+	X(clients_forgotten, \
+	    "clients without connections forgotten early, to make room for others") \
 	X(connections_expired, "connections removed by a timeout") \
 	X(connections_evicted, \
 	    "connections, over or unanswered, removed to make room for new ones") \
@@ -41,6 +48,10 @@
 	X(icmp_converted, "ICMP errors converted and passed on") \
 	X(segments_out, "segments made of super-packets before sealing") \
 	X(fragments_out, "fragments made of packets too large for the way to the other site") \
+	X(proxy_headers, "PROXY headers sent to servers") \
+	X(proxy_headers_repeated, "PROXY headers sent again, as they may have been lost") \
+	X(passed_by, \
+	    "packets that servers seeing their clients' addresses sent to others, passed on") \
 	X(fragments_held, "fragments that waited for the first of their datagram") \
 	X(mss_clamped, "SYN-ACKs whose MSS option was lowered for the transfer path") \
 	X(sessions_opened, "load exchange sessions whose peer was verified") \
@@ -52,6 +63,11 @@
 	X(closed_untold, "ends of connections that another site was not told: too many waited for a session") \
 	X(reloads, "configurations taken over while running") \
 	X(reloads_refused, "configurations refused while running: the old one stayed") \
+	X(agents_asked, "questions to agents of servers") \
+	X(agents_silent, "of which so many brought no answer: what the agent said before stayed") \
+	X(agent_words_unknown, "words of agents that are none of the agent protocol") \
+	X(agent_answers, "questions answered as the agent of a service") \
+	X(agent_answers_cut, "of which so many connections were cut off to make room for others") \
 	X(checks_passed, "server checks passed") \
 	X(checks_failed, "server checks failed")
 
@@ -74,10 +90,13 @@
 	X(bad_offload, "offload data that do not fit the packet") \
 	X(martian, "a sender that cannot be a client") \
 	X(not_ours, "for no service and no connection") \
+	X(proxy_header, "a client packet that would take the place of its PROXY header") \
 	X(no_connection, "no connection and nothing that may open one") \
 	X(table_full, "the connection table is full") \
 	X(out_of_ports, "no free port towards that server") \
 	X(no_server, "no server and no site could take the connection") \
+	X(client_connections, "a new connection of a client that has as many as it may") \
+	X(client_rate, "a new connection of a client that opens more a second than it may") \
 	X(ttl, "time to live ran out") \
 	X(too_big, "larger than the path to where it goes takes") \
 	X(rate_limited, "an answer of wlad itself over its rate") \

@@ -156,11 +156,11 @@ check_server_ip(const struct config *config, const struct ip *ip, struct report 
 		    ip_format(ip, text));
 }
 
+/* What holds for a server by itself. */
 static void
-check_server(const struct config *config, const struct config_service *service, size_t number,
-    struct report *report)
+check_server(const struct config *config, const struct config_service *service,
+    const struct config_server *server, struct report *report)
 {
-	const struct config_server *server = &service->servers[number];
 	bool v4 = !ip_is_zero(&server->v4), v6 = !ip_is_zero(&server->v6);
 	bool service_v4 = !ip_is_zero(&service->v4), service_v6 = !ip_is_zero(&service->v6);
 
@@ -170,7 +170,6 @@ check_server(const struct config *config, const struct config_service *service, 
 		report_field(report, v4 ? &server->v4 : &server->v6,
 		    "is an %s address, but the service has only an %s address",
 		    v4 ? "IPv4" : "IPv6", service_v4 ? "IPv4" : "IPv6");
-	check_server_twins(service, number, report);
 }
 
 static void
@@ -246,25 +245,88 @@ check_service_servers(const struct config *config, size_t number, struct report 
 	    !config->load.accept_unknown && !report_bad(report, &config->peers))
 		report_field(report, &service->prefer,
 		    "\"remote\" needs other sites, but there are no peers");
-	for (size_t i = 0; i < service->servers_count; i++)
-		check_server(config, service, i, report);
+	for (size_t i = 0; i < service->servers_count; i++) {
+		check_server(config, service, &service->servers[i], report);
+		check_server_twins(service, i, report);
+	}
 }
 
-/* What only an HTTP check reads would be silently without effect. */
-static void
-check_check(const struct config_check *check, struct report *report)
+/* The first fault as a sentence, without the file that it is not in. */
+static int
+first_fault(const struct config_faults *faults, const char *file, char *error, size_t size)
 {
-	const struct {
-		const void *field;
-		const char *what;
-	} http[] = {{check->path, "path"}, {check->host, "host"}, {&check->status, "status"}};
+	size_t prefix = strlen(file) + 2;
 
-	if (check->type == CONFIG_CHECK_HTTP || report_bad(report, &check->type))
-		return;
-	for (size_t i = 0; i < sizeof(http) / sizeof(http[0]); i++)
-		if (report_set(report, http[i].field))
-			report_field(report, http[i].field,
-			    "a %s is for checks of the type \"http\" only", http[i].what);
+	if (faults->count == 0)
+		return 0;
+	snprintf(error, size, "%s", faults->text[0] + prefix);
+	return -1;
+}
+
+int
+check_server_change(const struct config *config, const struct config_service *service,
+    const struct config_server *server, char *error, size_t size)
+{
+	struct source_file file = {.name = config->file};
+	struct source source = {.files = &file, .files_count = 1};
+	struct config_faults faults = {0};
+	struct report report;
+	char text[IP_TEXT];
+	int result;
+
+	if (server->removed)
+		return 0;
+	report_init(&report, &source);
+	check_server(config, service, server, &report);
+	report_finish(&report, &faults);
+	result = first_fault(&faults, config->file, error, size);
+	config_faults_free(&faults);
+	for (size_t i = 0; i < service->servers_count && result == 0; i++) {
+		const struct config_server *other = &service->servers[i];
+		const struct ip *ip = match(&server->v4, &server->v6, &other->v4);
+
+		if (ip == NULL)
+			ip = match(&server->v4, &server->v6, &other->v6);
+		if (other == server || other->removed || ip == NULL ||
+		    !same_endpoint(service, server, other))
+			continue;
+		snprintf(error, size, "%s on the same port is server \"%s\" already",
+		    ip_format(ip, text), other->name);
+		result = -1;
+	}
+	return result;
+}
+
+int
+check_servers_left(const struct config *config, const char *name, char *error, size_t size)
+{
+	for (size_t i = 0; i < config->services_count; i++) {
+		const struct config_service *service = &config->services[i];
+		size_t left = 0;
+
+		if (strcmp(service->name, name) != 0)
+			continue;
+		for (size_t j = 0; j < service->servers_count; j++)
+			left += !service->servers[j].removed;
+		if (left > 0 || service->prefer == CONFIG_PREFER_REMOTE)
+			return 0;
+		snprintf(error, size,
+		    "service %s must hold at least one server, unless prefer is \"remote\": "
+		    "disable it instead",
+		    name);
+		return -1;
+	}
+	return 0;
+}
+
+/* A PROXY header is the beginning of a stream. */
+static void
+check_client_address(const struct config_service *service, struct report *report)
+{
+	if (service->client_address == CONFIG_CLIENT_PROXY &&
+	    service->protocol != IPPROTO_TCP && !report_bad(report, &service->protocol))
+		report_field(report, &service->client_address,
+		    "\"proxy-v2\" is for services of the protocol \"tcp\" only");
 }
 
 static void
@@ -282,7 +344,9 @@ check_services(const struct config *config, struct report *report)
 		check_martian(&service->v4, "service address", report);
 		check_martian(&service->v6, "service address", report);
 		check_ports(service, report);
-		check_check(&service->check, report);
+		check_client_address(service, report);
+		check_service_check(config, i, report);
+		check_service_clients(service, report);
 		check_service_twins(config, i, report);
 		check_service_servers(config, i, report);
 	}
@@ -438,6 +502,7 @@ check_config(const struct config *config, struct report *report)
 {
 	check_self_addresses(config, report);
 	check_services(config, report);
+	check_agents(config, report);
 	check_peers(config, report);
 	check_coordinators(config, report);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/siphash.h"
 #include "base/xalloc.h"
 #include "config/check.h"
 #include "config/keys.h"
@@ -401,6 +402,9 @@ read_value(const struct value *v)
 	    [KEY_URL_PATH] = read_text,
 	    [KEY_HOST] = read_text,
 	    [KEY_STATUSES] = read_text,
+	    [KEY_FILE] = read_text,
+	    [KEY_OCTETS] = read_text,
+	    [KEY_QUESTION] = read_text,
 	    [KEY_ADDR] = read_text,
 	    [KEY_BOOL] = read_bool,
 	    [KEY_INTEGER] = read_integer,
@@ -526,6 +530,27 @@ build(const struct source *source, const char *file, struct report *report)
 	return config;
 }
 
+uint64_t
+config_digest(const void *text, size_t len)
+{
+	static const struct siphash_key key = {{0}};
+
+	return siphash13(&key, text, len);
+}
+
+static void
+note_files(struct config *config, const struct source *source)
+{
+	config->files = xcalloc(source->files_count, sizeof(*config->files));
+	config->files_count = source->files_count;
+	for (size_t i = 0; i < source->files_count; i++) {
+		const struct source_file *file = &source->files[i];
+
+		config->files[i].name = xstrdup(file->name);
+		config->files[i].digest = config_digest(file->text, strlen(file->text));
+	}
+}
+
 static struct config *
 load(const char *file, const char *text, struct config_faults *faults)
 {
@@ -542,6 +567,8 @@ load(const char *file, const char *text, struct config_faults *faults)
 		result = source_read_text(&source, text, file, &report);
 	if (result == 0)
 		config = build(&source, file, &report);
+	if (config != NULL)
+		note_files(config, &source);
 	report_finish(&report, faults);
 	source_fini(&source);
 	if (faults->count > 0) {

@@ -15,6 +15,8 @@
 
 #include "base/addr.h"
 #include "base/log.h"
+#include "config/octets.h"
+#include "config/question.h"
 #include "config/statuses.h"
 
 #define CONFIG_NAME_MAX \
@@ -38,6 +40,7 @@ enum config_scheduler {
 	CONFIG_SH,
 	CONFIG_MH,
 	CONFIG_OVF,
+	CONFIG_LRT,
 	CONFIG_SCHEDULERS
 };
 enum config_prefer { CONFIG_PREFER_LOCAL, CONFIG_PREFER_ANY, CONFIG_PREFER_REMOTE };
@@ -47,6 +50,12 @@ enum config_site_metric {
 	CONFIG_METRIC_CONNECTIONS, /* II */
 	CONFIG_METRIC_PERMISSION,  /* III alone */
 	CONFIG_METRIC_LOAD         /* IV */
+};
+/* What servers see as the client's address. */
+enum config_client_address {
+	CONFIG_CLIENT_HIDE,  /* a self address */
+	CONFIG_CLIENT_PROXY, /* a self address, and the client's in a PROXY header */
+	CONFIG_CLIENT_KEEP   /* the client's own */
 };
 enum config_unknown { CONFIG_UNKNOWN_RESET, CONFIG_UNKNOWN_DROP };
 enum config_server_down { CONFIG_DOWN_RESET, CONFIG_DOWN_KEEP };
@@ -60,29 +69,77 @@ enum config_reply { CONFIG_REPLY_AUTO, CONFIG_REPLY_DIRECT, CONFIG_REPLY_TRANSFE
 enum config_check_type {
 	CONFIG_CHECK_NONE,
 	CONFIG_CHECK_TCP,
+	CONFIG_CHECK_TLS,
 	CONFIG_CHECK_HTTP,
-	CONFIG_CHECK_ICMP
+	CONFIG_CHECK_HTTPS,
+	CONFIG_CHECK_ICMP,
+	CONFIG_CHECK_UDP,
+	CONFIG_CHECK_DNS,
+	CONFIG_CHECK_SCRIPT,
+	CONFIG_CHECK_TYPES
 };
 
-#define CONFIG_CHECK_TEXT 256 /* octets of path and host with NUL */
+#define CONFIG_CHECK_TEXT 256 /* octets of path, host, ca and command with NUL */
 
 struct config_check {
 	enum config_check_type type;
-	double interval, timeout;     /* seconds, 0.05 to 3600 */
-	unsigned rise, fall;          /* checks in a row, 1 to 100 */
-	char path[CONFIG_CHECK_TEXT]; /* http: what is asked for */
-	char host[CONFIG_CHECK_TEXT]; /* http: the Host field; "": the server's address */
-	struct statuses status;       /* http: what passes */
+	double interval, timeout; /* seconds, 0.05 to 3600 */
+	double interval_down;     /* while the server is down; 0: as interval */
+	unsigned rise, fall;      /* checks in a row, 1 to 100 */
+
+	/* The rest is read by some types alone: keys.c says which. */
+	uint16_t port;                /* 0: the server's, else the service's first */
+	struct octets send;           /* what the server is sent */
+	struct octets expect;         /* what its answer has to hold; none: anything will do */
+	char path[CONFIG_CHECK_TEXT]; /* what is asked for */
+	char host[CONFIG_CHECK_TEXT]; /* Host field and SNI; "": the server's address, none */
+	struct statuses status;       /* what passes */
+	char ca[CONFIG_CHECK_TEXT];   /* path of authorities' certificates; "": any will do */
+	struct dns_question query;    /* what a name server is asked */
+	char command[CONFIG_CHECK_TEXT]; /* path of a program */
+
+	bool proxy; /* not in the file: the server expects a PROXY header, so what is asked begins
+	             * with one */
+};
+
+/* Clients come to the same server again. */
+struct config_persistence {
+	uint32_t timeout;         /* seconds after the last connection; 0: they do not */
+	uint8_t mask_v4, mask_v6; /* bits that make a client */
+};
+
+/* What a client may have of a service. */
+struct config_client_limit {
+	uint32_t connections;     /* in flight; 0: any number */
+	double rate;              /* new ones a second, 0.001 to 1000000; 0: any number */
+	uint32_t burst;           /* at once; 0: as many as in a second */
+	uint8_t mask_v4, mask_v6; /* bits that make a client */
+};
+
+#define CONFIG_AGENT_INTERVAL 2
+#define CONFIG_AGENT_TIMEOUT  1
+
+/* How the agents of a service's servers are asked. */
+struct config_agent {
+	uint16_t port;            /* 0: servers without agent_port have none */
+	double interval, timeout; /* seconds, 0.05 to 3600 */
+	struct octets send;       /* what an agent is sent first */
 };
 
 struct config_server {
 	char *name;
-	struct ip v4, v6;         /* zero where the server has none; at least one is set */
-	uint16_t port;            /* 0: the port that the client asked for */
-	uint32_t weight;          /* 0 to 65535 */
-	uint32_t max_connections; /* 0: as many as there are self ports */
-	bool backup;              /* serves while no other server can */
-	unsigned line;            /* in the file, for messages */
+	struct ip v4, v6;             /* zero where the server has none; at least one is set */
+	uint16_t port;                /* 0: the port that the client asked for */
+	uint32_t weight;              /* 0 to 65535 */
+	uint32_t max_connections;     /* 0: as many as there are self ports */
+	bool backup;                  /* serves while no other server can */
+	uint16_t agent_port;          /* 0: that of the service */
+	struct ip agent_v4, agent_v6; /* where its agent is; zero: at the server's address */
+	unsigned line;                /* in the file, for messages; 0: not in it */
+
+	/* Not of the file, but of an administrator: see config/changes.h. */
+	bool added, removed;
+	uint32_t changed; /* settings that are not the file's, a bit each */
 };
 
 struct config_service {
@@ -94,11 +151,19 @@ struct config_service {
 	enum config_scheduler scheduler;
 	enum config_prefer prefer;
 	enum config_site_metric site_metric;
+	enum config_client_address client_address;
 	enum config_unknown on_unknown;
 	enum config_server_down on_server_down;
 	bool transfer_permitted; /* transfer = "permit": other sites may send us connections */
 	double high_load;        /* 0.05 to 1 */
+	double slow_start; /* seconds until a server that came up has its whole weight; 0: none */
+	bool passive;      /* clients' unanswered connections may take a server out */
+	bool one_packet;   /* each datagram is allocated by itself; UDP only */
+	struct config_persistence persistence;
+	struct config_client_limit client_limit;
 	struct config_check check;
+	struct config_agent agent;
+	struct addr agent_listen; /* where the service is an agent itself; port 0: nowhere */
 	struct config_server *servers;
 	size_t servers_count;
 	unsigned line;
@@ -114,8 +179,16 @@ struct config_peer {
 	unsigned line;
 };
 
+/* A file that was read. */
+struct config_file {
+	char *name;      /* as it was opened */
+	uint64_t digest; /* of its octets, see config_digest() */
+};
+
 struct config {
-	char *file; /* as it was named to config_load */
+	char *file;                /* as it was named to config_load */
+	struct config_file *files; /* itself, and then those that it includes; owned */
+	size_t files_count;
 	char *site;
 	enum config_role role;
 
@@ -193,6 +266,9 @@ struct config *config_load(const char *file, struct config_faults *faults);
  */
 struct config *config_parse(const char *text, const char *name, struct config_faults *faults);
 
+/* Whether a file is still the one that was read is judged by this; no secret is in it. */
+uint64_t config_digest(const void *text, size_t len);
+
 void config_free(struct config *config);
 void config_faults_free(struct config_faults *faults);
 
@@ -213,6 +289,7 @@ enum config_report config_reports_to(const struct config *config, const char *si
 const char *config_scheduler_name(enum config_scheduler scheduler);
 const char *config_prefer_name(enum config_prefer prefer);
 const char *config_site_metric_name(enum config_site_metric metric);
+const char *config_client_address_name(enum config_client_address client_address);
 const char *config_reply_name(enum config_reply reply);
 
 #endif

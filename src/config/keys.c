@@ -23,7 +23,8 @@ static const struct key_choice protocols[] = {
 
 static const struct key_choice schedulers[] = {{"twos", CONFIG_TWOS}, {"rr", CONFIG_RR},
     {"wrr", CONFIG_WRR}, {"lc", CONFIG_LC}, {"wlc", CONFIG_WLC}, {"sed", CONFIG_SED},
-    {"nq", CONFIG_NQ}, {"sh", CONFIG_SH}, {"mh", CONFIG_MH}, {"ovf", CONFIG_OVF}, {NULL, 0}};
+    {"nq", CONFIG_NQ}, {"sh", CONFIG_SH}, {"mh", CONFIG_MH}, {"ovf", CONFIG_OVF},
+    {"lrt", CONFIG_LRT}, {NULL, 0}};
 
 static const struct key_choice prefers[] = {{"local", CONFIG_PREFER_LOCAL},
     {"any", CONFIG_PREFER_ANY}, {"remote", CONFIG_PREFER_REMOTE}, {NULL, 0}};
@@ -31,6 +32,9 @@ static const struct key_choice prefers[] = {{"local", CONFIG_PREFER_LOCAL},
 static const struct key_choice site_metrics[] = {{"headroom", CONFIG_METRIC_HEADROOM},
     {"servers", CONFIG_METRIC_SERVERS}, {"connections", CONFIG_METRIC_CONNECTIONS},
     {"permission", CONFIG_METRIC_PERMISSION}, {"load", CONFIG_METRIC_LOAD}, {NULL, 0}};
+
+static const struct key_choice client_addresses[] = {{"hide", CONFIG_CLIENT_HIDE},
+    {"proxy-v2", CONFIG_CLIENT_PROXY}, {"keep", CONFIG_CLIENT_KEEP}, {NULL, 0}};
 
 static const struct key_choice unknowns[] = {
     {"reset", CONFIG_UNKNOWN_RESET}, {"drop", CONFIG_UNKNOWN_DROP}, {NULL, 0}};
@@ -48,8 +52,9 @@ static const struct key_choice ciphers[] = {{"auto", CONFIG_CIPHER_AUTO},
 static const struct key_choice permissions[] = {{"permit", true}, {"prohibit", false}, {NULL, 0}};
 
 static const struct key_choice check_types[] = {{"tcp", CONFIG_CHECK_TCP},
-    {"http", CONFIG_CHECK_HTTP}, {"icmp", CONFIG_CHECK_ICMP}, {"none", CONFIG_CHECK_NONE},
-    {NULL, 0}};
+    {"tls", CONFIG_CHECK_TLS}, {"http", CONFIG_CHECK_HTTP}, {"https", CONFIG_CHECK_HTTPS},
+    {"icmp", CONFIG_CHECK_ICMP}, {"udp", CONFIG_CHECK_UDP}, {"dns", CONFIG_CHECK_DNS},
+    {"script", CONFIG_CHECK_SCRIPT}, {"none", CONFIG_CHECK_NONE}, {NULL, 0}};
 
 static const struct key_choice log_levels[] = {{"error", LOG_LEVEL_ERROR},
     {"warn", LOG_LEVEL_WARN}, {"info", LOG_LEVEL_INFO}, {"debug", LOG_LEVEL_DEBUG}, {NULL, 0}};
@@ -67,6 +72,15 @@ static const struct key device_keys[] = {
     {0},
 };
 
+/* The types of checks that read a setting. */
+#define OF_TCP    (1u << CONFIG_CHECK_TCP)
+#define OF_TLS    (1u << CONFIG_CHECK_TLS | 1u << CONFIG_CHECK_HTTPS)
+#define OF_HTTP   (1u << CONFIG_CHECK_HTTP | 1u << CONFIG_CHECK_HTTPS)
+#define OF_UDP    (1u << CONFIG_CHECK_UDP)
+#define OF_DNS    (1u << CONFIG_CHECK_DNS)
+#define OF_SCRIPT (1u << CONFIG_CHECK_SCRIPT)
+#define OF_PORT   (OF_TCP | OF_TLS | OF_HTTP | OF_UDP | OF_DNS | OF_SCRIPT)
+
 static const struct key check_keys[] = {
     {"type", KEY_CHOICE, FIELD(config_service, check.type), .choices = check_types,
 	.preset = CONFIG_CHECK_TCP},
@@ -76,9 +90,34 @@ static const struct key check_keys[] = {
 	.preset = 1},
     {"rise", KEY_INTEGER, FIELD(config_service, check.rise), .min = 1, .max = 100, .preset = 2},
     {"fall", KEY_INTEGER, FIELD(config_service, check.fall), .min = 1, .max = 100, .preset = 3},
-    {"path", KEY_URL_PATH, FIELD(config_service, check.path), .preset_text = "/"},
-    {"host", KEY_HOST, FIELD(config_service, check.host), .preset_text = ""},
-    {"status", KEY_STATUSES, FIELD(config_service, check.status), .preset_text = "200-399"},
+    {"interval_down", KEY_REAL, FIELD(config_service, check.interval_down), .min = 0, .max = 3600},
+    {"port", KEY_INTEGER, FIELD(config_service, check.port), .min = 0, .max = 65535,
+	.types = OF_PORT},
+    {"path", KEY_URL_PATH, FIELD(config_service, check.path), .preset_text = "/",
+	.types = OF_HTTP},
+    {"host", KEY_HOST, FIELD(config_service, check.host), .preset_text = "",
+	.types = OF_HTTP | OF_TLS},
+    {"status", KEY_STATUSES, FIELD(config_service, check.status), .preset_text = "200-399",
+	.types = OF_HTTP},
+    {"ca", KEY_FILE, FIELD(config_service, check.ca), .preset_text = "", .types = OF_TLS},
+    {"send", KEY_OCTETS, FIELD(config_service, check.send), .preset_text = "",
+	.types = OF_TCP | OF_UDP},
+    {"expect", KEY_OCTETS, FIELD(config_service, check.expect), .preset_text = "",
+	.types = OF_TCP | OF_UDP | OF_HTTP},
+    {"query", KEY_QUESTION, FIELD(config_service, check.query), .preset_text = ".",
+	.types = OF_DNS},
+    {"command", KEY_FILE, FIELD(config_service, check.command), .preset_text = "",
+	.types = OF_SCRIPT},
+    {0},
+};
+
+static const struct key agent_keys[] = {
+    {"port", KEY_INTEGER, FIELD(config_service, agent.port), .min = 1, .max = 65535},
+    {"interval", KEY_REAL, FIELD(config_service, agent.interval), .min = 0.05, .max = 3600,
+	.preset = CONFIG_AGENT_INTERVAL},
+    {"timeout", KEY_REAL, FIELD(config_service, agent.timeout), .min = 0.05, .max = 3600,
+	.preset = CONFIG_AGENT_TIMEOUT},
+    {"send", KEY_OCTETS, FIELD(config_service, agent.send), .preset_text = ""},
     {0},
 };
 
@@ -90,6 +129,29 @@ static const struct key server_keys[] = {
     {"max_connections", KEY_INTEGER, FIELD(config_server, max_connections), .min = 0,
 	.max = UINT32_MAX},
     {"backup", KEY_BOOL, FIELD(config_server, backup)},
+    {"agent_port", KEY_INTEGER, FIELD(config_server, agent_port), .min = 1, .max = 65535},
+    {"agent_address", KEY_IP_PAIR, PAIR(config_server, agent_v4, agent_v6)},
+    {0},
+};
+
+static const struct key persistence_keys[] = {
+    {"timeout", KEY_INTEGER, FIELD(config_service, persistence.timeout), .min = 0, .max = 2678400},
+    {"mask_v4", KEY_INTEGER, FIELD(config_service, persistence.mask_v4), .min = 1, .max = 32,
+	.preset = 32},
+    {"mask_v6", KEY_INTEGER, FIELD(config_service, persistence.mask_v6), .min = 1, .max = 128,
+	.preset = 128},
+    {0},
+};
+
+static const struct key client_limit_keys[] = {
+    {"connections", KEY_INTEGER, FIELD(config_service, client_limit.connections), .min = 0,
+	.max = 8388608},
+    {"rate", KEY_REAL, FIELD(config_service, client_limit.rate), .min = 0, .max = 1000000},
+    {"burst", KEY_INTEGER, FIELD(config_service, client_limit.burst), .min = 0, .max = 1000000},
+    {"mask_v4", KEY_INTEGER, FIELD(config_service, client_limit.mask_v4), .min = 1, .max = 32,
+	.preset = 32},
+    {"mask_v6", KEY_INTEGER, FIELD(config_service, client_limit.mask_v6), .min = 1, .max = 128,
+	.preset = 64},
     {0},
 };
 
@@ -105,6 +167,8 @@ static const struct key service_keys[] = {
 	.preset = CONFIG_PREFER_LOCAL},
     {"site_metric", KEY_CHOICE, FIELD(config_service, site_metric), .choices = site_metrics,
 	.preset = CONFIG_METRIC_HEADROOM},
+    {"client_address", KEY_CHOICE, FIELD(config_service, client_address),
+	.choices = client_addresses, .preset = CONFIG_CLIENT_HIDE},
     {"on_unknown", KEY_CHOICE, FIELD(config_service, on_unknown), .choices = unknowns,
 	.preset = CONFIG_UNKNOWN_RESET},
     {"on_server_down", KEY_CHOICE, FIELD(config_service, on_server_down), .choices = downs,
@@ -113,7 +177,14 @@ static const struct key service_keys[] = {
 	.preset = true},
     {"high_load", KEY_REAL, FIELD(config_service, high_load), .min = 0.05, .max = 1,
 	.preset = 0.75},
+    {"passive", KEY_BOOL, FIELD(config_service, passive), .preset = true},
+    {"slow_start", KEY_REAL, FIELD(config_service, slow_start), .min = 0, .max = 3600},
+    {"one_packet", KEY_BOOL, FIELD(config_service, one_packet)},
+    {"persistence", KEY_GROUP, .keys = persistence_keys},
+    {"client_limit", KEY_GROUP, .keys = client_limit_keys},
     {"check", KEY_GROUP, .keys = check_keys},
+    {"agent", KEY_GROUP, .keys = agent_keys},
+    {"agent_listen", KEY_ADDR, FIELD(config_service, agent_listen)},
     {"servers", KEY_GROUPS, PAIR(config_service, servers, servers_count), .keys = server_keys,
 	.element = sizeof(struct config_server), .line = AT(config_server, line)},
     {0},
@@ -224,4 +295,16 @@ keys_find(const struct key *keys, const char *name)
 		if (strcmp(keys->name, name) == 0)
 			return keys;
 	return NULL;
+}
+
+const struct key *
+keys_of_check(void)
+{
+	return check_keys;
+}
+
+bool
+key_is_read(const struct key *key, unsigned check_type)
+{
+	return key->types == 0 || (key->types & 1u << check_type) != 0;
 }

@@ -22,6 +22,9 @@ enum key_type {
 	KEY_URL_PATH,    /* char []: begins with '/', printable ASCII without blanks */
 	KEY_HOST,        /* char []: host name or address, perhaps with port; "" is allowed */
 	KEY_STATUSES,    /* struct statuses */
+	KEY_FILE,        /* char []: absolute path; "" is none */
+	KEY_OCTETS,      /* struct octets */
+	KEY_QUESTION,    /* struct dns_question */
 	KEY_ADDR,        /* struct addr; "" is none unless the key is required */
 	KEY_BOOL,        /* bool */
 	KEY_INTEGER,     /* unsigned of 2 or 4 octets, min to max */
@@ -49,6 +52,7 @@ struct key {
 	const char *preset_text; /* texts; NULL: none */
 	size_t length;           /* texts: at most so many octets */
 	size_t second;           /* offset of a second field, see the type */
+	unsigned types; /* of checks: those that read it, a bit of each; 0: every one */
 	const struct key_choice *choices;
 	const struct key *keys; /* members of groups */
 	size_t element, line;   /* KEY_GROUPS: size of a struct, offset of its line */
@@ -71,6 +75,12 @@ const char *keys_nearest(const struct key *keys, const char *name);
 /* What the key's value must be: "an integer from 1 to 100".  Returns buf. */
 const char *key_wants(const struct key *key, char buf[KEY_WANTS]);
 
+/* The settings of services.check. */
+const struct key *keys_of_check(void);
+
+/* Whether a check of that type reads the key. */
+bool key_is_read(const struct key *key, unsigned check_type);
+
 /* Stores a number in the field by its size. */
 void key_store(const struct key *key, void *object, uint64_t number);
 
@@ -82,6 +92,9 @@ int key_take_text(const struct key *key, void *object, const char *text);
 
 /* True if it is a name as KEY_NAME wants it. */
 bool key_is_name(const char *text);
+
+/* After an object was copied octet by octet: gives the copy its own of what the fields own. */
+void keys_own(const struct key *keys, void *object);
 
 /* Frees what the fields own. */
 void keys_fini(const struct key *keys, void *object);

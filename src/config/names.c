@@ -12,6 +12,9 @@ config_free(struct config *config)
 	if (config == NULL)
 		return;
 	keys_fini(keys_root, config);
+	for (size_t i = 0; i < config->files_count; i++)
+		free(config->files[i].name);
+	free(config->files);
 	free(config->file);
 	free(config);
 }
@@ -96,6 +99,13 @@ const char *
 config_site_metric_name(enum config_site_metric metric)
 {
 	return choice_name(keys_find(keys_root, "services")->keys, "site_metric", metric);
+}
+
+const char *
+config_client_address_name(enum config_client_address client_address)
+{
+	return choice_name(
+	    keys_find(keys_root, "services")->keys, "client_address", client_address);
 }
 
 const char *

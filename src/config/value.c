@@ -52,7 +52,7 @@ is_text(enum key_type type)
 static bool
 is_in_place(enum key_type type)
 {
-	return type == KEY_URL_PATH || type == KEY_HOST || type == KEY_STATUSES;
+	return type >= KEY_URL_PATH && type <= KEY_QUESTION;
 }
 
 void
@@ -86,6 +86,41 @@ free_array(const struct key *key, void *object)
 		for (size_t i = 0; i < count; i++)
 			keys_fini(key->keys, array + i * key->element);
 	free(array);
+}
+
+static void
+own_array(const struct key *key, void *object)
+{
+	char **field = field_of(key, object), *array;
+	size_t count = *(size_t *)((char *)object + key->second), element = key->element;
+
+	if (*field == NULL)
+		return;
+	if (key->type != KEY_GROUPS)
+		element = key->type == KEY_IPS ? sizeof(struct ip) : sizeof(uint16_t);
+	array = xcalloc(count + 1, element);
+	memcpy(array, *field, count * element);
+	*field = array;
+	if (key->type == KEY_GROUPS)
+		for (size_t i = 0; i < count; i++)
+			keys_own(key->keys, array + i * element);
+}
+
+void
+keys_own(const struct key *keys, void *object)
+{
+	for (; keys->name != NULL; keys++) {
+		if (is_text(keys->type)) {
+			char **field = field_of(keys, object);
+
+			*field = *field != NULL ? xstrdup(*field) : NULL;
+		} else if (keys->type == KEY_IPS || keys->type == KEY_PORTS ||
+		    keys->type == KEY_GROUPS) {
+			own_array(keys, object);
+		} else if (keys->type == KEY_GROUP) {
+			keys_own(keys->keys, object);
+		}
+	}
 }
 
 void
@@ -179,6 +214,10 @@ key_wants(const struct key *key, char buf[KEY_WANTS])
 			 "such as \"www.example.net\"",
 	    [KEY_STATUSES] = "HTTP status codes and ranges from 100 to 599, "
 			     "such as \"200-299, 304\"",
+	    [KEY_OCTETS] = "a text of at most 256 octets; "
+			   "\\r, \\n, \\t, \\\\ and \\xHH are one octet each",
+	    [KEY_QUESTION] = "a DNS name, perhaps with a type A, AAAA, NS, SOA, MX or TXT, "
+			     "such as \"www.example.net AAAA\"",
 	    [KEY_ADDR] = "an address with its port, "
 			 "such as \"192.0.2.1:7210\" or \"[2001:db8::1]:7210\"",
 	    [KEY_BOOL] = "true or false",
@@ -196,6 +235,10 @@ key_wants(const struct key *key, char buf[KEY_WANTS])
 	else if (key->type == KEY_PATH)
 		snprintf(buf, KEY_WANTS,
 		    "a path that begins with '/' and has at most %zu characters", key->length);
+	else if (key->type == KEY_FILE)
+		snprintf(buf, KEY_WANTS,
+		    "a path that begins with '/' and has at most %zu characters",
+		    key->size - 1);
 	else if (key->type == KEY_URL_PATH)
 		snprintf(buf, KEY_WANTS,
 		    "a path that begins with '/', of at most %zu printable ASCII characters "
@@ -326,6 +369,20 @@ take_host(const struct key *key, void *object, const char *text)
 }
 
 static int
+take_file(const struct key *key, void *object, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len >= key->size || (len > 0 && text[0] != '/'))
+		return -1;
+	for (size_t i = 0; i < len; i++)
+		if (iscntrl((unsigned char)text[i]))
+			return -1;
+	memcpy(field_of(key, object), text, len + 1);
+	return 0;
+}
+
+static int
 take_addr(const struct key *key, void *object, const char *text)
 {
 	struct addr addr = {0};
@@ -367,6 +424,12 @@ key_take_text(const struct key *key, void *object, const char *text)
 		return take_host(key, object, text);
 	case KEY_STATUSES:
 		return statuses_parse(text, field_of(key, object));
+	case KEY_FILE:
+		return take_file(key, object, text);
+	case KEY_OCTETS:
+		return octets_parse(text, field_of(key, object));
+	case KEY_QUESTION:
+		return question_parse(text, field_of(key, object));
 	case KEY_ADDR:
 		return take_addr(key, object, text);
 	case KEY_CHOICE:

@@ -1,9 +1,12 @@
 #include "config/write.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/xalloc.h"
 #include "config/keys.h"
+#include "config/write_internal.h"
 
 #define STATUSES_TEXT 80 /* octets that hold any statuses with their NUL */
 
@@ -11,6 +14,7 @@
 struct walk {
 	const struct config_writer *writer;
 	void *arg;
+	const void *preset; /* what is as in this object is left out; NULL: nothing is */
 };
 
 static void walk_keys(const struct walk *w, const struct key *keys, const void *object);
@@ -58,6 +62,22 @@ walk_statuses(const struct walk *w, const struct key *key, const void *object)
 			len += (size_t)snprintf(text + len, sizeof(text) - len, "-%u", to);
 	}
 	w->writer->text(w->arg, key->name, text);
+}
+
+static void
+walk_octets(const struct walk *w, const struct key *key, const void *object)
+{
+	char text[OCTETS_TEXT];
+
+	w->writer->text(w->arg, key->name, octets_format(field_of(key, object), text));
+}
+
+static void
+walk_question(const struct walk *w, const struct key *key, const void *object)
+{
+	char text[QUESTION_TEXT];
+
+	w->writer->text(w->arg, key->name, question_format(field_of(key, object), text));
 }
 
 static void
@@ -218,14 +238,40 @@ walk_groups(const struct walk *w, const struct key *key, const void *object)
 {
 	const char *array = *(const char *const *)field_of(key, object);
 	size_t count = *(const size_t *)second_of(key, object);
+	void *preset = w->preset != NULL ? xcalloc(1, key->element) : NULL;
+	struct walk inner = {w->writer, w->arg, preset};
 
+	if (preset != NULL)
+		keys_preset(key->keys, preset);
 	w->writer->begin(w->arg, key->name, CONFIG_SHAPE_LIST);
 	for (size_t i = 0; i < count; i++) {
 		w->writer->begin(w->arg, NULL, CONFIG_SHAPE_GROUP);
-		walk_keys(w, key->keys, array + i * key->element);
+		walk_keys(&inner, key->keys, array + i * key->element);
 		w->writer->end(w->arg, NULL, CONFIG_SHAPE_GROUP);
 	}
 	w->writer->end(w->arg, key->name, CONFIG_SHAPE_LIST);
+	if (preset != NULL)
+		keys_fini(key->keys, preset);
+	free(preset);
+}
+
+/*
+ * Whether a setting can be left out.  A type never is: what else is preset depends on it, and its own
+ * preset on other settings.
+ */
+static bool
+is_preset(const struct walk *w, const struct key *keys, const struct key *key, const void *object)
+{
+	if (w->preset == NULL || key->required || strcmp(key->name, "type") == 0)
+		return false;
+	if (key->type == KEY_GROUPS)
+		return *(const size_t *)second_of(key, object) == 0;
+	if (key->type != KEY_GROUP)
+		return write_same(keys, key, object, w->preset);
+	for (const struct key *inner = key->keys; inner->name != NULL; inner++)
+		if (!is_preset(w, key->keys, inner, object))
+			return false;
+	return true;
 }
 
 /* What a check of another type would not read may not be written either (check.c). */
@@ -234,12 +280,11 @@ is_idle(const struct key *key, const struct key *keys, const void *object)
 {
 	const struct key *type = keys_find(keys, "type");
 
-	return (key->type == KEY_URL_PATH || key->type == KEY_HOST || key->type == KEY_STATUSES) &&
-	    type != NULL && number_of(type, object) != CONFIG_CHECK_HTTP;
+	return type != NULL && !key_is_read(key, (unsigned)number_of(type, object));
 }
 
 static void
-walk_keys(const struct walk *w, const struct key *keys, const void *object)
+walk_key(const struct walk *w, const struct key *keys, const struct key *key, const void *object)
 {
 	static void (*const walks[KEY_TYPES])(
 	    const struct walk *, const struct key *, const void *) = {
@@ -252,6 +297,9 @@ walk_keys(const struct walk *w, const struct key *keys, const void *object)
 	    [KEY_URL_PATH] = walk_characters,
 	    [KEY_HOST] = walk_characters,
 	    [KEY_STATUSES] = walk_statuses,
+	    [KEY_FILE] = walk_characters,
+	    [KEY_OCTETS] = walk_octets,
+	    [KEY_QUESTION] = walk_question,
 	    [KEY_ADDR] = walk_addr,
 	    [KEY_BOOL] = walk_bool,
 	    [KEY_INTEGER] = walk_integer,
@@ -264,18 +312,44 @@ walk_keys(const struct walk *w, const struct key *keys, const void *object)
 	    [KEY_GROUPS] = walk_groups,
 	};
 
-	for (const struct key *key = keys; key->name != NULL; key++) {
-		if (is_idle(key, keys, object))
-			w->writer->none(w->arg, key->name);
-		else
-			walks[key->type](w, key, object);
-	}
+	if (is_idle(key, keys, object))
+		w->writer->none(w->arg, key->name);
+	else
+		walks[key->type](w, key, object);
+}
+
+static void
+walk_keys(const struct walk *w, const struct key *keys, const void *object)
+{
+	for (const struct key *key = keys; key->name != NULL; key++)
+		if (!is_preset(w, keys, key, object))
+			walk_key(w, keys, key, object);
+}
+
+void
+write_setting(const struct config_writer *writer, void *arg, const struct key *keys,
+    const struct key *key, const void *object)
+{
+	struct walk walk = {writer, arg, NULL};
+
+	walk_key(&walk, keys, key, object);
 }
 
 void
 config_walk(const struct config *config, const struct config_writer *writer, void *arg)
 {
-	struct walk walk = {writer, arg};
+	struct walk walk = {writer, arg, NULL};
 
 	walk_keys(&walk, keys_root, config);
+}
+
+void
+config_walk_brief(const struct config *config, const struct config_writer *writer, void *arg)
+{
+	struct config *preset = xcalloc(1, sizeof(*preset));
+	struct walk walk = {writer, arg, preset};
+
+	keys_preset(keys_root, preset);
+	walk_keys(&walk, keys_root, config);
+	config_free(preset);
 }

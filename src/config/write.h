@@ -36,7 +36,14 @@ struct config_writer {
 /* All settings in the order of the tables; the file itself is no group of them. */
 void config_walk(const struct config *config, const struct config_writer *writer, void *arg);
 
+/* Without those that are as they would be if they were not there. */
+void config_walk_brief(
+    const struct config *config, const struct config_writer *writer, void *arg);
+
 /* A file that config_parse() takes for the same configuration, in ASCII; owned by the caller. */
 char *config_text(const struct config *config);
+
+/* The same without what is the default anyway, as a person would write it. */
+char *config_text_brief(const struct config *config);
 
 #endif

@@ -15,6 +15,16 @@
 static const enum server_admin admins[] = {SERVER_ENABLED, SERVER_DISABLED, SERVER_DRAINING};
 #define CHOICE_WEIGHT (int)(sizeof(admins) / sizeof(admins[0]))
 
+static bool
+is_removed(const struct request *request, const char *service, const char *name)
+{
+	const struct config_changes *changes = request->parts->changes;
+	const struct config_change *change =
+	    changes != NULL ? config_changes_find(changes, service, name) : NULL;
+
+	return change != NULL && change->removed;
+}
+
 /* The number of a server by SERVICE/NAME; LOAD_NONE after request_fail(). */
 static uint32_t
 find_server(struct request *request, const char *text)
@@ -36,7 +46,10 @@ find_server(struct request *request, const char *text)
 	if (service == LOAD_NONE)
 		return LOAD_NONE;
 	server = load_table_find_server(request->parts->load, service, slash + 1);
-	if (server == LOAD_NONE)
+	if (server == LOAD_NONE && is_removed(request, service_name, slash + 1))
+		request_fail(request, CONTROL_NOT_FOUND,
+		    "%.64s has been removed: server reset %.64s brings it back", text, text);
+	else if (server == LOAD_NONE)
 		request_fail(request, CONTROL_NOT_FOUND, "no server \"%.64s\" in service %s",
 		    slash + 1, service_name);
 	return server;

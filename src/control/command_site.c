@@ -13,7 +13,7 @@
 enum { CHOICE_ENABLE, CHOICE_DISABLE };
 
 /* Order of the choices of "transfer". */
-enum { CHOICE_PERMIT, CHOICE_PROHIBIT };
+enum { CHOICE_PERMIT, CHOICE_PROHIBIT, CHOICE_RESET };
 
 void
 command_site(struct request *request)
@@ -42,17 +42,23 @@ command_site(struct request *request)
 }
 
 static void
-set_transfer(struct request *request, uint32_t number, bool permitted)
+set_transfer(struct request *request, uint32_t number)
 {
 	struct json *json = &request->json;
 	struct load_table *load = request->parts->load;
 	const struct service *service = load_table_service(load, number);
 	bool before = service->transfer_permitted, was_set = service->transfer_set;
+	int choice = request->match.choice[0];
 
-	load_table_service_set_transfer(load, number, permitted);
-	if (before != permitted || !was_set)
-		log_info("transfer permission changed service=%s transfer=%s uid=%u",
-		    service->name, permitted ? "permit" : "prohibit", (unsigned)request->uid);
+	if (choice == CHOICE_RESET)
+		load_table_service_reset_transfer(load, number);
+	else
+		load_table_service_set_transfer(load, number, choice == CHOICE_PERMIT);
+	if (before != service->transfer_permitted || was_set != service->transfer_set)
+		log_info("transfer permission changed service=%s transfer=%s by=%s uid=%u",
+		    service->name, service->transfer_permitted ? "permit" : "prohibit",
+		    service->transfer_set ? "administrator" : "configuration",
+		    (unsigned)request->uid);
 	json_begin_object(json, NULL);
 	json_put_string(json, "service", service->name);
 	view_permitted(json, service);
@@ -66,7 +72,6 @@ command_transfer(struct request *request)
 {
 	struct load_table *load = request->parts->load;
 	const char *name = request->match.value[1];
-	bool permitted = request->match.choice[0] == CHOICE_PERMIT;
 	uint32_t only = LOAD_NONE;
 
 	if (name != NULL) {
@@ -77,7 +82,7 @@ command_transfer(struct request *request)
 	json_begin_array(&request->json, "services");
 	for (uint32_t i = 0; i < load_table_services(load); i++)
 		if (load_table_service(load, i)->present && (only == LOAD_NONE || only == i))
-			set_transfer(request, i, permitted);
+			set_transfer(request, i);
 	json_end_array(&request->json);
 }
 

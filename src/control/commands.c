@@ -18,14 +18,21 @@ static const struct {
     [GRAMMAR_SHOW_SERVERS] = {view_servers, "servers"},
     [GRAMMAR_SHOW_SITES] = {view_sites, "sites"},
     [GRAMMAR_SHOW_CONNECTIONS] = {view_connections, "connections"},
+    [GRAMMAR_SHOW_PERSISTENCE] = {view_persistence, "persistence"},
+    [GRAMMAR_SHOW_LIMITS] = {view_limits, "limits"},
     [GRAMMAR_SHOW_COUNTERS] = {view_counters, "counters"},
     [GRAMMAR_SHOW_KEYS] = {view_keys, "keys"},
     [GRAMMAR_SHOW_CONFIG] = {view_config, "config"},
     [GRAMMAR_SHOW_ERRORS] = {view_errors, "errors"},
     [GRAMMAR_EXPLAIN] = {view_explain, "explain"},
     [GRAMMAR_SERVER] = {command_server, "server"},
+    [GRAMMAR_SERVER_ADD] = {command_server_edit, "server"},
+    [GRAMMAR_SERVER_REMOVE] = {command_server_edit, "server"},
+    [GRAMMAR_SERVER_SET] = {command_server_edit, "server"},
+    [GRAMMAR_SERVER_RESET] = {command_server_edit, "server"},
     [GRAMMAR_SITE] = {command_site, "site"},
     [GRAMMAR_TRANSFER] = {command_transfer, "transfer"},
+    [GRAMMAR_FLUSH_PERSISTENCE] = {command_flush, "flush"},
     [GRAMMAR_PROBE] = {command_probe, "probe"},
     [GRAMMAR_RELOAD] = {command_reload, "reload"},
     [GRAMMAR_LOG] = {command_log, "log"},
@@ -52,7 +59,10 @@ request_service(struct request *request, const char *name)
 {
 	uint32_t service = load_table_find_service(request->parts->load, name);
 
-	if (service == LOAD_NONE)
+	if (service == LOAD_NONE && request->parts->config->role == CONFIG_ROLE_COORDINATOR)
+		request_fail(request, CONTROL_NOT_FOUND,
+		    "this is a coordinator: it has no services and no servers, ask a site");
+	else if (service == LOAD_NONE)
 		request_fail(request, CONTROL_NOT_FOUND, "no service \"%.64s\"", name);
 	return service;
 }
@@ -77,6 +87,30 @@ line_is_text(const char *line, size_t len)
 	return true;
 }
 
+/* What follows the name besides: without it, a second word is that, and not part of the name. */
+static int
+words_of_server(enum grammar_id id)
+{
+	if (id == GRAMMAR_SERVER)
+		return 1;
+	return id >= GRAMMAR_SERVER_ADD && id <= GRAMMAR_SERVER_RESET ? 0 : GRAMMAR_WORDS_MAX;
+}
+
+/* "web a" is "web/a" to commands about servers: the words lie in one line, in their order. */
+static int
+join_name(char *words[], int count)
+{
+	char *end;
+
+	if (count < 2 || strchr(words[0], '/') != NULL)
+		return count;
+	end = words[0] + strlen(words[0]);
+	memmove(end + 1, words[1], strlen(words[1]) + 1);
+	*end = '/';
+	memmove(words + 1, words + 2, (size_t)(count - 2) * sizeof(*words));
+	return count - 1;
+}
+
 /* From words to a command with its arguments, within the caller's rights. */
 static void
 request_parse(struct request *request)
@@ -96,6 +130,8 @@ request_parse(struct request *request)
 		    grammar_command(id)->words);
 		return;
 	}
+	if (count - used >= 2 + words_of_server(id))
+		count = used + join_name(words + used, count - used);
 	if (grammar_arguments(
 		id, words + used, count - used, &request->match, error, sizeof(error)) < 0)
 		request_fail(request, CONTROL_BAD, "%s", error);
@@ -129,6 +165,7 @@ request_free(struct request *request)
 	if (request == NULL)
 		return;
 	json_fini(&request->json);
+	free(request->clients.list);
 	free(request);
 }
 

@@ -28,6 +28,17 @@ struct connections_walk {
 	struct addr client; /* port 0: any */
 };
 
+/* Where show persistence and show limits are. */
+struct clients_walk {
+	uint32_t cursor, limit;
+	uint32_t service; /* LOAD_NONE: any */
+	bool by_client;
+	struct ip client;
+	struct client_entry *list; /* those with the most so far; owned */
+	uint32_t count;            /* in the list; */
+	uint64_t found;            /* of so many */
+};
+
 struct request {
 	const struct control_parts *parts;
 	uint32_t uid;
@@ -44,6 +55,7 @@ struct request {
 	enum control_error error;    /* 0: none */
 	char error_text[512];
 	struct connections_walk walk;
+	struct clients_walk clients;
 
 	char line[CONTROL_LINE_MAX + 1]; /* what the values of the match point into */
 };

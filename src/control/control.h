@@ -14,6 +14,7 @@
 
 #include "allocation/allocation.h"
 #include "base/counters.h"
+#include "config/changes.h"
 #include "config/config.h"
 #include "connection/connection.h"
 #include "load/table.h"
@@ -57,6 +58,12 @@ struct control_parts {
 	int (*reload)(void *arg, char *error, size_t size);
 	void *reload_arg;
 	struct control_reload *last_reload; /* NULL: not kept.  control_new() puts in its own */
+
+	/* What administrators have changed about servers, and how an edit becomes part of it.  0, or
+	 * -1 with a sentence.  NULL: not supported. */
+	const struct config_changes *changes;
+	int (*edit)(void *arg, const struct config_edit *edit, char *error, size_t size);
+	void *edit_arg;
 
 	/* Has all that is measured of the transfer path to a site measured anew, now.  NULL: not
 	 * supported. */

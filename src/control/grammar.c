@@ -21,12 +21,21 @@ static const struct grammar_command commands[GRAMMAR_COUNT] = {
 	    {GRAMMAR_OPTION, "state", "STATE", "opening|established|closing|time_wait"},
 	    {GRAMMAR_OPTION, "limit", "N", NULL}},
 	GRAMMAR_LOOK, "connections, those that fit all filters"},
+    [GRAMMAR_SHOW_PERSISTENCE] = {"show persistence",
+	{{GRAMMAR_OPTION, "service", "NAME", NULL}, {GRAMMAR_OPTION, "client", "ADDR", NULL},
+	    {GRAMMAR_OPTION, "limit", "N", NULL}},
+	GRAMMAR_LOOK, "clients that come to the same server again, and where that is"},
+    [GRAMMAR_SHOW_LIMITS] = {"show limits",
+	{{GRAMMAR_OPTION, "service", "NAME", NULL}, {GRAMMAR_OPTION, "client", "ADDR", NULL},
+	    {GRAMMAR_OPTION, "limit", "N", NULL}},
+	GRAMMAR_LOOK, "limits of clients, and those that have the most"},
     [GRAMMAR_SHOW_COUNTERS] = {"show counters", {{0}}, GRAMMAR_LOOK,
 	"what happened, and why packets were dropped"},
     [GRAMMAR_SHOW_KEYS] = {"show keys", {{0}}, GRAMMAR_LOOK,
 	"keys of transfer packets: epochs and packets, nothing secret"},
-    [GRAMMAR_SHOW_CONFIG] = {"show config", {{0}}, GRAMMAR_LOOK,
-	"the configuration in force, defaults filled in"},
+    [GRAMMAR_SHOW_CONFIG] = {"show config",
+	{{GRAMMAR_OPTIONAL, NULL, "file|running", "file|running"}}, GRAMMAR_LOOK,
+	"the file with all defaults, or what an administrator has made of it"},
     [GRAMMAR_SHOW_ERRORS] = {"show errors", {{0}}, GRAMMAR_LOOK,
 	"what is wrong: sites, servers, the last reload, drops, certificate"},
     [GRAMMAR_EXPLAIN] = {"explain",
@@ -37,14 +46,42 @@ static const struct grammar_command commands[GRAMMAR_COUNT] = {
 	    {GRAMMAR_VALUE, NULL, "enable|disable|drain|weight", "enable|disable|drain|weight"},
 	    {GRAMMAR_OPTIONAL, NULL, "N|reset", NULL}},
 	GRAMMAR_CHANGE, "whether a server gets new connections, or how many"},
+    [GRAMMAR_SERVER_ADD] = {"server add",
+	{{GRAMMAR_VALUE, NULL, "SERVICE/NAME", NULL},
+	    {GRAMMAR_NEEDED, "address", "ADDRESS[,ADDRESS]", NULL},
+	    {GRAMMAR_OPTION, "port", "N", NULL}, {GRAMMAR_OPTION, "weight", "N", NULL},
+	    {GRAMMAR_OPTION, "max-connections", "N", NULL},
+	    {GRAMMAR_OPTION, "agent-port", "N", NULL},
+	    {GRAMMAR_OPTION, "agent-address", "ADDRESS", NULL},
+	    {GRAMMAR_FLAG, "backup", NULL, NULL}},
+	GRAMMAR_CHANGE,
+	"a server that the file does not have, until the next start or config save"},
+    [GRAMMAR_SERVER_REMOVE] = {"server remove",
+	{{GRAMMAR_VALUE, NULL, "SERVICE/NAME", NULL}, {GRAMMAR_FLAG, "force", NULL, NULL}},
+	GRAMMAR_CHANGE, "take a server out; one with connections only by force"},
+    [GRAMMAR_SERVER_SET] = {"server set",
+	{{GRAMMAR_VALUE, NULL, "SERVICE/NAME", NULL},
+	    {GRAMMAR_OPTION, "address", "ADDRESS[,ADDRESS]", NULL},
+	    {GRAMMAR_OPTION, "port", "N", NULL}, {GRAMMAR_OPTION, "weight", "N", NULL},
+	    {GRAMMAR_OPTION, "max-connections", "N", NULL},
+	    {GRAMMAR_OPTION, "agent-port", "N", NULL},
+	    {GRAMMAR_OPTION, "agent-address", "ADDRESS", NULL},
+	    {GRAMMAR_OPTION, "backup", "yes|no|reset", "yes|no|reset"}},
+	GRAMMAR_CHANGE, "other settings of a server; reset: those of the file"},
+    [GRAMMAR_SERVER_RESET] = {"server reset", {{GRAMMAR_VALUE, NULL, "SERVICE/NAME", NULL}},
+	GRAMMAR_CHANGE, "a server as the file has it, removed or changed as it may be"},
     [GRAMMAR_SITE] = {"site",
 	{{GRAMMAR_VALUE, NULL, "NAME", NULL},
 	    {GRAMMAR_VALUE, NULL, "enable|disable", "enable|disable"}},
 	GRAMMAR_CHANGE, "whether new connections are transferred to another site"},
     [GRAMMAR_TRANSFER] = {"transfer",
-	{{GRAMMAR_VALUE, NULL, "permit|prohibit", "permit|prohibit"},
+	{{GRAMMAR_VALUE, NULL, "permit|prohibit|reset", "permit|prohibit|reset"},
 	    {GRAMMAR_OPTIONAL, NULL, "SERVICE", NULL}},
 	GRAMMAR_CHANGE, "whether other sites may send connections, to a service or to all"},
+    [GRAMMAR_FLUSH_PERSISTENCE] = {"flush persistence",
+	{{GRAMMAR_OPTION, "service", "NAME", NULL}, {GRAMMAR_OPTION, "client", "ADDR", NULL}},
+	GRAMMAR_CHANGE,
+	"forget where clients came before: their next connection is allocated anew"},
     [GRAMMAR_PROBE] = {"probe", {{GRAMMAR_VALUE, NULL, "SITE", NULL}}, GRAMMAR_CHANGE,
 	"measure the path to a site now: liveness, MTU, direct replies"},
     [GRAMMAR_RELOAD] = {"reload", {{0}}, GRAMMAR_CHANGE,
@@ -59,6 +96,9 @@ static const struct grammar_command commands[GRAMMAR_COUNT] = {
 	"services, servers and sites with their rates, again and again"},
     [GRAMMAR_TOPOLOGY] = {"topology", {{GRAMMAR_FLAG, "--dot", NULL, NULL}}, GRAMMAR_TOOL,
 	"sites and the links between them, as text or for graphviz"},
+    [GRAMMAR_CONFIG_SAVE] = {"config save",
+	{{GRAMMAR_OPTIONAL, NULL, "FILE", NULL}, {GRAMMAR_FLAG, "force", NULL, NULL}},
+	GRAMMAR_TOOL, "write what is in force to the daemon's file, or to another"},
     [GRAMMAR_CERT_CA] = {"cert ca",
 	{{GRAMMAR_OPTION, "-d", "DIR", NULL}, {GRAMMAR_OPTION, "-D", "DAYS", NULL},
 	    {GRAMMAR_OPTIONAL, NULL, "NAME", NULL}},
@@ -84,6 +124,9 @@ syntax_argument(const struct grammar_argument *argument, char *buf, size_t size)
 		break;
 	case GRAMMAR_OPTIONAL:
 		snprintf(buf, size, " [%s]", argument->name);
+		break;
+	case GRAMMAR_NEEDED:
+		snprintf(buf, size, " %s %s", argument->keyword, argument->name);
 		break;
 	case GRAMMAR_OPTION:
 		snprintf(buf, size, " [%s %s]", argument->keyword, argument->name);
@@ -262,16 +305,28 @@ keep_word(bool set[GRAMMAR_COUNT], int number, int chosen)
 	}
 }
 
-/* The first command of the set if its name ends before the number-th word, else -1. */
+/* The command of the set whose name ends before the number-th word, else -1. */
 static int
 name_complete(const bool set[GRAMMAR_COUNT], int number)
 {
 	size_t len;
 
 	for (int i = 0; i < GRAMMAR_COUNT; i++)
-		if (set[i])
-			return name_word(&commands[i], number, &len) == NULL ? i : -1;
+		if (set[i] && name_word(&commands[i], number, &len) == NULL)
+			return i;
 	return -1;
+}
+
+/* "server" is a command, and begins the names of others: there what can follow is both. */
+static void
+incomplete(const struct fit *all, int complete, char *error, size_t error_size)
+{
+	if (complete < 0)
+		snprintf(error, error_size, "incomplete command: next is %s%s",
+		    strchr(all->names, ',') != NULL ? "one of " : "", all->names);
+	else
+		snprintf(error, error_size, "incomplete command: next is one of %s, or %s",
+		    all->names, commands[complete].arguments[0].name);
 }
 
 /* Finds a command of the set. */
@@ -284,20 +339,19 @@ find(bool set[GRAMMAR_COUNT], char *const words[], int count, enum grammar_id *i
 
 	for (int number = 0;; number++) {
 		complete = number > 0 ? name_complete(set, number) : -1;
-		if (complete >= 0) {
+		fit_init(&all, "");
+		fit_commands(&all, set, number, true);
+		if (number == count && all.names[0] != '\0') {
+			incomplete(&all, complete, error, error_size);
+			return -1;
+		}
+		fit_init(&fit, number < count ? words[number] : "");
+		fit_commands(&fit, set, number, false);
+		chosen = fit_result(&fit);
+		if (complete >= 0 && fit.fits == 0) {
 			*id = (enum grammar_id)complete;
 			return number;
 		}
-		fit_init(&all, "");
-		fit_commands(&all, set, number, true);
-		if (number == count) {
-			snprintf(error, error_size, "incomplete command: next is one of %s",
-			    all.names);
-			return -1;
-		}
-		fit_init(&fit, words[number]);
-		fit_commands(&fit, set, number, false);
-		chosen = fit_result(&fit);
 		if (chosen < 0 && fit.fits > 0)
 			snprintf(error, error_size, "ambiguous \"%.*s\": %s", WORD_SHOWN,
 			    words[number], fit.names);
@@ -343,7 +397,7 @@ find_option(
 	for (int i = 0; i < GRAMMAR_ARGUMENTS_MAX; i++) {
 		const struct grammar_argument *argument = &command->arguments[i];
 
-		if ((argument->kind == GRAMMAR_OPTION || argument->kind == GRAMMAR_FLAG) &&
+		if (argument->keyword != NULL &&
 		    fit_try(&fit, argument->keyword, strlen(argument->keyword), i))
 			fit_name(&fit, argument->keyword, strlen(argument->keyword));
 	}
@@ -375,6 +429,17 @@ set_value(const struct grammar_command *command, struct grammar_match *match, in
 	return match->choice[index] < 0 ? -1 : 0;
 }
 
+/* A word that may be missing is missing where an option or a flag stands. */
+static bool
+is_keyword(const struct grammar_command *command, const char *word)
+{
+	for (int i = 0; i < GRAMMAR_ARGUMENTS_MAX; i++)
+		if (command->arguments[i].keyword != NULL &&
+		    strcmp(command->arguments[i].keyword, word) == 0)
+			return true;
+	return false;
+}
+
 /* Fits the arguments that have their place.  Returns how many words they took, or -1. */
 static int
 take_values(enum grammar_id id, char *const words[], int count, struct grammar_match *match,
@@ -394,11 +459,29 @@ take_values(enum grammar_id id, char *const words[], int count, struct grammar_m
 			    grammar_syntax(id, syntax));
 			return -1;
 		}
+		if (kind == GRAMMAR_OPTIONAL && used < count && is_keyword(command, words[used]))
+			continue;
 		if (used < count &&
 		    set_value(command, match, index, words[used++], error, error_size) < 0)
 			return -1;
 	}
 	return used;
+}
+
+static int
+check_needed(const struct grammar_command *command, const struct grammar_match *match,
+    char *error, size_t error_size)
+{
+	for (int i = 0; i < GRAMMAR_ARGUMENTS_MAX; i++) {
+		const struct grammar_argument *argument = &command->arguments[i];
+
+		if (argument->kind != GRAMMAR_NEEDED || match->value[i] != NULL)
+			continue;
+		snprintf(error, error_size, "%s lacks %s %s", command->words, argument->keyword,
+		    argument->name);
+		return -1;
+	}
+	return 0;
 }
 
 int
@@ -428,5 +511,5 @@ grammar_arguments(enum grammar_id id, char *const words[], int count,
 		if (set_value(command, match, index, words[value], error, error_size) < 0)
 			return -1;
 	}
-	return 0;
+	return check_needed(command, match, error, error_size);
 }

@@ -11,8 +11,8 @@
 #include <stddef.h>
 
 #define GRAMMAR_WORDS_MAX     32 /* words of a request */
-#define GRAMMAR_ARGUMENTS_MAX 6
-#define GRAMMAR_SYNTAX        160 /* octets that hold any grammar_syntax() with its NUL */
+#define GRAMMAR_ARGUMENTS_MAX 8
+#define GRAMMAR_SYNTAX        240 /* octets that hold any grammar_syntax() with its NUL */
 
 enum grammar_id {
 	GRAMMAR_SHOW_SUMMARY,
@@ -20,14 +20,21 @@ enum grammar_id {
 	GRAMMAR_SHOW_SERVERS,
 	GRAMMAR_SHOW_SITES,
 	GRAMMAR_SHOW_CONNECTIONS,
+	GRAMMAR_SHOW_PERSISTENCE,
+	GRAMMAR_SHOW_LIMITS,
 	GRAMMAR_SHOW_COUNTERS,
 	GRAMMAR_SHOW_KEYS,
 	GRAMMAR_SHOW_CONFIG,
 	GRAMMAR_SHOW_ERRORS,
 	GRAMMAR_EXPLAIN,
 	GRAMMAR_SERVER,
+	GRAMMAR_SERVER_ADD,
+	GRAMMAR_SERVER_REMOVE,
+	GRAMMAR_SERVER_SET,
+	GRAMMAR_SERVER_RESET,
 	GRAMMAR_SITE,
 	GRAMMAR_TRANSFER,
+	GRAMMAR_FLUSH_PERSISTENCE,
 	GRAMMAR_PROBE,
 	GRAMMAR_RELOAD,
 	GRAMMAR_LOG,
@@ -36,6 +43,7 @@ enum grammar_id {
 	GRAMMAR_HELP,
 	GRAMMAR_TOP,
 	GRAMMAR_TOPOLOGY,
+	GRAMMAR_CONFIG_SAVE,
 	GRAMMAR_CERT_CA,
 	GRAMMAR_CERT_SITE,
 	GRAMMAR_COUNT
@@ -51,6 +59,7 @@ enum grammar_kind {
 	GRAMMAR_END,
 	GRAMMAR_VALUE,    /* a word */
 	GRAMMAR_OPTIONAL, /* a word, or nothing */
+	GRAMMAR_NEEDED,   /* keyword and word, among the options */
 	GRAMMAR_OPTION,   /* keyword and word, or nothing; in any order */
 	GRAMMAR_FLAG      /* keyword, or nothing; the same */
 };

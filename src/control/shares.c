@@ -8,6 +8,7 @@
 struct candidate {
 	size_t index;
 	uint64_t active, weight;
+	double part; /* of what is drawn from */
 };
 
 static int
@@ -26,10 +27,13 @@ collect(const struct scheduler *s, struct load_table *table, struct candidate *l
 	size_t count = 0;
 
 	for (size_t i = 0; i < s->count; i++) {
-		if (s->room.value[i] == 0)
+		uint32_t weight = scheduler_room(s)->value[i];
+		const struct server *server;
+
+		if (weight == 0)
 			continue;
-		list[count++] = (struct candidate){
-		    i, load_table_server(table, s->servers[i])->active, s->room.value[i]};
+		server = load_table_server(table, s->servers[i]);
+		list[count++] = (struct candidate){i, server->active, server->weight, weight};
 	}
 	qsort(list, count, sizeof(*list), compare);
 	return count;
@@ -44,30 +48,32 @@ shares_twos(const struct scheduler *s, struct load_table *table, double *share)
 {
 	struct candidate *list = xcalloc(s->count, sizeof(*list));
 	size_t count = collect(s, table, list);
-	double sum = (double)s->room.total, behind = 1;
+	double sum = (double)scheduler_room(s)->total, behind = 1;
 
 	for (size_t i = 0, next; i < count; i = next) {
 		double equal = 0;
 
 		for (next = i; next < count && compare(&list[i], &list[next]) == 0; next++)
-			equal += (double)list[next].weight / sum;
+			equal += list[next].part / sum;
 		behind -= equal;
 		for (size_t k = i; k < next; k++)
-			share[list[k].index] =
-			    (double)list[k].weight / sum * (2 * behind + equal);
+			share[list[k].index] = list[k].part / sum * (2 * behind + equal);
 	}
 	free(list);
 }
 
 static void
-shares_turns(const struct scheduler *s, double *share)
+shares_turns(const struct scheduler *s, struct load_table *table, double *share)
 {
+	const struct weights *room = scheduler_room(s);
 	double sum = 0;
 
 	for (size_t i = 0; i < s->count; i++) {
-		if (s->room.value[i] == 0)
+		const struct server *server = load_table_server(table, s->servers[i]);
+
+		if (room->value[i] == 0)
 			continue;
-		share[i] = s->kind == CONFIG_WRR ? s->room.value[i] : 1;
+		share[i] = s->kind == CONFIG_WRR ? room->value[i] : server->ramp;
 		sum += share[i];
 	}
 	for (size_t i = 0; i < s->count; i++)
@@ -82,7 +88,7 @@ shares_calculate(
 
 	for (size_t i = 0; i < s->count; i++)
 		share[i] = 0;
-	if (s->room.total == 0)
+	if (scheduler_room(s)->total == 0)
 		return;
 	if (s->kind == CONFIG_TWOS) {
 		shares_twos(s, table, share);
@@ -90,7 +96,7 @@ shares_calculate(
 	}
 	next = scheduler_next(s, client);
 	if (next == LOAD_NONE)
-		shares_turns(s, share);
+		shares_turns(s, table, share);
 	else
 		share[load_table_server(table, next)->place] = 1;
 }

@@ -14,6 +14,8 @@ void view_services(struct request *request);
 void view_servers(struct request *request);
 void view_sites(struct request *request);
 void view_connections(struct request *request);
+void view_persistence(struct request *request);
+void view_limits(struct request *request);
 void view_counters(struct request *request);
 void view_explain(struct request *request);
 void view_version(struct request *request);
@@ -22,6 +24,8 @@ void view_keys(struct request *request);
 void view_config(struct request *request);
 void view_errors(struct request *request);
 void command_server(struct request *request);
+void command_server_edit(struct request *request);
+void command_flush(struct request *request);
 void command_site(struct request *request);
 void command_transfer(struct request *request);
 void command_probe(struct request *request);
@@ -57,8 +61,20 @@ void view_site_path(struct json *json, const struct site *site, uint64_t now);
 /* permitted, permitted_configured, and permitted_admin: what an administrator set, or null. */
 void view_permitted(struct json *json, const struct service *service);
 
+/* origin, removed, changed: what of it is the file's, and what an administrator's. */
+void view_origin(struct json *json, const struct server *server);
+
 /* weight, weight_configured, and weight_admin: what an administrator set, or null. */
 void view_weight(struct json *json, const struct server *server);
+
+/* Which limit refuses a client, NULL if none: "connections" or "rate". */
+const char *view_limited_by(enum drop drop);
+
+/* agent: what the server's agent says, or null if it has none. */
+void view_agent(struct json *json, const struct server *server, uint64_t now);
+
+/* agent_listen, agent_says: where the service is an agent itself, and what it says; or null. */
+void view_agent_listen(struct json *json, struct load_table *load, uint32_t service);
 
 /* The lines of faults as an array of texts; NULL: none. */
 void view_faults(struct json *json, const char *key, const char *faults);

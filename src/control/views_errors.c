@@ -53,13 +53,13 @@ servers(struct json *json, struct load_table *load, uint64_t now)
 	for (uint32_t i = 0; i < load_table_servers(load); i++) {
 		const struct server *s = load_table_server(load, i);
 
-		if (!s->present || s->state == SERVER_UP)
+		if (!s->present || server_is_up(s))
 			continue;
 		json_begin_object(json, NULL);
 		json_put_string(json, "service", load_table_service(load, s->service)->name);
 		json_put_string(json, "name", s->name);
 		view_addresses(json, &s->v4, &s->v6, s->port);
-		json_put_string(json, "cause", s->why);
+		json_put_string(json, "cause", server_cause(s));
 		json_put_uint(json, "since_s", seconds_since(s->state_since, now));
 		json_end_object(json);
 	}

@@ -13,14 +13,14 @@
 #define EXISTING_MAX 16 /* connections of one client address and port that are shown */
 
 /* What the command line asks for. */
-struct question {
+struct inquiry {
 	struct addr client;
 	uint32_t service;
 	bool v4;
 };
 
 static int
-parse_question(struct request *request, struct question *q)
+parse_question(struct request *request, struct inquiry *q)
 {
 	const char *client = request->match.value[0];
 	const struct service *service;
@@ -45,7 +45,7 @@ parse_question(struct request *request, struct question *q)
 }
 
 static void
-question_members(struct request *request, const struct question *q)
+question_members(struct request *request, const struct inquiry *q)
 {
 	struct json *json = &request->json;
 	const struct service *service = load_table_service(request->parts->load, q->service);
@@ -61,7 +61,7 @@ question_members(struct request *request, const struct question *q)
 
 /* A connection that exists is not allocated again, on whichever port of the service it is. */
 static void
-existing(struct request *request, const struct question *q)
+existing(struct request *request, const struct inquiry *q)
 {
 	struct connection_table *table = request->parts->connections;
 	const struct service *service = load_table_service(request->parts->load, q->service);
@@ -93,14 +93,31 @@ struct chances {
 	const struct sitechoice *choice;
 	struct sitechoice *last; /* the choice once more where no own server can; NULL if one can */
 	double home, away, resort; /* own server; another site at first, and as the last resort */
+	struct allocation_decision persistent; /* where the client's connections go, if anywhere */
 };
 
+/* The client has been here: nothing is drawn. */
 static void
-weigh(struct request *request, const struct question *q, struct chances *chances)
+weigh_persistent(struct chances *chances)
+{
+	bool server = chances->persistent.where == ALLOCATION_SERVER;
+
+	for (size_t i = 0; i < chances->list->count; i++)
+		chances->share[i] =
+		    server && chances->list->servers[i] == chances->persistent.server;
+	chances->can_stay = true;
+	chances->home = server;
+	chances->away = !server;
+}
+
+static void
+weigh(struct request *request, const struct inquiry *q, struct chances *chances)
 {
 	const struct control_parts *parts = request->parts;
 
 	memset(chances, 0, sizeof(*chances));
+	allocation_persistent(
+	    parts->allocation, q->service, &q->client.ip, request->now, &chances->persistent);
 	chances->list = allocation_candidates(parts->allocation, q->service, q->v4);
 	chances->share = xcalloc(chances->list->count + 1, sizeof(*chances->share));
 	shares_calculate(chances->list, parts->load, &q->client.ip, chances->share);
@@ -108,6 +125,10 @@ weigh(struct request *request, const struct question *q, struct chances *chances
 		chances->can_stay |= chances->share[i] > 0;
 	chances->choice = allocation_explain(parts->allocation, q->service, request->now);
 	chances->away = sitechoice_leaves(chances->choice);
+	if (chances->persistent.persistent) {
+		weigh_persistent(chances);
+		return;
+	}
 	if (chances->can_stay) {
 		chances->home = 1 - chances->away;
 		return;
@@ -129,6 +150,16 @@ static double
 drawn(const struct sitechoice *choice, size_t index, double probability)
 {
 	return probability > 0 ? probability * choice->sites[index].weight / choice->total : 0;
+}
+
+static double
+site_probability(const struct chances *chances, size_t index)
+{
+	if (chances->persistent.persistent)
+		return chances->persistent.where == ALLOCATION_SITE &&
+		    chances->persistent.site == chances->choice->sites[index].site;
+	return drawn(chances->choice, index, chances->away) +
+	    drawn(chances->last, index, chances->resort);
 }
 
 static void
@@ -156,15 +187,12 @@ site_member(struct request *request, const struct chances *chances, size_t index
 	json_put_real(json, "rate", c->rate, 3);
 	json_put_real(json, "tokens", c->tokens, 3);
 	json_put_real(json, "weight", c->weight, 4);
-	json_put_real(json, "probability",
-	    drawn(chances->choice, index, chances->away) +
-		drawn(chances->last, index, chances->resort),
-	    4);
+	json_put_real(json, "probability", site_probability(chances, index), 4);
 	json_end_object(json);
 }
 
 static void
-site_members(struct request *request, const struct question *q, const struct chances *chances)
+site_members(struct request *request, const struct inquiry *q, const struct chances *chances)
 {
 	struct json *json = &request->json;
 	const struct service *own = load_table_service(request->parts->load, q->service);
@@ -193,7 +221,7 @@ site_members(struct request *request, const struct question *q, const struct cha
 static const char *
 server_reason(const struct server *server, bool v4, const struct scheduler *list)
 {
-	if (server->state != SERVER_UP)
+	if (!server_is_up(server))
 		return "down";
 	if (server->admin != SERVER_ENABLED)
 		return server_admin_name(server->admin);
@@ -205,6 +233,8 @@ server_reason(const struct server *server, bool v4, const struct scheduler *list
 		return "full";
 	if (list->weight[server->place] == 0)
 		return "backup, not in use";
+	if (scheduler_room(list)->value[server->place] == 0)
+		return "does not answer new connections";
 	return NULL;
 }
 
@@ -231,7 +261,7 @@ server_member(struct request *request, uint32_t number, bool v4, const struct sc
 }
 
 static void
-server_members(struct request *request, const struct question *q, const struct chances *chances)
+server_members(struct request *request, const struct inquiry *q, const struct chances *chances)
 {
 	struct json *json = &request->json;
 	const struct service *own = load_table_service(request->parts->load, q->service);
@@ -245,11 +275,39 @@ server_members(struct request *request, const struct question *q, const struct c
 	json_end_array(json);
 }
 
+/* What is remembered of the client. */
+static void
+client_members(struct request *request, const struct inquiry *q, const struct chances *chances)
+{
+	const struct allocation_decision *d = &chances->persistent;
+	struct load_table *load = request->parts->load;
+	struct json *json = &request->json;
+	struct limits *limits = allocation_limits(request->parts->allocation);
+	enum drop drop = DROP_none;
+
+	if (d->persistent) {
+		bool server = d->where == ALLOCATION_SERVER;
+
+		json_begin_object(json, "persistent");
+		json_put_string(
+		    json, "server", server ? load_table_server(load, d->server)->name : NULL);
+		json_put_string(
+		    json, "site", server ? NULL : load_table_site(load, d->site)->name);
+		json_end_object(json);
+	} else {
+		json_put_null(json, "persistent");
+	}
+	if (limits != NULL)
+		drop = limits_would_admit(
+		    limits, (uint16_t)q->service, &q->client.ip, request->now);
+	json_put_string(json, "limited_by", view_limited_by(drop));
+}
+
 void
 view_explain(struct request *request)
 {
 	struct json *json = &request->json;
-	struct question question;
+	struct inquiry question;
 	struct chances chances;
 	double other;
 
@@ -260,6 +318,7 @@ view_explain(struct request *request)
 	existing(request, &question);
 	site_members(request, &question, &chances);
 	server_members(request, &question, &chances);
+	client_members(request, &question, &chances);
 	other = chances.away + chances.resort;
 	json_begin_object(json, "outcome");
 	json_put_real(json, "own_server", chances.home, 4);

@@ -27,8 +27,9 @@ struct device_offload {
 struct device *device_open(const char *name, bool offload, char *error, size_t error_size);
 void device_close(struct device *d);
 
-/* As io_ops.device_receive and device_send. */
+/* As io_ops.device_receive, device_receive_many and device_send. */
 int device_receive(struct device *d, struct packet *p);
+int device_receive_many(struct device *d, struct packet *p, int max, bool *more);
 int device_send(struct device *d, const struct packet *p);
 
 /* As io_ops.device_send_pieces. */

@@ -34,6 +34,15 @@ receive_packet(struct io *io, struct packet *p)
 }
 
 static int
+receive_packets(struct io *io, struct packet *p, int max, bool *more)
+{
+	struct system_io *s = (struct system_io *)io;
+
+	*more = false;
+	return s->device == NULL ? 0 : device_receive_many(s->device, p, max, more);
+}
+
+static int
 send_packet(struct io *io, const struct packet *p)
 {
 	struct system_io *s = (struct system_io *)io;
@@ -152,6 +161,7 @@ close_all(struct io *io)
 
 static const struct io_ops system_ops = {
     .device_receive = receive_packet,
+    .device_receive_many = receive_packets,
     .device_send = send_packet,
     .device_send_pieces = send_pieces,
     .device_flush = flush_packets,

@@ -57,6 +57,13 @@ struct io_ops {
 	 */
 	int (*device_receive)(struct io *io, struct packet *p);
 
+	/*
+	 * Reads up to max packets, whose buffers are all valid until the next call of either;
+	 * *more: there may be others.  Result as device_receive, but for how many they are.
+	 * NULL: the io reads one at a time.
+	 */
+	int (*device_receive_many)(struct io *io, struct packet *p, int max, bool *more);
+
 	/* Writes a parsed packet; what the device does not take as it is (takes_* below) is
 	 * segmented or completed here.  May overwrite the headroom.  0, or -1 with errno if the
 	 * device refused it. */

@@ -101,6 +101,18 @@ device_receive(struct io *io, struct packet *p)
 	return 1;
 }
 
+/* What was taken out last stays: IO_BATCH of them. */
+static int
+device_receive_many(struct io *io, struct packet *p, int max, bool *more)
+{
+	int count = 0;
+
+	while (count < max && count < IO_BATCH && device_receive(io, &p[count]) == 1)
+		count++;
+	*more = ((struct memory *)io)->device_in.count > 0;
+	return count;
+}
+
 /* Keeps the first for device_flush. */
 static void
 refuse(struct memory *m, const struct packet *p)
@@ -236,6 +248,7 @@ memory_close(struct io *io)
 
 static const struct io_ops memory_ops = {
     .device_receive = device_receive,
+    .device_receive_many = device_receive_many,
     .device_send = device_send,
     .device_send_pieces = device_send_pieces,
     .device_flush = device_flush,

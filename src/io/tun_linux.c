@@ -45,11 +45,20 @@
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5
 #endif
 
+/* Packets of one read after the other: one of any size, or many small ones and one. */
+#define IN_EACH  (IO_HEADROOM + PACKET_MAX)
+#define IN_SIZE  (2 * IN_EACH)
+#define IN_ALIGN 64
+
+/* One so large is the last: what follows is read to where the caches hold it. */
+#define IN_LARGE 4096
+
 struct device {
 	int fd;
 	char name[IFNAMSIZ];
 	struct device_offload offload;
-	uint8_t in[IO_HEADROOM + PACKET_MAX];
+	int failed; /* errno of a read behind packets that were handed over; 0: none */
+	uint8_t in[IN_SIZE];
 	uint8_t scratch[PACKET_MAX]; /* a packet whose checksum is completed */
 	struct iovec vector[1 + DEVICE_PIECES_MAX];
 };
@@ -253,10 +262,11 @@ take_offload(struct packet *p, const uint8_t *vnet)
 	return 0;
 }
 
-int
-device_receive(struct device *d, struct packet *p)
+/* Reads a packet to a place for IN_EACH octets; as device_receive(). */
+static int
+receive_to(struct device *d, uint8_t *place, struct packet *p)
 {
-	uint8_t *vnet = d->in + IO_HEADROOM - VNET_LEN;
+	uint8_t *vnet = place + IO_HEADROOM - VNET_LEN;
 	ssize_t n;
 
 	do
@@ -265,7 +275,7 @@ device_receive(struct device *d, struct packet *p)
 	if (n == -1)
 		return errno == EAGAIN ? 0 : -1;
 	memset(p, 0, sizeof(*p));
-	p->data = d->in + IO_HEADROOM;
+	p->data = place + IO_HEADROOM;
 	p->len = n < VNET_LEN ? 0 : (uint32_t)n - VNET_LEN;
 	p->headroom = IO_HEADROOM;
 	if (n < VNET_LEN || take_offload(p, vnet) == -1) {
@@ -273,6 +283,37 @@ device_receive(struct device *d, struct packet *p)
 		return -1;
 	}
 	return 1;
+}
+
+int
+device_receive(struct device *d, struct packet *p)
+{
+	return receive_to(d, d->in, p);
+}
+
+int
+device_receive_many(struct device *d, struct packet *p, int max, bool *more)
+{
+	size_t used = 0;
+	int count = 0, got = 1;
+
+	if (d->failed != 0) {
+		errno = d->failed;
+		d->failed = 0;
+		return -1;
+	}
+	while (count < max && used + IN_EACH <= sizeof(d->in)) {
+		got = receive_to(d, d->in + used, &p[count]);
+		if (got != 1)
+			break;
+		used += (IO_HEADROOM + p[count].len + IN_ALIGN - 1) / IN_ALIGN * IN_ALIGN;
+		if (p[count++].len > IN_LARGE)
+			break;
+	}
+	*more = got != 0;
+	if (got == -1 && count > 0)
+		d->failed = errno;
+	return got == -1 && count == 0 ? -1 : count;
 }
 
 /* The header for a parsed packet that the device takes as it is. */

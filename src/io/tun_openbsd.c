@@ -81,6 +81,16 @@ device_receive(struct device *d, struct packet *p)
 	return family_receive(d->fd, &d->buffer, p);
 }
 
+/* One: it has one buffer. */
+int
+device_receive_many(struct device *d, struct packet *p, int max, bool *more)
+{
+	int got = max > 0 ? device_receive(d, p) : 0;
+
+	*more = got == 1;
+	return got;
+}
+
 int
 device_send(struct device *d, const struct packet *p)
 {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/control.h"
 #include "wladmctl/wladmctl.h"
 
 #define WIDTH_DEFAULT 80
@@ -30,10 +31,19 @@ wladmctl_style(void)
 int
 wladmctl_failed(enum client_status status, struct client_answer *answer)
 {
+	const char *text = answer->text;
+	int result = status == CLIENT_NO_DAEMON ? EXIT_NO_DAEMON : EXIT_REFUSED;
+
 	table_harmless(answer->text);
-	fprintf(stderr, "wladmctl: %s\n", answer->text);
+	/* the code is for programs: a request that was not understood is wrong usage */
+	if (status == CLIENT_REFUSED && text[0] >= '1' && text[0] <= '9' && text[1] == ' ') {
+		if (text[0] - '0' == CONTROL_BAD)
+			result = EXIT_USAGE;
+		text += 2;
+	}
+	fprintf(stderr, "wladmctl: %s\n", text);
 	free(answer->text);
-	return status == CLIENT_NO_DAEMON ? EXIT_NO_DAEMON : EXIT_REFUSED;
+	return result;
 }
 
 json_t *

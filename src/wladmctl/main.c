@@ -137,8 +137,10 @@ ask(const char *line, const struct options *options)
 	if (is_refusal(answer))
 		status = EXIT_REFUSED;
 	json_decref(answer);
-	if (fflush(stdout) != 0 || ferror(stdout))
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		perror("wladmctl: cannot write the answer");
 		return EXIT_REFUSED;
+	}
 	return status;
 }
 
@@ -195,7 +197,7 @@ wrong(const char *error)
 	return EXIT_USAGE;
 }
 
-/* top and topology: several requests, which say what the tool is to show. */
+/* config save, top and topology: several requests, and what the tool makes of the answers. */
 static int
 run_local(enum grammar_id id, int used, int argc, char **argv, const struct options *options)
 {
@@ -204,6 +206,10 @@ run_local(enum grammar_id id, int used, int argc, char **argv, const struct opti
 
 	if (grammar_arguments(id, argv + used, argc - used, &match, error, sizeof(error)) < 0)
 		return wrong(error);
+	if (id == GRAMMAR_CONFIG_SAVE && options->watch > 0)
+		return wrong("--watch is not for config save");
+	if (id == GRAMMAR_CONFIG_SAVE)
+		return save_main(options, match.value[0], match.value[1] != NULL);
 	if (options->json)
 		return wrong("this is for people: take -j with show");
 	if (id == GRAMMAR_TOPOLOGY && options->watch > 0)
@@ -240,7 +246,7 @@ main(int argc, char **argv)
 	argc -= optind;
 	argv += optind;
 	used = grammar_find_any(argv, argc, &id, error, sizeof(error));
-	if (is_local(argv[0]) && strncmp("cert", argv[0], strlen(argv[0])) == 0)
+	if (strlen(argv[0]) > 1 && strncmp("cert", argv[0], strlen(argv[0])) == 0)
 		return run_cert(argc, argv); /* which has options of its own, and its usage */
 	if (used < 0 && is_local(argv[0]))
 		return wrong(error);

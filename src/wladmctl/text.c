@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/xalloc.h"
 #define COLUMNS(array) (sizeof(array) / sizeof((array)[0]))
 
 static void
@@ -101,7 +102,7 @@ print_services(const json_t *answer, FILE *out, const struct table_style *style)
 {
 	static const struct table_column columns[] = {{"SERVICE", false}, {"ADDRESS", false},
 	    {"UP", true}, {"LOAD", true}, {"ACTIVE", true}, {"TOTAL", true}, {"SENT", true},
-	    {"GOT", true}, {"TRANSFER", false}, {"PORTS", false}};
+	    {"GOT", true}, {"TRANSFER", false}, {"PORTS", false}, {"AGENT SAYS", false}};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o;
 	size_t i;
@@ -118,6 +119,7 @@ print_services(const json_t *answer, FILE *out, const struct table_style *style)
 		cell_transfer(table, o);
 		table_cell(table, TABLE_PLAIN, "%s %s", text_string(o, "protocol"),
 		    text_string(o, "ports"));
+		text_cell_agent_says(table, o);
 	}
 	table_print(table, out, style);
 	table_free(table);
@@ -131,6 +133,8 @@ cell_server_state(struct table *table, const json_t *o)
 
 	if (json_is_false(json_object_get(o, "present")))
 		table_cell(table, TABLE_WARN, "removed");
+	else if (strcmp(state, "up") == 0 && text_true(o, "avoided"))
+		table_cell(table, TABLE_WARN, "up, silent");
 	else if (strcmp(state, "up") == 0 && text_true(o, "high"))
 		table_cell(table, TABLE_WARN, "up, high");
 	else
@@ -151,12 +155,44 @@ cell_weight(struct table *table, const json_t *o)
 		text_cell_count(table, o, "weight");
 }
 
+/* What of a server is an administrator's: "added", "port, weight set"; nothing if nothing is. */
+static void
+cell_changed(struct table *table, const json_t *o)
+{
+	const json_t *changed = json_object_get(o, "changed"), *value;
+	char text[256] = "";
+	size_t i;
+
+	if (text_true(o, "removed") || strcmp(text_string(o, "origin"), "run-time") == 0) {
+		table_cell(
+		    table, TABLE_WARN, "%s", text_true(o, "removed") ? "removed" : "added");
+		return;
+	}
+	json_array_foreach (changed, i, value)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s",
+		    i > 0 ? ", " : "", json_is_string(value) ? json_string_value(value) : "-");
+	table_cell(table, TABLE_WARN, "%s%s", text, i > 0 ? " set" : "");
+}
+
+/* How soon it answers; nothing if that is not known. */
+static void
+cell_response(struct table *table, const json_t *o)
+{
+	double ms = text_number(o, "response_ms");
+
+	if (!json_is_number(json_object_get(o, "response_ms")))
+		table_cell(table, TABLE_PLAIN, "%s", "");
+	else
+		table_cell(table, TABLE_PLAIN, ms < 10 ? "%.2f ms" : "%.0f ms", ms);
+}
+
 static void
 print_servers(const json_t *answer, FILE *out, const struct table_style *style)
 {
 	static const struct table_column columns[] = {{"SERVICE", false}, {"SERVER", false},
 	    {"ADDRESS", false}, {"STATE", false}, {"ADMIN", false}, {"LOAD", true},
-	    {"WEIGHT", true}, {"ACTIVE", true}, {"TOTAL", true}, {"CAUSE", false}};
+	    {"WEIGHT", true}, {"ACTIVE", true}, {"TOTAL", true}, {"ANSWERS IN", true},
+	    {"CHANGED", false}, {"AGENT", false}, {"CAUSE", false}};
 	struct table *table = table_new(columns, COLUMNS(columns));
 	const json_t *o;
 	size_t i;
@@ -171,6 +207,9 @@ print_servers(const json_t *answer, FILE *out, const struct table_style *style)
 		cell_weight(table, o);
 		text_cell_count(table, o, "active");
 		text_cell_count(table, o, "total");
+		cell_response(table, o);
+		cell_changed(table, o);
+		text_cell_agent(table, o);
 		text_cell_remark(table, o, "cause");
 	}
 	table_print(table, out, style);
@@ -264,6 +303,32 @@ print_counters(const json_t *answer, FILE *out, const struct table_style *style)
 	print_numbers(json_object_get(answer, "drops"), out, false);
 }
 
+/* An edit: what became of the server. */
+static void
+print_edit(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	const char *done = text_string(answer, "done"), *admin = text_string(answer, "admin");
+	char active[TEXT_SHORT], *text;
+
+	fprintf(out, "%s/%s: ", text_string(answer, "service"), text_string(answer, "name"));
+	table_text(out, style, TABLE_GOOD, done);
+	text_count(text_number(answer, "active"), active);
+	if (strcmp(done, "removed") == 0) {
+		fprintf(out, ", %s connections\n", active);
+		return;
+	}
+	text =
+	    xasprintf(", %s, weight %.0f, at most %.0f connections%s, %s, measured %s, now %s",
+		text_string(answer, "address"), text_number(answer, "weight"),
+		text_number(answer, "max_connections"),
+		text_true(answer, "backup") ? ", backup" : "", admin,
+		text_string(answer, "state"), active);
+	table_harmless(text);
+	fputs(text, out);
+	fputc('\n', out);
+	free(text);
+}
+
 static void
 print_server(const json_t *answer, FILE *out, const struct table_style *style)
 {
@@ -271,6 +336,10 @@ print_server(const json_t *answer, FILE *out, const struct table_style *style)
 	const json_t *weight = json_object_get(answer, "weight_admin");
 	char active[TEXT_SHORT];
 
+	if (json_object_get(answer, "done") != NULL) {
+		print_edit(answer, out, style);
+		return;
+	}
 	fprintf(out, "%s/%s: ", text_string(answer, "service"), text_string(answer, "name"));
 	table_text(out, style, text_state_colour(admin), admin);
 	fprintf(out, " (was %s), measured ", text_string(answer, "before"));
@@ -322,6 +391,9 @@ static const struct {
     {"servers", print_servers},
     {"sites", text_sites},
     {"connections", print_connections},
+    {"persistence", text_persistence},
+    {"limits", text_limits},
+    {"flush", text_flush},
     {"counters", print_counters},
     {"keys", text_keys},
     {"config", text_config},
@@ -332,6 +404,7 @@ static const struct {
     {"transfer", text_transfer},
     {"probe", text_probe},
     {"reload", text_reload},
+    {"save", text_save},
     {"log", print_log},
     {"version", print_version},
     {"help", print_help},

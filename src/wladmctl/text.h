@@ -19,15 +19,19 @@ void text_print(const json_t *answer, FILE *out, const struct table_style *style
 /* An event of `monitor`, in one line. */
 void text_event(const json_t *event, FILE *out, const struct table_style *style);
 
-/* Views in files of their own: text_explain.c, text_sites.c, and text_state.c for the rest. */
+/* Views in files of their own: text_explain.c, text_sites.c, text_clients.c, and text_state.c for the rest. */
 void text_explain(const json_t *answer, FILE *out, const struct table_style *style);
 void text_sites(const json_t *answer, FILE *out, const struct table_style *style);
 void text_site(const json_t *answer, FILE *out, const struct table_style *style);
 void text_transfer(const json_t *answer, FILE *out, const struct table_style *style);
 void text_probe(const json_t *answer, FILE *out, const struct table_style *style);
+void text_persistence(const json_t *answer, FILE *out, const struct table_style *style);
+void text_limits(const json_t *answer, FILE *out, const struct table_style *style);
+void text_flush(const json_t *answer, FILE *out, const struct table_style *style);
 void text_keys(const json_t *answer, FILE *out, const struct table_style *style);
 void text_config(const json_t *answer, FILE *out, const struct table_style *style);
 void text_errors(const json_t *answer, FILE *out, const struct table_style *style);
+void text_save(const json_t *answer, FILE *out, const struct table_style *style);
 void text_reload(const json_t *answer, FILE *out, const struct table_style *style);
 
 /* Numbers and times as short text.  Each returns buf. */
@@ -52,6 +56,9 @@ void text_cell_count(struct table *table, const json_t *object, const char *key)
 void text_cell_exact(struct table *table, const json_t *object, const char *key);
 void text_cell_percent(struct table *table, const json_t *object, const char *key);
 void text_cell_string(struct table *table, const json_t *object, const char *key);
+/* What a server's agent says, and what a service says as one; empty where there is none. */
+void text_cell_agent(struct table *table, const json_t *server);
+void text_cell_agent_says(struct table *table, const json_t *service);
 void text_cell_remark(
     struct table *table, const json_t *object, const char *key); /* empty, not "-" */
 void text_cell_seconds(struct table *table, const json_t *object, const char *key, double unit);

@@ -115,6 +115,22 @@ print_servers(const json_t *answer, FILE *out, const struct table_style *style)
 	table_free(table);
 }
 
+static void
+print_client(const json_t *answer, FILE *out)
+{
+	const json_t *persistent = json_object_get(answer, "persistent");
+
+	if (json_is_string(json_object_get(persistent, "server")))
+		fprintf(out, "\nthe client's connections go to server %s (persistence)\n",
+		    text_string(persistent, "server"));
+	else if (json_is_object(persistent))
+		fprintf(out, "\nthe client's connections go to site %s (persistence)\n",
+		    text_string(persistent, "site"));
+	if (json_is_string(json_object_get(answer, "limited_by")))
+		fprintf(out, "\nthe client has used up its limit (%s): it is refused now\n",
+		    text_string(answer, "limited_by"));
+}
+
 void
 text_explain(const json_t *answer, FILE *out, const struct table_style *style)
 {
@@ -125,6 +141,7 @@ text_explain(const json_t *answer, FILE *out, const struct table_style *style)
 	print_existing(answer, out);
 	print_sites(answer, out, style);
 	print_servers(answer, out, style);
+	print_client(answer, out);
 	fprintf(out, "\na new connection: own server %s, other site %s, refused %s (%s)\n",
 	    text_percent(text_number(outcome, "own_server"), own),
 	    text_percent(text_number(outcome, "other_site"), other),

@@ -108,6 +108,28 @@ text_reload(const json_t *answer, FILE *out, const struct table_style *style)
 	print_faults(answer, out);
 }
 
+/* What became of a configuration that was saved. */
+void
+text_save(const json_t *answer, FILE *out, const struct table_style *style)
+{
+	const json_t *o;
+	size_t i;
+
+	fprintf(out, "wrote %s, without the comments that were there\n",
+	    text_string(answer, "file"));
+	if (text_true(answer, "kept"))
+		fprintf(out, "the file before it is %s~\n", text_string(answer, "file"));
+	json_array_foreach (json_object_get(answer, "included"), i, o)
+		if (i > 0)
+			fprintf(out, "no longer included: %s\n", text_string(o, "file"));
+	json_array_foreach (json_object_get(answer, "unsaved"), i, o) {
+		table_text(out, style, TABLE_WARN, "not in the file, lost with a restart: ");
+		print_lines(json_is_string(o) ? json_string_value(o) : "-", out);
+	}
+	if (text_true(answer, "own"))
+		text_reload(answer, out, style);
+}
+
 static bool
 error_sites(const json_t *answer, FILE *out, const struct table_style *style)
 {

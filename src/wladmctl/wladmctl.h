@@ -56,6 +56,11 @@ void top_print(const struct top_sample *before, const struct top_sample *now, do
 /* Again and again: over itself on a terminal, one after the other if batch. */
 int top_main(const struct options *options, bool batch);
 
+/* ---- save.c ---- */
+
+/* Writes what is in force to a file; NULL: the daemon's own, which is then read again. */
+int save_main(const struct options *options, const char *file, bool force);
+
 /* ---- topology.c ---- */
 
 /* The sites and the links between them, from the answers to show summary and show sites. */

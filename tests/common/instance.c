@@ -123,6 +123,7 @@ offers(struct instance *a, size_t *count)
 		    .protocol = s->protocol,
 		    .v4 = s->v4,
 		    .v6 = s->v6,
+		    .proxy = s->client_address == CONFIG_CLIENT_PROXY,
 		    .ports_count = s->ports_count};
 		list[n].ports = xcalloc(s->ports_count, sizeof(*s->ports));
 		memcpy(list[n].ports, s->ports, s->ports_count * sizeof(*s->ports));

@@ -24,6 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define NOW      (100 * CLOCK_SECOND)
 #define REQUESTS 16 /* of one input */
 
+#define EDITS_MAX 8 /* servers that differ from the configuration */
+
 static const char text[] =
     "site = \"tokyo\"; services: ("
     " { name = \"web\"; address = [ \"203.0.113.10\", \"2001:db8::10\" ]; protocol = \"tcp\";"
@@ -40,6 +42,7 @@ static const char text[] =
 static struct control_parts parts;
 static struct counters counters;
 static struct control_reload last_reload;
+static struct config_changes changes;
 
 /* Refuses and does by turns; what it says is no text. */
 static int
@@ -50,6 +53,22 @@ fake_reload(void *arg, char *error, size_t size)
 	(void)arg;
 	snprintf(error, size, "\n\xff:1: \"\x01\n\nx");
 	return ++turn % 2 == 0 ? 0 : -1;
+}
+
+/* Servers come and go as the daemon has them do, up to a number. */
+static int
+do_edit(void *arg, const struct config_edit *edit, char *error, size_t size)
+{
+	struct config *running;
+
+	if (((struct config_changes *)arg)->count >= EDITS_MAX)
+		config_changes_fini(arg);
+	running = config_changes_edit(arg, parts.config, edit, error, size);
+	if (running == NULL)
+		return -1;
+	load_table_apply(parts.load, running, NOW);
+	config_free(running);
+	return 0;
 }
 
 static int64_t
@@ -156,6 +175,9 @@ make_site(void)
 	parts.counters = &counters;
 	parts.started = NOW;
 	parts.reload = fake_reload;
+	parts.changes = &changes;
+	parts.edit = do_edit;
+	parts.edit_arg = &changes;
 	parts.last_reload = &last_reload;
 	parts.certificate_expiry = fake_expiry;
 	make_keys(&random);

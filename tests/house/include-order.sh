@@ -15,13 +15,13 @@ rank() {
 	base/* | version.*) echo 0 ;;
 	packet/*) echo 1 ;;
 	connection/* | config/*) echo 2 ;;
-	load/table* | load/endpoints* | load/quota*) echo 3 ;;
+	load/table* | load/endpoints* | load/quota* | load/signals*) echo 3 ;;
 	allocation/*) echo 4 ;;
 	relay/* | transfer/*) echo 5 ;;
 	io/*) echo 6 ;;
 	datapath*) echo 7 ;;
-	loop* | health/* | load/* | control/* | platform/*) echo 8 ;;
-	wlad.* | wlad_events.c | wlad_internal.h | reload.c | main.c | options.* | wladmctl/*) echo 9 ;;
+	loop* | health/* | agent/* | load/* | control/* | platform/*) echo 8 ;;
+	wlad.* | wlad_*.[ch] | reload.c | main.c | options.* | wladmctl/*) echo 9 ;;
 	*) echo unknown ;;
 	esac
 }
@@ -44,10 +44,10 @@ only() {
 }
 strays=$(
 	only 'config/(config|source|value)\.[ch]' 'libconfig' libconfig
-	only 'transfer/(cipher|keys|seal)\.[ch]|load/(tls|exchange|session)[a-z_]*\.[ch]|wladmctl/cert[a-z_]*\.[ch]' 'openssl/' OpenSSL
+	only 'transfer/(cipher|keys|seal)\.[ch]|load/(tls|exchange|session)[a-z_]*\.[ch]|health/tls_client\.[ch]|wladmctl/cert[a-z_]*\.[ch]' 'openssl/' OpenSSL
 	only 'loop\.c|load/(tls|exchange|session)[a-z_]*\.[ch]|control/(server|listener)[a-z_]*\.[ch]' 'event2?[./]' libevent
 	only 'wladmctl/.*' 'jansson' jansson
-	only '.*_linux\.c' 'linux/|libmnl/' 'Linux headers'
+	only '.*_linux\.[ch]' 'linux/|libmnl/' 'Linux headers'
 	grep -nE '^# *(if|ifdef|elif).*(__linux__|__FreeBSD__|__OpenBSD__|__NetBSD__|_WIN32|__APPLE__)' -r src \
 	    --include='*.[ch]'
 )

@@ -14,6 +14,18 @@ BIG_SUM = "a110c53382d90198328a45c24dfc98a504911e2abf65c16d6c879ae958528cbd"
 PART = 64 << 10
 HTTP_PORT = 8080
 
+# One that wants a PROXY header, and tells by $proxy_protocol_addr whom it named.
+PROXY_PORT = 8090
+
+LOCATIONS = """\
+        location = /who {{ return 200 "{name}\\n"; }}
+        location = /health {{ root {dir}; try_files /healthy =503; }}
+        location = /slow {{ alias {content}/part; limit_rate 32k; }}
+        location = /from {{ return 200 "$remote_addr\\n"; }}
+        location /upload/ {{ root {dir}; dav_methods PUT; create_full_put_path on; }}
+        location / {{ root {content}; }}
+"""
+
 NGINX = """
 daemon off;
 master_process off;
@@ -39,19 +51,22 @@ http {{
     server {{
         listen {port} backlog=8192;
         listen [::]:{port} backlog=8192 ipv6only=on;
-        location = /who {{ return 200 "{name}\\n"; }}
-        location = /health {{ root {dir}; try_files /healthy =503; }}
-        location = /from {{ return 200 "$remote_addr\\n"; }}
-        location /upload/ {{ root {dir}; dav_methods PUT; create_full_put_path on; }}
-        location / {{ root {content}; }}
+%(locations)s    }}
+    log_format proxied '$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr '
+                       '$proxy_protocol_server_port $remote_addr $request_uri $status';
+    server {{
+        listen {proxy_port} proxy_protocol backlog=8192;
+        listen [::]:{proxy_port} proxy_protocol backlog=8192 ipv6only=on;
+        access_log {proxied};
+%(locations)s        location = /proxied {{ return 200 "$proxy_protocol_addr $proxy_protocol_port\\n"; }}
     }}
 }}
-"""
+""" % {"locations": LOCATIONS}
 
 
 class Content:
-    """What all servers serve: /big (1 GiB), /part (64 KiB), not compressible, no part like another,
-    the same in every run."""
+    """What all servers serve: /big (1 GiB), /part (64 KiB; as /slow it takes a second), not
+    compressible, no part like another, the same in every run."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -109,11 +124,14 @@ class Server:
     def start(self):
         os.makedirs(os.path.join(self.directory, "upload"), exist_ok=True)
         self.access = os.path.join(self.directory, "access.log")
+        self.proxied = os.path.join(self.directory, "proxied.log")
         conf = os.path.join(self.directory, "nginx.conf")
         with open(conf, "w") as f:
             f.write(NGINX.format(dir=self.directory, name=self.name, port=HTTP_PORT,
                                  content=self.content.directory,
-                                 access=self.access + " lab" if self.access_log else "off"))
+                                 access=self.access + " lab" if self.access_log else "off",
+                                 proxy_port=PROXY_PORT,
+                                 proxied=self.proxied + " proxied" if self.access_log else "off"))
         self.processes = [self.ns.start("nginx", "-e", "stderr", "-p", self.directory, "-c", conf)]
         if self.dns:
             self.processes.append(self._start_dns())

@@ -36,6 +36,7 @@ def hello_service(rng, number):
         values["ipv4"] = address(rng, 4)
     if family != 0:
         values["ipv6"] = address(rng, 16)
+    maybe(rng, values, "client_address", rng.randint(1, 255))
     maybe(rng, values, "servers",
           [(address(rng, rng.choice((4, 16))), rng.choice((0, 80, 65535)))
            for _ in range(rng.choice((1, 3, 40)))])
@@ -62,6 +63,7 @@ def load_service(rng, number):
               "held": rng.getrandbits(32), "new": rng.getrandbits(32)}
     maybe(rng, values, "quota", rng.choice((0, rng.getrandbits(32))))
     maybe(rng, values, "life", rng.randint(1, 2**32 - 1))
+    maybe(rng, values, "distance", rng.randint(1, 15))
     return values
 
 

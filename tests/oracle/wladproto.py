@@ -473,13 +473,15 @@ HELLO_SERVICE = Nested({
     1: ("name", Name(), "must"), 2: ("number", Number(2), "must"),
     3: ("protocol", Number(1), "must"), 4: ("ipv4", Address(4), ""),
     5: ("ipv6", Address(16), ""), 6: ("ports", Ports(), "must"),
-    7: ("servers", Server(), "many")}, SERVERS_MOST, check_hello_service)
+    7: ("servers", Server(), "many"),
+    8: ("client_address", Number(1), "")}, SERVERS_MOST, check_hello_service)
 LOAD_SERVICE = Nested({
     1: ("number", Number(2), "must"), 2: ("up", Number(4), "must"),
     3: ("not_high", Number(4), "must"), 4: ("transferable", Number(4), "must"),
     5: ("permitted", Number(1, 1), "must"), 6: ("load", Number(2, 1000), "must"),
     7: ("active", Number(4), ""), 8: ("held", Number(4), ""),
-    9: ("quota", Number(4), ""), 10: ("new", Number(4), ""), 11: ("life", Number(4), "")})
+    9: ("quota", Number(4), ""), 10: ("new", Number(4), ""), 11: ("life", Number(4), ""),
+    12: ("distance", Number(1, 15), "")})
 LOAD_BETWEEN = Nested({
     1: ("number", Number(2), "must"), 8: ("held", Number(4), ""), 9: ("quota", Number(4), "")})
 SITE_REPORT = Nested({

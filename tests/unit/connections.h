@@ -204,6 +204,10 @@ assert_found(struct connection_table *table, const struct connection_key *key,
 	enum connection_side side = (enum connection_side)77;
 
 	assert_ptr_equal(connection_find(table, key, &side), c);
+	/* in two steps, with others that are not there */
+	uint64_t hashes[] = {connection_hash(table, key), 0, UINT64_MAX};
+	connection_fetch(table, hashes, 3);
+	assert_ptr_equal(connection_find_hashed(table, key, hashes[0], &side), c);
 	assert_int_equal(side, expected);
 }
 
@@ -213,6 +217,7 @@ assert_not_found(struct connection_table *table, const struct connection_key *ke
 	enum connection_side side;
 
 	assert_null(connection_find(table, key, &side));
+	assert_null(connection_find_hashed(table, key, connection_hash(table, key), &side));
 }
 
 static inline uint32_t

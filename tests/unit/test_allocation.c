@@ -93,6 +93,18 @@ other_site(struct state *s, uint32_t active)
 	load_table_site_set_path(s->table, 0, SITE_PATH_ALIVE, 1);
 }
 
+/* Where one that another site sent us goes: the number of the server. */
+static uint32_t
+decide_received(struct state *s, uint32_t service, const struct ip *client)
+{
+	struct allocation_decision decision;
+
+	allocation_decide_received(s->allocation, service, client, &s->random, NOW, &decision);
+	assert_int_equal(
+	    decision.where, decision.server == LOAD_NONE ? ALLOCATION_NONE : ALLOCATION_SERVER);
+	return decision.server;
+}
+
 static struct allocation_decision
 decide(struct state *s, const struct ip *client)
 {
@@ -175,8 +187,7 @@ test_backup_when_full(void **arg)
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(open_one(s, &s->v4), SPARE);
 	assert_int_equal(open_one(s, &s->v4), LOAD_NONE);
-	assert_int_equal(
-	    allocation_decide_received(s->allocation, 0, &s->v4, &s->random), LOAD_NONE);
+	assert_int_equal(decide_received(s, 0, &s->v4), LOAD_NONE);
 	load_table_server_closed(s->table, SPARE);
 	assert_int_equal(open_one(s, &s->v4), SPARE);
 	load_table_server_closed(s->table, B);
@@ -198,7 +209,7 @@ test_backup_and_other_site(void **arg)
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(decide(s, &s->v4).where, ALLOCATION_SITE);
 	/* one that comes from there is not sent back */
-	assert_int_equal(allocation_decide_received(s->allocation, 0, &s->v4, &s->random), SPARE);
+	assert_int_equal(decide_received(s, 0, &s->v4), SPARE);
 	load_table_site(s->table, 0)->services[0].load = 950;
 	assert_int_equal(open_one(s, &s->v4), SPARE);
 	/* down here: the backup servers are the service, and its load is theirs */
@@ -252,10 +263,8 @@ test_services_apart(void **arg)
 
 	for (int i = 0; i < 20; i++)
 		open_one(s, &s->v4);
-	assert_int_equal(
-	    allocation_decide_received(s->allocation, 1, &s->v4, &s->random), A_MAIL);
-	assert_int_equal(
-	    allocation_decide_received(s->allocation, 1, &s->v6, &s->random), LOAD_NONE);
+	assert_int_equal(decide_received(s, 1, &s->v4), A_MAIL);
+	assert_int_equal(decide_received(s, 1, &s->v6), LOAD_NONE);
 }
 
 /* A reload brings more services while connections are counted. */
@@ -283,8 +292,7 @@ test_reload(void **arg)
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(open_one(s, &s->v4), load_table_find_server(s->table, 0, "new"));
 	assert_int_equal(open_one(s, &s->v4), LOAD_NONE);
-	assert_int_equal(allocation_decide_received(s->allocation, 2, &s->v4, &s->random),
-	    load_table_find_server(s->table, 2, "m"));
+	assert_int_equal(decide_received(s, 2, &s->v4), load_table_find_server(s->table, 2, "m"));
 }
 
 int

@@ -47,6 +47,7 @@ sample_hello(void)
 	web_servers[0] = (struct addr){ip_of("10.1.0.1"), 8080};
 	web_servers[1] = (struct addr){ip_of("2001:db8:1::1"), 0};
 	sample_services[0] = (struct hello_service){.name = "web",
+	    .client_address = HELLO_CLIENT_PROXY,
 	    .number = 0,
 	    .protocol = IPPROTO_TCP,
 	    .v4 = ip_of("203.0.113.10"),
@@ -241,6 +242,8 @@ hello_round_trip(void **state)
 	assert_true(addr_equal(&got.services[0].servers[0], &web_servers[0]));
 	assert_true(addr_equal(&got.services[0].servers[1], &web_servers[1]));
 	assert_int_equal(got.services[1].servers_count, 0);
+	assert_int_equal(got.services[0].client_address, HELLO_CLIENT_PROXY);
+	assert_int_equal(got.services[1].client_address, 0);
 	assert_string_equal(got.services[0].name, "web");
 	assert_int_equal(got.services[0].number, 0);
 	assert_int_equal(got.services[0].protocol, IPPROTO_TCP);

@@ -33,7 +33,7 @@ static const char complete[] =
     "  { name = \"web\"; address = \"203.0.113.10\"; protocol = \"tcp\";\n"
     "    ports = [ 443, 80 ]; scheduler = \"wrr\"; prefer = \"any\";\n"
     "    site_metric = \"connections\";\n"
-    "    on_unknown = \"drop\"; on_server_down = \"keep\"; transfer = \"prohibit\"; high_load "
+    "    client_address = \"proxy-v2\"; on_unknown = \"drop\"; on_server_down = \"keep\"; transfer = \"prohibit\"; high_load "
     "= 0.5;\n"
     "    check: { type = \"http\"; interval = 2.5; timeout = 2; rise = 4; fall = 5;"
     "      path = \"/up?full=1\"; host = \"www.example.net:81\";"
@@ -127,6 +127,7 @@ assert_defaults(const struct config *c)
 	assert_int_equal(s->scheduler, CONFIG_TWOS);
 	assert_int_equal(s->prefer, CONFIG_PREFER_LOCAL);
 	assert_int_equal(s->site_metric, CONFIG_METRIC_HEADROOM);
+	assert_int_equal(s->client_address, CONFIG_CLIENT_HIDE);
 	assert_int_equal(s->on_unknown, CONFIG_UNKNOWN_RESET);
 	assert_int_equal(s->on_server_down, CONFIG_DOWN_RESET);
 	assert_false(s->servers[0].backup);
@@ -197,6 +198,9 @@ check_complete_services(const struct config *c)
 	assert_int_equal(web->scheduler, CONFIG_WRR);
 	assert_int_equal(web->prefer, CONFIG_PREFER_ANY);
 	assert_int_equal(web->site_metric, CONFIG_METRIC_CONNECTIONS);
+	assert_int_equal(web->client_address, CONFIG_CLIENT_PROXY);
+	assert_string_equal(config_client_address_name(CONFIG_CLIENT_PROXY), "proxy-v2");
+	assert_string_equal(config_client_address_name(CONFIG_CLIENT_KEEP), "keep");
 	assert_int_equal(web->on_unknown, CONFIG_UNKNOWN_DROP);
 	assert_int_equal(web->on_server_down, CONFIG_DOWN_KEEP);
 	assert_false(web->transfer_permitted);

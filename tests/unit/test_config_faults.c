@@ -54,9 +54,17 @@
 #define STATUSES \
 	"must be HTTP status codes and ranges from 100 to 599, such as \"200-299, 304\", " \
 	"but is "
-#define HTTP_ONLY " is for checks of the type \"http\" only"
-#define PORT      "must be a port from 1 to 65535, but is "
-#define GROUPS    "must be a list of groups ( { }, { } ), but is "
+#define HTTP_ONLY  "is for checks of the type \"http\" or \"https\" only"
+#define CHECK_FILE "must be a path that begins with '/' and has at most 255 characters, but is "
+#define OCTETS \
+	"must be a text of at most 256 octets; \\r, \\n, \\t, \\\\ and \\xHH are one octet " \
+	"each, " \
+	"but is "
+#define DNS_QUESTION \
+	"must be a DNS name, perhaps with a type A, AAAA, NS, SOA, MX or TXT, such as " \
+	"\"www.example.net AAAA\", but is "
+#define PORT   "must be a port from 1 to 65535, but is "
+#define GROUPS "must be a list of groups ( { }, { } ), but is "
 #define ADDR \
 	"must be an address with its port, such as \"192.0.2.1:7210\" or " \
 	"\"[2001:db8::1]:7210\", but is "
@@ -257,7 +265,7 @@ static const struct broken services[] = {
 	 "\"permission\" or \"load\", but is \"rtt\""}},
     {SERVICE("scheduler = \"dh\";"),
 	{"f:3: services[0].scheduler: must be \"twos\", \"rr\", \"wrr\", \"lc\", \"wlc\", "
-	 "\"sed\", \"nq\", \"sh\", \"mh\" or \"ovf\", but is \"dh\""}},
+	 "\"sed\", \"nq\", \"sh\", \"mh\", \"ovf\" or \"lrt\", but is \"dh\""}},
     {SERVICE("on_server_down = \"drop\";"),
 	{"f:3: services[0].on_server_down: must be \"reset\" or \"keep\", but is \"drop\""}},
     {SERVICE("protocol = \"sctp\";"),
@@ -265,18 +273,89 @@ static const struct broken services[] = {
     {SERVICE("prefer = \"all\";"),
 	{"f:3: services[0].prefer: must be \"local\", \"any\" or \"remote\", but is "
 	 "\"all\""}},
+    {SERVICE("client_address = \"proxy\";"),
+	{"f:3: services[0].client_address: must be \"hide\", \"proxy-v2\" or \"keep\", but is "
+	 "\"proxy\""}},
+    {SERVICE("protocol = \"udp\"; client_address = \"proxy-v2\";"),
+	{"f:3: services[0].client_address: \"proxy-v2\" is for services of the protocol "
+	 "\"tcp\" only"}},
     {SERVICE("on_unknown = false;"),
 	{"f:3: services[0].on_unknown: must be \"reset\" or \"drop\", but is false"}},
     {SERVICE("transfer = \"yes\";"),
 	{"f:3: services[0].transfer: must be \"permit\" or \"prohibit\", but is \"yes\""}},
+    {SERVICE("agent: { port = 0; };"),
+	{"f:3: services[0].agent.port: must be an integer from 1 to 65535, but is 0"}},
+    {SERVICE("agent: { port = 9; interval = 0; timeout = 9999; };"),
+	{"f:3: services[0].agent.interval: must be a number from 0.05 to 3600, but is 0",
+	    "f:3: services[0].agent.timeout: must be a number from 0.05 to 3600, but is 9999"}},
+    {SERVICE("agent: { interval = 1; };"),
+	{"f:3: services[0].agent.port: must be set, or agent_port of a server: "
+	 "no agent is asked without"}},
+    {SERVICE("agent: { send = \"x\"; };"),
+	{"f:3: services[0].agent.port: must be set, or agent_port of a server: "
+	 "no agent is asked without"}},
+    {SERVICE("agent: { port = 9; send = \"a\\\\q\"; };"),
+	{"f:3: services[0].agent.send: " OCTETS "\"a\\q\""}},
+    {SERVICE("agent_listen = \"192.0.2.1\";"),
+	{"f:3: services[0].agent_listen: " ADDR "\"192.0.2.1\""}},
+    {SERVICE("agent_listen = \"203.0.113.10:7211\";"),
+	{"f:3: services[0].agent_listen: 203.0.113.10 is a service or self address: packets to "
+	 "it "
+	 "go to wlad's device, an address of the host itself is needed"}},
+    {SERVICE("agent_listen = \"224.0.0.1:7211\";"),
+	{"f:3: services[0].agent_listen: 224.0.0.1 is no address of a single host"}},
+    {SERVICE("agent_listen = \"198.51.100.1:7210\"; }); " LINKS "peers: ({" OSAKA),
+	{"f:3: services[0].agent_listen: 198.51.100.1:7210 is taken by load.listen, at line "
+	 "3"}},
+    {SITE "services: ({ " WEB SERVERS "agent_listen = \"192.0.2.9:7211\"; }, "
+	  "{ name = \"b\"; address = \"203.0.113.11\"; ports = [ 80 ]; " SERVERS
+	  "\nagent_listen = \"192.0.2.9:7211\"; });\n",
+	{"f:3: services[1].agent_listen: 192.0.2.9:7211 is that of another service already, "
+	 "at line 2"}},
+    {SITE "services: ({ " WEB SERVERS "agent_listen = \"0.0.0.0:7211\"; }, "
+	  "{ name = \"b\"; address = \"203.0.113.11\"; ports = [ 80 ]; " SERVERS
+	  "\nagent_listen = \"192.0.2.9:7211\"; });\n",
+	{"f:3: services[1].agent_listen: 192.0.2.9:7211 is that of another service already, "
+	 "at line 2"}},
+    {SERVER("address = \"10.1.0.11\"; agent_port = 65536;"),
+	{"f:3: services[0].servers[0].agent_port: must be an integer from 1 to 65535, "
+	 "but is 65536"}},
+    {SERVER("address = \"10.1.0.11\"; agent_address = \"10.1.0.12\";"),
+	{"f:3: services[0].servers[0].agent_address: needs agent_port, or agent.port of the "
+	 "service"}},
+    {SERVER("address = \"10.1.0.11\"; agent_port = 9; agent_address = \"0.0.0.0\";"),
+	{"f:3: services[0].servers[0].agent_address: 0.0.0.0 is no address of a single host"}},
+    {SERVICE("slow_start = -1.0;"),
+	{"f:3: services[0].slow_start: must be a number from 0 to 3600, but is -1.0"}},
+    {SERVICE("passive = 1;"), {"f:3: services[0].passive: must be true or false, but is 1"}},
     {SERVICE("high_load = 75;"),
 	{"f:3: services[0].high_load: must be a number from 0.05 to 1, but is 75"}},
     {SERVICE("high_load = 0;"),
 	{"f:3: services[0].high_load: must be a number from 0.05 to 1, but is 0"}},
+    {SERVICE("one_packet = true;"),
+	{"f:3: services[0].one_packet: is for services of the protocol \"udp\" only"}},
+    {SERVICE("protocol = \"udp\"; one_packet = true; persistence: { timeout = 5; };"),
+	{"f:3: services[0].one_packet: allocates each datagram anew, and persistence.timeout "
+	 "does not: a service can have one of them"}},
+    {SERVICE("protocol = \"udp\"; one_packet = true; client_address = \"keep\";"),
+	{"f:3: services[0].one_packet: gives each datagram a port of its own, but "
+	 "client_address = \"keep\" shows servers the client's"}},
+    {SERVICE("persistence: { timeout = -1; mask_v4 = 33; mask_v6 = 0; };"),
+	{"f:3: services[0].persistence.timeout: must be an integer from 0 to 2678400, but is "
+	 "-1",
+	    "f:3: services[0].persistence.mask_v4: must be an integer from 1 to 32, but is 33",
+	    "f:3: services[0].persistence.mask_v6: must be an integer from 1 to 128, but is "
+	    "0"}},
+    {SERVICE("client_limit: { burst = 3; };"),
+	{"f:3: services[0].client_limit.burst: says nothing without a rate"}},
+    {SERVICE("client_limit: { rate = 0.0001; };"),
+	{"f:3: services[0].client_limit.rate: must be 0 (none) or at least 0.001"}},
     {SERVICE("check = \"tcp\";"), {"f:3: services[0].check: must be a group { }, but is \"tcp\""}},
-    {SERVICE("check: { type = \"https\"; };"),
-	{"f:3: services[0].check.type: must be \"tcp\", \"http\", \"icmp\" or \"none\", "
-	 "but is \"https\""}},
+    {SERVICE("check: { type = \"httpx\"; };"),
+	{"f:3: services[0].check.type: must be \"tcp\", \"tls\", \"http\", \"https\", "
+	 "\"icmp\", "
+	 "\"udp\", \"dns\", \"script\" or \"none\", "
+	 "but is \"httpx\""}},
     {SERVICE("check: { type = \"http\"; path = \"\"; };"),
 	{"f:3: services[0].check.path: " URL_PATH "\"\""}},
     {SERVICE("check: { type = \"http\"; path = \"health\"; };"),
@@ -298,14 +377,47 @@ static const struct broken services[] = {
     {SERVICE("check: { type = \"http\"; status = \"200-\"; };"),
 	{"f:3: services[0].check.status: " STATUSES "\"200-\""}},
     {SERVICE("check: { path = \"/a\"; status = \"200\"; host = \"h\"; };"),
-	{"f:3: services[0].check.path: a path" HTTP_ONLY,
-	    "f:3: services[0].check.host: a host" HTTP_ONLY,
-	    "f:3: services[0].check.status: a status" HTTP_ONLY}},
+	{"f:3: services[0].check.path: " HTTP_ONLY, "f:3: services[0].check.host: is for checks of the type \"tls\", \"http\" or \"https\" only",
+	    "f:3: services[0].check.status: " HTTP_ONLY}},
     {SERVICE("check: { type = \"icmp\"; path = \"/\"; };"),
-	{"f:3: services[0].check.path: a path" HTTP_ONLY}},
+	{"f:3: services[0].check.path: " HTTP_ONLY}},
     {SERVICE("check: { type = \"htpp\"; path = \"/\"; };"),
-	{"f:3: services[0].check.type: must be \"tcp\", \"http\", \"icmp\" or \"none\", "
+	{"f:3: services[0].check.type: must be \"tcp\", \"tls\", \"http\", \"https\", "
+	 "\"icmp\", "
+	 "\"udp\", \"dns\", \"script\" or \"none\", "
 	 "but is \"htpp\""}},
+    {SERVICE("check: { ca = \"ca.pem\"; type = \"tls\"; };"),
+	{"f:3: services[0].check.ca: " CHECK_FILE "\"ca.pem\""}},
+    {SERVICE("check: { ca = \"/ca.pem\"; };"),
+	{"f:3: services[0].check.ca: is for checks of the type \"tls\" or \"https\" only"}},
+    {SERVICE("check: { type = \"icmp\"; port = 80; send = \"a\"; expect = \"b\"; };"),
+	{"f:3: services[0].check.port: is for checks of the type \"tcp\", \"tls\", \"http\", "
+	 "\"https\", \"udp\", \"dns\" or \"script\" only",
+	    "f:3: services[0].check.send: is for checks of the type \"tcp\" or \"udp\" only",
+	    "f:3: services[0].check.expect: is for checks of the type \"tcp\", \"http\", "
+	    "\"https\" or \"udp\" only"}},
+    {SERVICE("check: { port = 65536; };"),
+	{"f:3: services[0].check.port: must be an integer from 0 to 65535, but is 65536"}},
+    {SERVICE("check: { send = \"a\\\\q\"; };"),
+	{"f:3: services[0].check.send: " OCTETS "\"a\\q\""}},
+    {SERVICE("check: { expect = 7; };"), {"f:3: services[0].check.expect: " OCTETS "7"}},
+    {SERVICE("check: { type = \"dns\"; query = \"a..b\"; };"),
+	{"f:3: services[0].check.query: " DNS_QUESTION "\"a..b\""}},
+    {SERVICE("check: { type = \"tcp\"; query = \"a.b\"; };"),
+	{"f:3: services[0].check.query: is for checks of the type \"dns\" only"}},
+    {SERVICE("check: { command = \"/bin/true\"; };"),
+	{"f:3: services[0].check.command: is for checks of the type \"script\" only"}},
+    {SERVICE("check: { type = \"script\"; };"),
+	{"f:3: services[0].check.command: must be set for a check of the type \"script\""}},
+    {SERVICE("check: { type = \"script\"; command = \"true\"; };"),
+	{"f:3: services[0].check.command: " CHECK_FILE "\"true\""}},
+    {SERVICE("check: { type = \"udp\"; expect = \"a\"; };"),
+	{"f:3: services[0].check.send: must be set for a check of the type \"udp\""}},
+    {SERVICE("check: { interval_down = 0.01; };"),
+	{"f:3: services[0].check.interval_down: must be 0 or a number from 0.05 to 3600, "
+	 "but is 0.01"}},
+    {SERVICE("check: { interval_down = -1.0; };"),
+	{"f:3: services[0].check.interval_down: must be a number from 0 to 3600, but is -1.0"}},
     {SERVICE("check: { interval = 3601; };"),
 	{"f:3: services[0].check.interval: must be a number from 0.05 to 3600, but is 3601"}},
     {SERVICE("check: { timeout = 0.0; };"),

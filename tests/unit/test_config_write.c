@@ -28,7 +28,8 @@ static const char complete[] =
     "  { name = \"web\"; address = \"203.0.113.10\"; protocol = \"tcp\";"
     "    ports = [ 443, 80, 65535, 1 ]; scheduler = \"wrr\"; prefer = \"any\";"
     " site_metric = \"servers\";"
-    "    on_unknown = \"drop\"; transfer = \"prohibit\"; high_load = 0.3333333333333333;"
+    "    client_address = \"keep\"; on_unknown = \"drop\"; transfer = \"prohibit\"; high_load "
+    "= 0.3333333333333333;"
     "    check: { type = \"http\"; interval = 2.5; timeout = 0.1; rise = 4; fall = 5;"
     "      path = \"/up?q=\\\"a\\\"&b=\\\\\"; host = \"www.example.net:81\";"
     "      status = \"204, 300 - 302,401\"; };"
@@ -119,6 +120,7 @@ assert_same(const struct key *keys, const void *a, const void *b, const char *ab
 			break;
 		case KEY_URL_PATH:
 		case KEY_HOST:
+		case KEY_FILE:
 			assert_same_text(x, y, path);
 			break;
 		case KEY_IPS:
@@ -138,7 +140,7 @@ assert_same(const struct key *keys, const void *a, const void *b, const char *ab
 			assert_true(addr_equal((const void *)x, (const void *)y));
 			break;
 		default: /* numbers and what is held by value */
-			assert_in_range(key->size, 1, 64);
+			assert_in_range(key->size, 1, sizeof(struct octets));
 			if (memcmp(x, y, key->size) != 0)
 				fail_msg("%s changed", path);
 		}
@@ -180,7 +182,8 @@ test_minimal(void **arg)
 	assert_non_null(strstr(text, "\nself_addresses = [ ];\n"));
 	assert_non_null(strstr(text, "\npeers = ( );\n"));
 	/* what can only be had by not setting it, and what this check does not read, is not */
-	assert_null(strstr(text, " port = "));
+	assert_null(strstr(strstr(text, " port = 0;") + 1, " port = ")); /* the check's */
+	assert_null(strstr(text, "query = "));
 	assert_null(strstr(text, "path = "));
 	assert_null(strstr(text, "status = "));
 	free(text);
@@ -220,6 +223,40 @@ test_reals(void **arg)
 		char *written = round_trip(text);
 
 		assert_null(strstr(written, "e+"));
+		free(written);
+		free(text);
+	}
+}
+
+/* Of each type what it reads, octets of any value among it. */
+static void
+test_checks(void **arg)
+{
+	static const char *const checks[][2] = {
+	    {"type = \"tcp\"; send = \"\\\\x00\\xff\\\\\\\\\\r\\n\"; expect = \"+OK\"; port = "
+	     "25;",
+		"send = \"\\\\x00\\\\xff\\\\\\\\\\\\x0d\\\\x0a\""},
+	    {"type = \"tls\"; host = \"a.b\"; ca = \"/a \\\"b.pem\";", "ca = \"/a \\\"b.pem\""},
+	    {"type = \"https\"; expect = \"ok\"; status = \"204\";", "expect = \"ok\""},
+	    {"type = \"udp\"; send = \"?\"; interval_down = 5;", "interval_down = 5.0"},
+	    {"type = \"dns\"; query = \"www.a.b. AAAA\";", "query = \"www.a.b AAAA\""},
+	    {"type = \"dns\";", "query = \". NS\""},
+	    {"type = \"script\"; command = \"/usr/lib/wlad/check\";",
+		"command = \"/usr/lib/wlad/check\""},
+	    {"type = \"icmp\";", "type = \"icmp\""},
+	};
+
+	(void)arg;
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+		char *text =
+		    xasprintf("site = \"t\"; services: ({ name = \"w\";"
+			      " address = \"203.0.113.10\"; ports = [ 80 ]; check: { %s };"
+			      " servers: ({ name = \"a\"; address = \"10.1.0.11\"; }); });",
+			checks[i][0]);
+		char *written = round_trip(text);
+
+		if (strstr(written, checks[i][1]) == NULL)
+			fail_msg("%s is not in %s", checks[i][1], written);
 		free(written);
 		free(text);
 	}
@@ -359,6 +396,7 @@ main(void)
 	    cmocka_unit_test(test_minimal),
 	    cmocka_unit_test(test_complete),
 	    cmocka_unit_test(test_reals),
+	    cmocka_unit_test(test_checks),
 	    cmocka_unit_test(test_statuses),
 	    cmocka_unit_test(test_all_keys),
 	    cmocka_unit_test(test_example),

@@ -782,7 +782,8 @@ test_server_bad(void **arg)
 	(void)arg;
 	assert_error(&fixture, "server web/a d", CONTROL_BAD, "ambiguous \"d\": disable, drain");
 	assert_error(&fixture, "server web/a", CONTROL_BAD, "incomplete command: server");
-	assert_error(&fixture, "server", CONTROL_BAD, "incomplete command: server");
+	assert_error(&fixture, "server", CONTROL_BAD,
+	    "incomplete command: next is one of add, remove, set, reset, or SERVICE/NAME");
 	assert_error(&fixture, "server web/a stop", CONTROL_BAD, "enable|disable|drain|weight");
 	assert_error(&fixture, "server web/a drain now", CONTROL_BAD, "unexpected \"now\"");
 	assert_error(&fixture, "server web drain", CONTROL_BAD, "SERVICE/NAME");
@@ -798,8 +799,9 @@ test_server_bad(void **arg)
 static void
 test_rights(void **arg)
 {
-	static const char *const changes[] = {"server web/a drain", "server", "log debug",
-	    "log nonsense", "se web/a dr", "server web/a weight 0", "reload", "re"};
+	static const char *const changes[] = {"server web/a drain", "server add", "log debug",
+	    "log nonsense", "se web/a dr", "server web/a weight 0", "reload", "re",
+	    "server remove web/a", "server set web/a port 1", "server reset web/a"};
 	static const char *const looks[] = {"show summary", "show servers", "show connections",
 	    "explain 192.0.2.1 web", "version", "help"};
 	char *answer;
@@ -894,7 +896,8 @@ test_bad_lines(void **arg)
 
 	(void)arg;
 	assert_error(&fixture, "", CONTROL_BAD,
-	    "incomplete command: next is one of show, explain, server, site, transfer, probe, "
+	    "incomplete command: next is one of show, explain, server, site, transfer, flush, "
+	    "probe, "
 	    "reload, log, monitor, version, help");
 	assert_error(&fixture, " \t ", CONTROL_BAD, "incomplete command");
 	assert_error(&fixture, "show", CONTROL_BAD, "next is one of summary, services");

@@ -14,6 +14,7 @@
 #include "control/event.h"
 #include "control/grammar.h"
 #include "control_fixture.h"
+#include "agent/ask.h"
 #include "health/health.h"
 
 static char *manual;
@@ -85,6 +86,7 @@ test_causes(void **arg)
 	(void)arg;
 #define X(name, text) assert_quoted(text);
 	HEALTH_CAUSES(X)
+	ASK_FAULTS(X)
 #undef X
 }
 

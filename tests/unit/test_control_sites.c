@@ -455,8 +455,8 @@ test_transfer(void **arg)
 	json_decref(root);
 	assert_false(web->transfer_permitted);
 	assert_int_equal(changes[LOAD_CHANGE_SERVICE], 1); /* which is reported at once */
-	assert_string_equal(
-	    logged[0], "transfer permission changed service=web transfer=prohibit uid=0");
+	assert_string_equal(logged[0],
+	    "transfer permission changed service=web transfer=prohibit by=administrator uid=0");
 	/* again: nothing new */
 	json_decref(ask(&fixture, "tr prohibit web", "transfer"));
 	assert_int_equal(changes[LOAD_CHANGE_SERVICE], 1);

@@ -17,6 +17,8 @@ is_less(const struct heap_key *a, const struct heap_key *b)
 {
 	uint64_t left = a->numerator * b->denominator, right = b->numerator * a->denominator;
 
+	if (a->rank != b->rank)
+		return a->rank < b->rank;
 	return left < right || (left == right && a->turn < b->turn);
 }
 
@@ -36,8 +38,8 @@ test_against_looking_at_all(void **arg)
 		uint32_t item = random_below(&random, ITEMS), best = HEAP_NONE;
 
 		in[item] = random_below(&random, 3) > 0;
-		key[item] = (struct heap_key){
-		    random_below(&random, 50), step, 1 + random_below(&random, 5)};
+		key[item] = (struct heap_key){random_below(&random, 50), step,
+		    1 + random_below(&random, 5), random_below(&random, 2)};
 		if (in[item])
 			heap_set(&heap, item, &key[item]);
 		else
@@ -54,7 +56,8 @@ test_against_looking_at_all(void **arg)
 static void
 test_large_keys(void **arg)
 {
-	struct heap_key a = {UINT32_MAX, 0, 65535}, b = {UINT32_MAX - 1, 1, 65535};
+	struct heap_key a = {(UINT64_C(1) << 39) - 1, 0, 1 << 24, 0};
+	struct heap_key b = {(UINT64_C(1) << 39) - 2, 1, 1 << 24, 0};
 	struct heap heap = {0};
 
 	(void)arg;
@@ -62,7 +65,7 @@ test_large_keys(void **arg)
 	heap_set(&heap, 0, &a);
 	heap_set(&heap, 1, &b);
 	assert_int_equal(heap_top(&heap), 1);
-	b.denominator = 65534;
+	b.denominator = (1 << 24) - 1;
 	heap_set(&heap, 1, &b);
 	assert_int_equal(heap_top(&heap), 0);
 	heap_fini(&heap);
@@ -71,7 +74,7 @@ test_large_keys(void **arg)
 static void
 test_empty_and_begun_again(void **arg)
 {
-	struct heap_key key = {1, 1, 1};
+	struct heap_key key = {1, 1, 1, 0};
 	struct heap heap = {0};
 
 	(void)arg;

@@ -48,6 +48,35 @@ test_packet_in(void **state)
 	io_close(io);
 }
 
+/* Several at once: each in a buffer of its own. */
+static void
+test_packets_in(void **state)
+{
+	static const char *const TEXT[] = {"one", "two", "three", "four", "five"};
+	struct io *io = memory_new(8);
+	struct packet p[4];
+	bool more = true;
+
+	(void)state;
+	assert_int_equal(io->ops->device_receive_many(io, p, 4, &more), 0);
+	assert_false(more);
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(memory_put_packet(io, TEXT[i], strlen(TEXT[i]), 0, 0, false), 0);
+	memset(p, 0xa5, sizeof(p));
+	assert_int_equal(io->ops->device_receive_many(io, p, 4, &more), 4);
+	assert_true(more);
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(p[i].len, strlen(TEXT[i]));
+		memset(p[i].data - p[i].headroom, 0, p[i].headroom);
+	}
+	for (size_t i = 0; i < 4; i++)
+		assert_memory_equal(p[i].data, TEXT[i], p[i].len);
+	assert_int_equal(io->ops->device_receive_many(io, p, 4, &more), 1);
+	assert_false(more);
+	assert_memory_equal(p[0].data, "five", 4);
+	io_close(io);
+}
+
 static void
 test_packet_out(void **state)
 {
@@ -226,6 +255,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_packet_in),
+	    cmocka_unit_test(test_packets_in),
 	    cmocka_unit_test(test_packet_out),
 	    cmocka_unit_test(test_datagrams_in),
 	    cmocka_unit_test(test_datagrams_out),

@@ -384,6 +384,64 @@ test_receive_plain(void **state)
 	receive_from_kernel(HERE6, THERE6, false);
 }
 
+/* Many small packets are read at once, each to a place of its own, in the order in which they came. */
+static void
+receive_burst(size_t size, int at_once)
+{
+	struct addr local, to = frame_addr(THERE4, 53);
+	static uint8_t data[20][1300];
+	int fd = open_udp(HERE4, &local), seen = 0, most = 0;
+	struct packet p[8];
+
+	assert_true(size <= sizeof(data[0]));
+	for (size_t i = 0; i < 20; i++) {
+		memset(data[i], (int)i + 1, size);
+		send_udp(fd, &to, data[i], size);
+	}
+	for (bool more = true; more;) {
+		int got = rig.io->ops->device_receive_many(rig.io, p, 8, &more);
+
+		assert_in_range(got, 0, 8);
+		most = got > most ? got : most;
+		for (int i = 0; i < got; i++)
+			memset(p[i].data - p[i].headroom, 0xee, p[i].headroom);
+		for (int i = 0; i < got; i++) {
+			if (p[i].data[0] >> 4 != 4)
+				continue; /* see test_silence */
+			assert_int_equal(packet_parse(&p[i]), DROP_none);
+			assert_int_equal(packet_payload_len(&p[i]), size);
+			assert_memory_equal(p[i].data + p[i].payload, data[seen++], size);
+		}
+	}
+	assert_int_equal(seen, 20);
+	assert_int_equal(most, at_once);
+	close(fd);
+}
+
+static void
+test_receive_burst(void **state)
+{
+	(void)state;
+	need_root();
+	receive_burst(10, 8);
+	receive_burst(1300, 8);
+}
+
+/* Nothing more, and no error. */
+static void
+test_receive_burst_of_none(void **state)
+{
+	struct packet p[2];
+	bool more = true;
+
+	(void)state;
+	need_root();
+	while (more)
+		assert_int_not_equal(rig.io->ops->device_receive_many(rig.io, p, 2, &more), -1);
+	assert_int_equal(rig.io->ops->device_receive_many(rig.io, p, 2, &more), 0);
+	assert_false(more);
+}
+
 /* Ten segments in one go come as one super-packet where the kernel can. */
 static void
 receive_super_udp(const char *here, const char *there)
@@ -1037,6 +1095,8 @@ main(void)
 	    TEST(test_silence),
 	    TEST(test_receive),
 	    TEST(test_receive_super),
+	    TEST(test_receive_burst),
+	    TEST(test_receive_burst_of_none),
 	    TEST(test_receive_tcp),
 	    TEST(test_receive_tunnel),
 	    TEST(test_receive_extension),

@@ -246,6 +246,36 @@ test_servers(void **arg)
 	    "        5\n");
 }
 
+/* What an agent says has a column where there is one. */
+static void
+test_agents(void **arg)
+{
+#define AGENT(more) \
+	"{\"view\":\"servers\",\"servers\":[{\"service\":\"web\",\"name\":\"a\",\"agent\":{" \
+	"\"address\":\"10.1.0.11:9999\"," more "}}]}"
+
+	(void)arg;
+	assert_holds(AGENT("\"down\":false,\"admin\":\"ready\",\"weight\":100,\"age_s\":0.1"),
+	    &plain, "ready");
+	assert_holds(AGENT("\"down\":true,\"admin\":\"drain\",\"weight\":63,\"age_s\":0.1,"
+			   "\"description\":\"disk\",\"max_connections\":30,"
+			   "\"cause\":\"agent says down\""),
+	    &plain, "down, drain, 63%, at most 30, \"disk\"");
+	assert_holds(AGENT("\"down\":false,\"admin\":\"ready\",\"weight\":7,"
+			   "\"weight_absolute\":true,\"age_s\":0.1"),
+	    &plain, "ready, weight 7");
+	assert_holds(AGENT("\"down\":false,\"admin\":\"maint\",\"weight\":100,\"age_s\":61,"
+			   "\"fault\":\"connection refused\""),
+	    &plain, "maint (1m01s ago; connection refused)");
+	assert_holds(AGENT("\"down\":false,\"admin\":\"ready\",\"weight\":100,\"age_s\":null,"
+			   "\"fault\":\"connection refused\""),
+	    &plain, "connection refused");
+	assert_holds("{\"view\":\"services\",\"services\":[{\"service\":\"web\","
+		     "\"agent_says\":\"up ready 63% maxconn:900\"}]}",
+	    &plain, "up ready 63% maxconn:900");
+#undef AGENT
+}
+
 static void
 test_colours(void **arg)
 {
@@ -603,6 +633,24 @@ test_small_answers(void **arg)
 	    &plain,
 	    "web/a: enabled (was enabled), measured up, 0 connections, "
 	    "weight 10 (was 3, configured 10)\n");
+	assert_shown("{'view': 'server', 'done': 'added', 'service': 'web', 'name': 'c',"
+		     " 'address': '10.1.0.14:81', 'origin': 'run-time', 'admin': 'enabled',"
+		     " 'weight': 5, 'max_connections': 9, 'backup': true, 'state': 'down',"
+		     " 'active': 0}",
+	    &plain,
+	    "web/c: added, 10.1.0.14:81, weight 5, at most 9 connections, backup, enabled, "
+	    "measured down, now 0\n");
+	assert_shown("{'view': 'server', 'done': 'removed', 'service': 'web', 'name': 'c',"
+		     " 'active': 3}",
+	    &plain, "web/c: removed, 3 connections\n");
+	assert_shown(
+	    "{'view': 'save', 'file': '/a.conf', 'kept': true, 'own': true,"
+	    " 'unsaved': ['server web/a is draining'], 'included': [{'file': '/a.conf'},"
+	    " {'file': '/b.conf'}], 'reloaded': true, 'faults': []}",
+	    &plain,
+	    "wrote /a.conf, without the comments that were there\n"
+	    "the file before it is /a.conf~\nno longer included: /b.conf\n"
+	    "not in the file, lost with a restart: server web/a is draining\nreloaded\n");
 	assert_shown("{'view': 'reload', 'reloaded': true, 'faults': []}", &plain, "reloaded\n");
 	assert_shown("{'view': 'reload', 'reloaded': false, 'faults': ['w.conf:1: a',"
 		     " 'w.conf:2: b\\u001b', 7]}",
@@ -633,6 +681,26 @@ test_weights(void **arg)
 	    "SERVICE  SERVER  ADDRESS       STATE  ADMIN     LOAD  WEIGHT  ACTIVE  TOTAL\n"
 	    "web      a       10.1.0.11:80  up     enabled  50.0%  0 (10)       1      2\n"
 	    "web      b       10.1.0.12:80  up     enabled  50.0%       5       1      2\n");
+}
+
+/* What clients' connections say: times where there are any, and one that does not answer. */
+static void
+test_signals(void **arg)
+{
+	(void)arg;
+	assert_shown(
+	    "{'view': 'servers', 'servers': [{'service': 'w', 'name': 'a', 'address': '::1',"
+	    " 'state': 'up', 'admin': 'enabled', 'load': 0.5, 'weight': 1, 'active': 1,"
+	    " 'total': 2, 'response_ms': 0.25}, {'service': 'w', 'name': 'b', 'address': '::2',"
+	    " 'state': 'up', 'avoided': true, 'admin': 'enabled', 'load': 0.333, 'weight': 1,"
+	    " 'active': 1, 'total': 2, 'response_ms': 120.4}]}",
+	    &plain,
+	    "SERVICE  SERVER  ADDRESS  STATE       ADMIN     LOAD  WEIGHT  ACTIVE  TOTAL\n"
+	    "    ANSWERS IN\n"
+	    "w        a       ::1      up          enabled  50.0%       1       1      2\n"
+	    "       0.25 ms\n"
+	    "w        b       ::2      up, silent  enabled  33.3%       1       1      2\n"
+	    "        120 ms\n");
 }
 
 static void
@@ -781,6 +849,7 @@ main(void)
 	    cmocka_unit_test(test_table_folds),
 	    cmocka_unit_test(test_harmless),
 	    cmocka_unit_test(test_servers),
+	    cmocka_unit_test(test_agents),
 	    cmocka_unit_test(test_colours),
 	    cmocka_unit_test(test_colours_keep_alignment),
 	    cmocka_unit_test(test_summary),
@@ -795,6 +864,7 @@ main(void)
 	    cmocka_unit_test(test_explain),
 	    cmocka_unit_test(test_small_answers),
 	    cmocka_unit_test(test_weights),
+	    cmocka_unit_test(test_signals),
 	    cmocka_unit_test(test_keys),
 	    cmocka_unit_test(test_config),
 	    cmocka_unit_test(test_errors),
