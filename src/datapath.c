@@ -39,12 +39,6 @@ event_of(const struct packet *p, enum connection_side side)
 	    .later_fragment = p->fragment == PACKET_LATER_FRAGMENT};
 }
 
-static bool
-is_icmp(const struct packet *p)
-{
-	return p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6;
-}
-
 /* Finds the connection of a packet; origin 0 for the device, site + 1 for a transfer packet. */
 static struct connection *
 find(struct datapath *dp, const struct packet *p, uint16_t origin, enum connection_side *side)
@@ -310,6 +304,21 @@ in_service(
 	return onward(dp, p, c, arrival, now);
 }
 
+/* A demand that nobody takes; one that is repeated may have been taken the first time. */
+static enum drop
+refused_here(struct datapath *dp, struct packet *p, const struct datapath_arrival *arrival,
+    enum drop drop, uint64_t now)
+{
+	struct connection_event event = event_of(p, CONNECTION_FROM_CLIENT);
+	enum connection_side side;
+	struct connection *c = find(dp, p, datapath_origin(arrival), &side);
+
+	if (c != NULL && side == CONNECTION_FROM_CLIENT && !connection_may_reopen(c, &event) &&
+	    c->relay_port == arrival->info.relay_port)
+		return onward(dp, p, c, arrival, now);
+	return unknown_here(dp, p, arrival, drop, now);
+}
+
 /* Connection demand: allocate without retrieving (Figs. 12, 13, claim 7); the insert notices a
  * demand that came before. */
 static enum drop
@@ -334,8 +343,8 @@ demand(struct datapath *dp, struct packet *p, const struct datapath_arrival *arr
 		datapath_end_quietly(dp, c);
 		drop = datapath_open_received(dp, p, arrival, now, &c);
 	}
-	if (drop == DROP_no_server || drop == DROP_transfer_loop)
-		return unknown_here(dp, p, arrival, drop, now);
+	if (drop == DROP_no_server || drop == DROP_transfer_loop || drop == DROP_transfer_rate)
+		return refused_here(dp, p, arrival, drop, now);
 	if (drop != DROP_none)
 		return drop;
 	return onward(dp, p, c, arrival, now);
@@ -386,66 +395,4 @@ datapath_story(
 	if (arrival->transferred)
 		return from_site(dp, p, arrival, now);
 	return from_device(dp, p, now);
-}
-
-static enum drop
-device_packet(struct datapath *dp, struct packet *p, uint64_t now)
-{
-	static const struct datapath_arrival arrival = {.transferred = false};
-
-	if (is_icmp(p))
-		return datapath_icmp(dp, p, now);
-	if (p->fragment != PACKET_WHOLE)
-		return datapath_fragment(dp, p, &arrival, now);
-	if (p->gso == PACKET_GSO_UDP && datapath_is_bundle(dp, p))
-		return datapath_unbundle(dp, p, now);
-	return datapath_story(dp, p, &arrival, now);
-}
-
-static enum drop
-arrive(struct datapath *dp, struct packet *p)
-{
-	counter_add(dp->counters, COUNTER_packets_in, 1);
-	counter_add(dp->counters, COUNTER_bytes_in, p->len);
-	return packet_parse(p);
-}
-
-/* drop: what arrive() said. */
-static void
-go(struct datapath *dp, struct packet *p, enum drop drop, uint64_t now)
-{
-	if (drop == DROP_none)
-		drop = device_packet(dp, p, now);
-	if (drop != DROP_none)
-		counter_drop(dp->counters, drop);
-}
-
-void
-datapath_device_packet(struct datapath *dp, struct packet *p, uint64_t now)
-{
-	go(dp, p, arrive(dp, p), now);
-}
-
-/* In a large table each look-up waits for memory: here they wait together. */
-void
-datapath_device_burst(struct datapath *dp, struct packet *burst, unsigned count, uint64_t now)
-{
-	enum drop drop[DATAPATH_BURST];
-	uint64_t hashes[DATAPATH_BURST];
-	unsigned hashed = 0;
-
-	for (unsigned i = 0; i < count; i++) {
-		struct packet *p = &burst[i];
-
-		drop[i] = arrive(dp, p);
-		if (drop[i] != DROP_none || is_icmp(p) || p->fragment != PACKET_WHOLE)
-			continue;
-		p->hash = connection_hash(dp->connections,
-		    &(struct connection_key){p->source, p->destination, p->protocol, 0});
-		hashes[hashed++] = p->hash;
-	}
-	if (hashed > 1)
-		connection_fetch(dp->connections, hashes, hashed);
-	for (unsigned i = 0; i < count; i++)
-		go(dp, &burst[i], drop[i], now);
 }

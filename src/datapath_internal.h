@@ -11,7 +11,6 @@
 #include "packet/reply.h"
 #include "transfer/header.h"
 #include "transfer/seal.h"
-#include "transfer/seal.h"
 
 /* Sealed datagrams of one super-packet, as many as go out by one system call. */
 #define SEAL_BUFFER (128 * 1024)

@@ -7,12 +7,6 @@
 #include "datapath_internal.h"
 #include "transfer/reception.h"
 
-static bool
-is_icmp(const struct packet *p)
-{
-	return p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6;
-}
-
 /* The client packet out of a transfer packet: is it what its flags say? */
 static enum drop
 unpack(const struct transfer_opened *opened, struct packet *p)
@@ -27,7 +21,7 @@ unpack(const struct transfer_opened *opened, struct packet *p)
 		return DROP_transfer_inner;
 	if ((p->fragment != PACKET_WHOLE) != ((flags & TRANSFER_FLAG_FRAGMENT) != 0))
 		return DROP_transfer_inner;
-	if (is_icmp(p) != ((flags & TRANSFER_FLAG_ICMP) != 0))
+	if (packet_is_icmp(p) != ((flags & TRANSFER_FLAG_ICMP) != 0))
 		return DROP_transfer_inner;
 	return DROP_none;
 }
@@ -52,7 +46,7 @@ client_packet(struct datapath *dp, const struct transfer_opened *opened, uint16_
 	drop = unpack(opened, &p);
 	if (drop != DROP_none)
 		return drop;
-	if (is_icmp(&p))
+	if (packet_is_icmp(&p))
 		return datapath_icmp_transferred(dp, &p, &arrival);
 	if (p.fragment != PACKET_WHOLE)
 		return datapath_fragment(dp, &p, &arrival, now);

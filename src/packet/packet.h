@@ -11,6 +11,8 @@
 #ifndef WLAD_PACKET_PACKET_H
 #define WLAD_PACKET_PACKET_H
 
+#include <netinet/in.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -82,6 +84,13 @@ struct packet {
  * routing_header, too_many_headers, bad_protocol, bad_offload.
  */
 enum drop packet_parse(struct packet *p);
+
+/* True for ICMP of either version. */
+static inline bool
+packet_is_icmp(const struct packet *p)
+{
+	return p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6;
+}
 
 /* Octets of TCP, UDP or ICMP payload. */
 static inline uint32_t
