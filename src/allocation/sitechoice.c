@@ -153,20 +153,26 @@ count_tokens(struct sitechoice_site *c, const struct site_service *s, uint64_t n
 
 	c->limited = s->limited;
 	c->rate = s->quota < most ? s->quota : most;
-	c->tokens = c->limited ? quota_tokens(&s->tokens, c->rate, now) : 0;
+	c->life = s->mean_life;
+	c->tokens = c->limited ? quota_tokens(&s->tokens, c->rate, c->life, now) : 0;
 }
 
 static enum sitechoice_reason
 judge_load(const struct sitechoice *choice, struct sitechoice_site *c)
 {
+	double weight;
+
 	if (c->load >= LOAD_LIMIT)
 		return SITECHOICE_full;
 	if (not_better(choice, c->load))
 		return SITECHOICE_not_better;
-	if (c->limited && c->tokens < 1)
-		return SITECHOICE_no_token;
-	c->weight = room_of(choice->metric, c->capacity, c->load) * c->fresh * c->slow_start *
+	weight = room_of(choice->metric, c->capacity, c->load) * c->fresh * c->slow_start *
 	    c->near * c->answers;
+	if (c->limited && c->tokens < 1) {
+		c->beyond = weight;
+		return SITECHOICE_no_token;
+	}
+	c->weight = weight;
 	return SITECHOICE_candidate;
 }
 
@@ -299,6 +305,25 @@ is_site(const struct site *site)
 	return site->present && !site->coordinator;
 }
 
+/*
+ * Nobody at home can serve, and what the others grant is used up.  A grant follows lives and
+ * needs of half a minute, and here is a client that would be refused for it: better one of those that
+ * have room as far as we know.  One that has none refuses by itself.
+ */
+static void
+go_beyond(struct sitechoice *choice)
+{
+	for (size_t i = 0; i < choice->count; i++) {
+		struct sitechoice_site *c = &choice->sites[i];
+
+		if (c->reason != SITECHOICE_no_token)
+			continue;
+		c->reason = SITECHOICE_candidate;
+		c->weight = c->beyond;
+		choice->total += c->weight;
+	}
+}
+
 void
 sitechoice_evaluate(struct sitechoice *choice, struct load_table *table, uint32_t service,
     bool forced, double interval, uint64_t now)
@@ -308,6 +333,8 @@ sitechoice_evaluate(struct sitechoice *choice, struct load_table *table, uint32_
 		if (is_site(load_table_site(table, i)) && choice->count < SITECHOICE_MAX)
 			consider(choice, table, i, service, interval, now);
 	}
+	if (choice->forced && choice->total <= 0)
+		go_beyond(choice);
 }
 
 int
@@ -391,8 +418,8 @@ sitechoice_take(const struct sitechoice *choice, int drawn, struct load_table *t
 	const struct sitechoice_site *c = &choice->sites[drawn];
 	struct site *site = load_table_site(table, c->site);
 
-	if (c->limited)
-		quota_take(&site->services[c->site_service].tokens, c->rate, now);
+	if (c->limited && c->tokens >= 1)
+		quota_take(&site->services[c->site_service].tokens, c->rate, c->life, now);
 }
 
 const char *

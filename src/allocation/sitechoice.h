@@ -71,7 +71,9 @@ struct sitechoice_site {
 	bool limited; /* it grants a rate */
 	double rate;  /* of new connections a second that is believed, if limited */
 	double tokens;
+	double life;  /* mean, of connections there, seconds; 0: not known */
 	double would; /* its weight, if it had keys: it is introduced, and lacks nothing else */
+	double beyond; /* its weight beyond the rate that it grants; see sitechoice_evaluate() */
 };
 
 struct sitechoice {

@@ -305,7 +305,9 @@ def test_flash_crowd(net, capsys):
 
 def test_flash_crowd_of_short_connections(net, capsys):
     """The same with connections of milliseconds: thousands a second come and go, and few of them at
-    a time; whoever hears late that they are over takes the other sites for full."""
+    a time; whoever hears late that they are over takes the other sites for full.  Behind those that stay: what
+    the other sites grant follows the lives that they have seen in the last half minute, and is
+    far too little now."""
     said, _ = flooded(net, capsys, "flash crowd of short connections", "who",
                       "-H", "Connection: close")
     served = int(re.search(r"(\d+) requests in", said).group(1))

@@ -409,9 +409,25 @@ test_tokens(void **arg)
 	assert_true(s->choice.total == 0);
 	sitechoice_evaluate(&s->choice, s->table, 0, false, 1.0, NOW + CLOCK_SECOND / 4);
 	assert_int_equal(s->choice.sites[0].reason, SITECHOICE_candidate);
-	/* for a connection that no own server can take either */
+	/* a connection that no own server can take goes beyond, and leaves no debt */
+	for (int i = 0; i < 100; i++) {
+		sitechoice_evaluate(&s->choice, s->table, 0, true, 1.0, NOW);
+		assert_int_equal(s->choice.sites[0].reason, SITECHOICE_candidate);
+		assert_true(s->choice.total > 0 && s->choice.sites[0].tokens < 1);
+		sitechoice_take(&s->choice, 0, s->table, NOW);
+	}
+	sitechoice_evaluate(&s->choice, s->table, 0, false, 1.0, NOW + CLOCK_SECOND / 4);
+	assert_int_equal(s->choice.sites[0].reason, SITECHOICE_candidate);
+	/* but not while another has a token, nor where there is no room */
+	report_of(s, 1)->permitted = true;
 	sitechoice_evaluate(&s->choice, s->table, 0, true, 1.0, NOW);
 	assert_int_equal(s->choice.sites[0].reason, SITECHOICE_no_token);
+	assert_int_equal(s->choice.sites[1].reason, SITECHOICE_candidate);
+	report_of(s, 1)->permitted = false;
+	y->load = 1000;
+	sitechoice_evaluate(&s->choice, s->table, 0, true, 1.0, NOW);
+	assert_int_equal(s->choice.sites[0].reason, SITECHOICE_full);
+	y->load = 0;
 	y->quota = 0;
 	sitechoice_evaluate(&s->choice, s->table, 0, false, 1.0, NOW + 2 * CLOCK_SECOND);
 	assert_int_equal(s->choice.sites[0].reason, SITECHOICE_no_token);
@@ -446,7 +462,12 @@ test_decide_takes_a_token(void **arg)
 	}
 	assert_int_equal(away, 20);
 	assert_int_equal(load_table_service(s->table, 0)->refused, 0);
+	/* rather than refuse it */
 	own_active(s, 100);
+	allocation_decide(a, 0, &client, &s->random, NOW, &d);
+	assert_int_equal(d.where, ALLOCATION_SITE);
+	for (int i = 0; i < 2; i++)
+		report_of(s, (uint32_t)i)->load = 1000;
 	allocation_decide(a, 0, &client, &s->random, NOW, &d);
 	assert_int_equal(d.where, ALLOCATION_NONE);
 	assert_int_equal(load_table_service(s->table, 0)->refused, 1);
