@@ -50,6 +50,8 @@ datapath_decide_received(struct datapath *dp, const struct packet *p,
 	uint32_t service = arrival->info.service;
 	uint16_t visited[2] = {arrival->site, UINT16_MAX};
 
+	if (!load_table_may_receive(dp->load, arrival->site, service, now))
+		return DROP_transfer_rate;
 	if (arrival->info.hops > 1) {
 		if (has_been_here(dp, p, arrival))
 			return DROP_transfer_loop;

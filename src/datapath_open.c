@@ -135,7 +135,7 @@ enter_at_server(struct datapath *dp, struct connection_new *what, uint32_t numbe
 	allocation_opened(dp->allocation, *out, now);
 	load_table_server_opened(dp->load, number);
 	if (what->kind == CONNECTION_RECEIVED) {
-		load_table_received_opened(dp->load, what->site, what->service_number);
+		load_table_received_opened(dp->load, what->site, what->service_number, now);
 		counter_add(dp->counters, COUNTER_connections_received, 1);
 	} else {
 		counter_add(dp->counters, COUNTER_connections_local, 1);
@@ -248,7 +248,7 @@ enter_passed(struct datapath *dp, struct connection_new *what, uint32_t next, ui
 		return drop;
 	allocation_opened(dp->allocation, *out, now);
 	load_table_transferred_opened(dp->load, next, what->service_number);
-	load_table_received_opened(dp->load, what->site, what->service_number);
+	load_table_received_opened(dp->load, what->site, what->service_number, now);
 	counter_add(dp->counters, COUNTER_connections_passed, 1);
 	return DROP_none;
 }

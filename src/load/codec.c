@@ -14,7 +14,7 @@ enum key_ready_tag {
 enum bye_tag {
 	BYE_REASON = 1 /* must (1): 1 the sender stops; 2 it wants a new session, 3 there is
 	                * one already: until it is established the keys stay valid, 10 s at most;
-	                * 4 the receiver broke the protocol */
+	                * 4 the receiver broke the protocol; 5 the session is of no use now */
 };
 
 enum probe_tag {
@@ -138,7 +138,7 @@ struct bye {
 };
 
 static const struct tlv_field bye_fields[] = {
-    [BYE_REASON] = TLV_NUMBER(struct bye, reason, true, BYE_PROTOCOL),
+    [BYE_REASON] = TLV_NUMBER(struct bye, reason, true, BYE_IDLE),
 };
 
 int

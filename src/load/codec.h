@@ -152,7 +152,7 @@ struct sites_writer {
 	size_t records; /* of the message under way */
 };
 
-enum bye_reason { BYE_STOP = 1, BYE_RESTART, BYE_REPLACED, BYE_PROTOCOL };
+enum bye_reason { BYE_STOP = 1, BYE_RESTART, BYE_REPLACED, BYE_PROTOCOL, BYE_IDLE };
 
 /*
  * Each appends one whole message; 0, or -1 if its body would exceed CODEC_MESSAGE_MAX, or

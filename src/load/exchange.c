@@ -57,8 +57,10 @@ on_report(void *arg, uint64_t now)
 	x->reported_at = now;
 	if (x->coordinator != NULL)
 		coordinator_speak(x);
-	for (size_t i = 0; i < x->peers_count && x->coordinator == NULL; i++)
+	for (size_t i = 0; i < x->peers_count && x->coordinator == NULL; i++) {
+		peer_end_if_idle(x->peers[i]);
 		peer_report(x->peers[i]);
+	}
 	loop_timer_set(
 	    x->report_timer, (uint64_t)(x->parts.config->load.interval * (double)CLOCK_SECOND));
 }

@@ -53,14 +53,17 @@ struct peer {
 	uint32_t told_mtu;       /* by the last report */
 	enum site_direct told_direct;
 	struct closed_queue closed;
-	bool sites_whole; /* it is to be told of all sites, not of changes alone */
-	bool reports;     /* it has told us its load */
+	bool sites_whole;     /* it is to be told of all sites, not of changes alone */
+	bool reports;         /* it has told us its load */
+	uint64_t answered_at; /* when it was last told at once that it may send more */
 
 	/* entered */
 	struct config_peer own; /* what config is then */
 	bool listed;            /* a coordinator knows it */
 	bool wanted;            /* we need a session */
 	uint64_t wanted_at;     /* when it was dialled for that last */
+	uint64_t used_at;       /* when there were connections between us last */
+	uint64_t used;          /* of them all */
 
 	/* A session has ended: its receive key stays (exchange_keys.c). */
 	uint32_t held;
@@ -171,6 +174,9 @@ void peer_closed_clear(struct peer *peer);   /* nobody is to be told any more */
 /* For all peerings of an exchange, which is their argument. */
 extern const struct peering_handlers exchange_peerings;
 
+/* Coordinators have told of others: who may send us much more now is told at once. */
+void exchange_answer_needs(struct exchange *x);
+
 /* ---- exchange_sites.c ---- */
 
 void exchange_sites_init(struct exchange *x);
@@ -201,6 +207,15 @@ const struct config_peer *exchange_welcome(
 
 /* True if a session that has just been established is one too many: each of the two has dialled. */
 bool peer_gives_way(const struct peer *peer, const struct peering *p);
+
+/* The session of an entered peer ends after a while without connections between the two. */
+void peer_end_if_idle(struct peer *peer);
+
+/* True if there are connections between us. */
+bool peer_has_connections(const struct peer *peer);
+
+/* An entered peer's session is no longer needed. */
+void peer_rests(struct peer *peer);
 
 /* An entered peer's session has ended, or could not be had. */
 void peer_unwanted(struct peer *peer);

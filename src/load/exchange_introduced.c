@@ -15,9 +15,10 @@
 #include "base/xalloc.h"
 #include "load/exchange_internal.h"
 
-#define DIALS_MAX 8                   /* of introduced sites, at a time */
-#define WANTED    CLOCK_SECOND        /* between two dials because of connections */
-#define TOGETHER  (10 * CLOCK_SECOND) /* sessions this close in time are of the same need */
+#define DIALS_MAX 8                    /* of introduced sites, at a time */
+#define WANTED    CLOCK_SECOND         /* between two dials because of connections */
+#define TOGETHER  (10 * CLOCK_SECOND)  /* sessions this close in time are of the same need */
+#define IDLE      (600 * CLOCK_SECOND) /* who needs each other now and then stays in touch */
 
 /* ---- being found ---- */
 
@@ -188,9 +189,11 @@ peer_gives_way(const struct peer *peer, const struct peering *p)
 	return info->dialled != (strcmp(x->parts.config->site, peer->config->site) < 0);
 }
 
-static bool
-has_connections(const struct site *site)
+bool
+peer_has_connections(const struct peer *peer)
 {
+	const struct site *site = load_table_site(peer->exchange->parts.table, peer->site);
+
 	for (size_t i = 0; i < site->services_count; i++)
 		if (site->services[i].transferred > 0 || site->services[i].received > 0)
 			return true;
@@ -200,10 +203,47 @@ has_connections(const struct site *site)
 void
 peer_unwanted(struct peer *peer)
 {
-	const struct site *site = load_table_site(peer->exchange->parts.table, peer->site);
-
-	if (peer->kind == PEER_ENTERED && !has_connections(site))
+	if (peer->kind == PEER_ENTERED && !peer_has_connections(peer))
 		peer->wanted = false;
+}
+
+/* Of all connections that there have been between us. */
+static uint64_t
+used(const struct peer *peer)
+{
+	const struct site *site = load_table_site(peer->exchange->parts.table, peer->site);
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < site->services_count; i++)
+		sum += site->services[i].transferred_total + site->services[i].received_total;
+	return sum;
+}
+
+void
+peer_rests(struct peer *peer)
+{
+	peer->wanted = false;
+	loop_timer_cancel(peer->dial_timer); /* of its renewal */
+}
+
+void
+peer_end_if_idle(struct peer *peer)
+{
+	uint64_t now = exchange_now(peer->exchange), sum = used(peer);
+	struct peering *current = peer->current;
+
+	if (peer->kind != PEER_ENTERED || current == NULL || !peer->listed)
+		return;
+	if (peer->used_at < peer->since || sum != peer->used || peer_has_connections(peer)) {
+		peer->used_at = now;
+		peer->used = sum;
+	}
+	if (now - peer->used_at < IDLE || peer->dialling != NULL)
+		return;
+	peer_hold_keys(peer);
+	peer_no_session(peer);
+	peering_bye(current, BYE_IDLE);
+	peer_rests(peer);
 }
 
 void

@@ -63,6 +63,13 @@ peer_path_alive(const struct peer *peer)
 	return site->keys && site->path == SITE_PATH_ALIVE;
 }
 
+/* A site that was met when it was needed is met again when it is: its next session brings keys. */
+static bool
+is_used(const struct peer *peer)
+{
+	return peer->kind != PEER_ENTERED || peer_has_connections(peer);
+}
+
 void
 peer_on_hold(void *arg, uint64_t now)
 {
@@ -73,7 +80,7 @@ peer_on_hold(void *arg, uint64_t now)
 		return;
 	}
 	peer_no_session(peer);
-	if (peer_path_alive(peer) && now - peer->held_since < HOLD_MAX)
+	if (peer_path_alive(peer) && now - peer->held_since < HOLD_MAX && is_used(peer))
 		loop_timer_set(peer->hold_timer, HOLD_LOOK);
 	else
 		peer_drop_keys(peer);

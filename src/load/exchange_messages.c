@@ -1,6 +1,7 @@
 /*
  * exchange_messages: what the current session of a peer says, and who is told.
  */
+#include "base/clock.h"
 #include "load/exchange_internal.h"
 
 /* The peer whose current session that is, or NULL. */
@@ -39,6 +40,44 @@ tells_load(const struct load_report *report)
 	return false;
 }
 
+#define MUCH_MORE  2.0                 /* times what it was told that it may send */
+#define ANSWER_GAP (CLOCK_SECOND / 10) /* between two reports because of that */
+
+static bool
+may_send_more(const struct exchange *x, const struct peer *peer)
+{
+	const struct site *site = load_table_site(x->parts.table, peer->site);
+
+	for (size_t i = 0; i < site->services_count; i++)
+		if (site->services[i].granted > MUCH_MORE * site->services[i].told + 1)
+			return true;
+	return false;
+}
+
+/* What it says of its need or of lives may change at once what it is granted; until it hears of that
+ * it refuses its clients. */
+static void
+answer_need(struct exchange *x, struct peer *peer)
+{
+	uint64_t now = exchange_now(x);
+
+	if (now < peer->answered_at + ANSWER_GAP)
+		return;
+	load_table_measure(x->parts.table, now);
+	if (!may_send_more(x, peer))
+		return;
+	peer->answered_at = now;
+	peer_report(peer);
+}
+
+void
+exchange_answer_needs(struct exchange *x)
+{
+	for (size_t i = 0; i < x->peers_count; i++)
+		if (x->peers[i]->current != NULL && x->peers[i]->kind != PEER_COORDINATOR)
+			answer_need(x, x->peers[i]);
+}
+
 static void
 on_reported(void *arg, struct peering *p, const struct load_report *report)
 {
@@ -50,6 +89,8 @@ on_reported(void *arg, struct peering *p, const struct load_report *report)
 	peer->reports = true;
 	if (x->coordinator != NULL)
 		coordinator_told_load(peer, report);
+	else
+		answer_need(x, peer);
 }
 
 static void

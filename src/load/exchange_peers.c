@@ -227,14 +227,17 @@ current_ended(struct peer *peer, const struct peering_info *info, const char *wh
 		    "session replaced by none of ours, does another daemon use the name of "
 		    "this site? site=%s",
 		    peer->config->site);
-	load_table_site_error(peer->exchange->parts.table, peer->site, "%s", why);
+	if (info->said_bye != BYE_IDLE)
+		load_table_site_error(peer->exchange->parts.table, peer->site, "%s", why);
 	keep_or_drop(peer, info);
 	peer_leaves(peer);
 	if (peer->exchange->coordinator != NULL)
 		coordinator_lost_peer(peer, info->said_bye == BYE_STOP);
 	if (peer->dialling != NULL)
 		return;
-	if (info->said_bye == BYE_RESTART)
+	if (info->said_bye == BYE_IDLE)
+		peer_rests(peer);
+	else if (info->said_bye == BYE_RESTART)
 		dial_in(peer, 0);
 	else if (info->said_bye == BYE_STOP)
 		dial_in(peer, STOP_PAUSE);

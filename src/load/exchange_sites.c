@@ -102,6 +102,7 @@ peer_sites_take(struct peer *peer, const struct sites *sites)
 		introduced_take(x->introduced, peer->site,
 		    load_table_site(x->parts.table, peer->site)->interval, sites,
 		    exchange_now(x));
+		exchange_answer_needs(x);
 	} else if (x->coordinator == NULL) {
 		chain_take(x->chain, peer->site, sites);
 		exchange_sites_arm(x);

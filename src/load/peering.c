@@ -19,6 +19,7 @@ static const char *const bye_texts[] = {
     [BYE_RESTART] = "the peer wants a new session",
     [BYE_REPLACED] = "replaced by a newer session",
     [BYE_PROTOCOL] = "the peer says that we broke the protocol: see its log",
+    [BYE_IDLE] = "of no use now",
 };
 
 static void
@@ -322,7 +323,8 @@ peering_accept(const struct peering_parts *parts, int fd, const struct addr *fro
 void
 peering_bye(struct peering *p, enum bye_reason reason)
 {
-	say_bye(p, reason, reason == BYE_REPLACED ? bye_texts[BYE_REPLACED] : "said BYE");
+	say_bye(p, reason,
+	    reason == BYE_REPLACED || reason == BYE_IDLE ? bye_texts[reason] : "said BYE");
 }
 
 void

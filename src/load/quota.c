@@ -21,7 +21,7 @@
 #define AIM_ROOTS  2
 #define FILL_TIME  5.0 /* seconds in which free places may be filled */
 #define EQUAL_PART 0.1
-#define BURST      1.0 /* seconds */
+#define BURST      1.0 /* seconds; or the life of a connection, if that is less */
 
 static double
 seconds_between(uint64_t from, uint64_t to)
@@ -176,18 +176,19 @@ quota_share(double total, double *demand, size_t count)
 		demand[i] = demand[i] * more + equal;
 }
 
+/* What comes at once is there at the same time: no more than the rate keeps there anyway. */
 static double
-burst_of(double rate)
+burst_of(double rate, double life)
 {
-	double burst = rate * BURST;
+	double burst = rate * (life > 0 && life < BURST ? life : BURST);
 
 	return rate <= 0 ? 0 : burst > 1 ? burst : 1;
 }
 
 double
-quota_tokens(const struct quota_bucket *bucket, double rate, uint64_t now)
+quota_tokens(const struct quota_bucket *bucket, double rate, double life, uint64_t now)
 {
-	double burst = burst_of(rate), tokens;
+	double burst = burst_of(rate, life), tokens;
 
 	if (bucket->at == 0)
 		return burst;
@@ -196,8 +197,8 @@ quota_tokens(const struct quota_bucket *bucket, double rate, uint64_t now)
 }
 
 void
-quota_take(struct quota_bucket *bucket, double rate, uint64_t now)
+quota_take(struct quota_bucket *bucket, double rate, double life, uint64_t now)
 {
-	bucket->tokens = quota_tokens(bucket, rate, now) - 1;
+	bucket->tokens = quota_tokens(bucket, rate, life, now) - 1;
 	bucket->at = now;
 }

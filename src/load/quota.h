@@ -80,9 +80,12 @@ struct quota_bucket {
 	uint64_t at; /* when they were counted */
 };
 
-/* Tokens now at a rate; they fill up to what the rate brings in a second, but to one at least, so that
- * a small rate is one as well. */
-double quota_tokens(const struct quota_bucket *bucket, double rate, uint64_t now);
-void quota_take(struct quota_bucket *bucket, double rate, uint64_t now);
+/*
+ * Tokens now at a rate, of connections with that mean life (0: not known).  They fill up to what the
+ * rate brings in a life, or in a second if that is less, but to one at least, so that a small rate
+ * is one as well.
+ */
+double quota_tokens(const struct quota_bucket *bucket, double rate, double life, uint64_t now);
+void quota_take(struct quota_bucket *bucket, double rate, double life, uint64_t now);
 
 #endif

@@ -217,12 +217,13 @@ static void
 for_you(struct load_table *table, uint32_t site, uint32_t service, struct load_report_service *to)
 {
 	uint32_t index = load_table_site_service(table, site, service);
-	const struct site_service *s;
+	struct site_service *s;
 
 	to->limited = true;
 	if (index == LOAD_NONE)
 		return;
 	s = &load_table_site(table, site)->services[index];
+	s->told = s->granted;
 	to->held_from_you = at_most_32(s->received);
 	to->quota = thousandths(s->granted);
 }

@@ -12,6 +12,9 @@ load_table_new(void)
 	struct load_table *table = xcalloc(1, sizeof(*table));
 
 	TAILQ_INIT(&table->attended);
+	table->service_names = names_new();
+	table->server_names = names_new();
+	table->site_names = names_new();
 	return table;
 }
 
@@ -53,6 +56,9 @@ load_table_free(struct load_table *table)
 	free(table->services);
 	free(table->servers);
 	free(table->sites);
+	names_free(table->service_names);
+	names_free(table->server_names);
+	names_free(table->site_names);
 	free(table->scratch);
 	endpoints_free(table->endpoints);
 	endpoints_free(table->addresses);
@@ -121,36 +127,38 @@ load_table_sites(const struct load_table *table)
 uint32_t
 load_table_find_service(const struct load_table *table, const char *name)
 {
-	for (uint32_t i = 0; i < table->services_count; i++) {
-		if (table->services[i]->present && strcmp(table->services[i]->name, name) == 0)
-			return i;
-	}
-	return LOAD_NONE;
+	uint32_t i = names_first(table->service_names, 0, name);
+
+	while (i != NAMES_NONE &&
+	    (!table->services[i]->present || strcmp(table->services[i]->name, name) != 0))
+		i = names_next(table->service_names, i);
+	return i;
 }
 
 uint32_t
 load_table_find_server(const struct load_table *table, uint32_t service, const char *name)
 {
-	const struct service *s;
+	uint32_t i = names_first(table->server_names, service, name);
 
-	if (service >= table->services_count)
-		return LOAD_NONE;
-	s = table->services[service];
-	for (size_t i = 0; i < s->servers_count; i++) {
-		if (strcmp(table->servers[s->servers[i]]->name, name) == 0)
-			return s->servers[i];
+	for (; i != NAMES_NONE; i = names_next(table->server_names, i)) {
+		const struct server *server = table->servers[i];
+
+		if (server->present && server->service == service &&
+		    strcmp(server->name, name) == 0)
+			break;
 	}
-	return LOAD_NONE;
+	return i;
 }
 
 uint32_t
 load_table_find_site(const struct load_table *table, const char *name)
 {
-	for (uint32_t i = 0; i < table->sites_count; i++) {
-		if (table->sites[i]->present && strcmp(table->sites[i]->name, name) == 0)
-			return i;
-	}
-	return LOAD_NONE;
+	uint32_t i = names_first(table->site_names, 0, name);
+
+	while (i != NAMES_NONE &&
+	    (!table->sites[i]->present || strcmp(table->sites[i]->name, name) != 0))
+		i = names_next(table->site_names, i);
+	return i;
 }
 
 uint32_t

@@ -62,6 +62,9 @@ struct server {
 	enum server_admin admin; /* set by an administrator, kept over reload */
 	const char *why;         /* static text: cause of the last failed check, or NULL */
 	bool high;               /* highly loaded, with hysteresis */
+	bool serving;            /* usable, with weight above 0: as its service has it */
+	bool counted;            /* among the sums of its service, */
+	uint32_t capacity;       /* with this, while it is */
 	uint64_t state_since;
 
 	/* What packets say of it: table_signals.c. */
@@ -134,11 +137,13 @@ struct service {
 	 * Backup servers are among them only while no other one is (on_backup).
 	 */
 	bool on_backup;
+	uint32_t serving[2]; /* that new connections could go to: proper ones, backup servers */
 	uint32_t up, not_high;
 	uint64_t capacity; /* of their max_connections */
 	uint64_t active;   /* of their connections */
 	uint64_t loaded;   /* the same, of each server its floor at least */
 	uint64_t version; /* changes whenever the set of servers that may be chosen, or a weight, does */
+	uint64_t version_one; /* the latest that only differs by one server from that before */
 
 	uint64_t total;                 /* connections allocated to own servers since start */
 	uint64_t closed;                /* of which are over */
@@ -181,8 +186,10 @@ struct site_service {
 
 	struct quota_bucket tokens; /* of the rate that it grants */
 	double unanswered; /* share of our latest TCP connections there that it left so */
-	struct quota_rate incoming; /* of the connections that it sends us */
-	double granted;             /* new connections a second that we grant it */
+	struct quota_rate incoming;   /* of the connections that it sends us */
+	struct quota_bucket arrivals; /* how many more we take of it, where that matters */
+	double lately; /* the most that we granted it of late: it may not have heard of less */
+	double granted, told; /* new connections a second that we grant it; as last reported */
 
 	uint64_t transferred; /* our connections there now */
 	uint64_t transferred_total, received, received_total;
@@ -320,8 +327,16 @@ void load_table_transferred_answered(
 /* A new connection of an own client that nobody could take. */
 void load_table_service_refused(struct load_table *table, uint32_t service);
 
-void load_table_received_opened(struct load_table *table, uint32_t site, uint32_t service);
+void load_table_received_opened(
+    struct load_table *table, uint32_t site, uint32_t service, uint64_t now);
 void load_table_received_closed(struct load_table *table, uint32_t site, uint32_t service);
+
+/*
+ * False if a new connection of the site's is to be refused: our servers are highly loaded, and it
+ * sends far more than we have granted it.
+ */
+bool load_table_may_receive(
+    const struct load_table *table, uint32_t site, uint32_t service, uint64_t now);
 
 /*
  * Measures the rates and lives of our services, and shares out among the sites what they may send
@@ -391,7 +406,8 @@ bool server_is_up(const struct server *server);
 /* Why it is down; NULL if it is up. */
 const char *server_cause(const struct server *server);
 
-/* Called after a server's active, or its place among others, has changed; for whoever keeps servers in order. */
+/* Called after a server's active, or its place among others, has changed, and after another version of its
+ * service that is a version_one; for whoever keeps servers in order. */
 typedef void load_table_counted(void *arg, uint32_t server);
 void load_table_set_counted(struct load_table *table, load_table_counted *counted, void *arg);
 

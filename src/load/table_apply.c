@@ -13,16 +13,18 @@ static uint32_t
 service_slot(struct load_table *table, const char *name)
 {
 	struct service *service;
+	uint32_t i = names_first(table->service_names, 0, name);
 
-	for (uint32_t i = 0; i < table->services_count; i++) {
-		if (strcmp(table->services[i]->name, name) == 0)
-			return i;
-	}
+	while (i != NAMES_NONE && strcmp(table->services[i]->name, name) != 0)
+		i = names_next(table->service_names, i);
+	if (i != NAMES_NONE)
+		return i;
 	service = xcalloc(1, sizeof(*service));
 	service->name = xstrdup(name);
 	table->services =
 	    xrealloc_array(table->services, table->services_count + 1, sizeof(*table->services));
 	table->services[table->services_count] = service;
+	names_add(table->service_names, 0, name);
 	return table->services_count++;
 }
 
@@ -39,16 +41,12 @@ server_slot(
     struct load_table *table, uint32_t service, const struct config_server *c, uint64_t now)
 {
 	struct server *server;
+	uint32_t i = names_first(table->server_names, service, c->name);
 
-	/* most often they come in the order of the time before */
-	for (uint32_t i = 0; i < table->servers_count; i++) {
-		uint32_t slot = (table->next_slot + i) % table->servers_count;
-
-		if (server_is(table->servers[slot], service, c)) {
-			table->next_slot = slot + 1;
-			return slot;
-		}
-	}
+	while (i != NAMES_NONE && !server_is(table->servers[i], service, c))
+		i = names_next(table->server_names, i);
+	if (i != NAMES_NONE)
+		return i;
 	server = xcalloc(1, sizeof(*server));
 	server->name = xstrdup(c->name);
 	server->service = service;
@@ -58,9 +56,13 @@ server_slot(
 	server->agent_load = server->agent_said_load = server->script_load = -1;
 	server->agent_weight = 100;
 	server->ramp = LOAD_RAMP;
-	table->servers =
-	    xrealloc_array(table->servers, table->servers_count + 1, sizeof(*table->servers));
+	if (table->servers_count == table->servers_size) {
+		table->servers_size = table->servers_size > 0 ? 2 * table->servers_size : 16;
+		table->servers =
+		    xrealloc_array(table->servers, table->servers_size, sizeof(*table->servers));
+	}
 	table->servers[table->servers_count] = server;
+	names_add(table->server_names, service, c->name);
 	return table->servers_count++;
 }
 
@@ -77,7 +79,8 @@ enter_server(struct load_table *table, struct server *server, uint64_t now)
 		server->why = NULL;
 		server->state_since = now;
 	}
-	for (uint32_t i = 0; i < table->servers_count; i++) {
+	for (uint32_t i = names_first(table->server_names, server->service, server->name);
+	     i != NAMES_NONE; i = names_next(table->server_names, i)) {
 		const struct server *before = table->servers[i];
 
 		if (!before->was_present || before == server ||
@@ -188,16 +191,18 @@ uint32_t
 table_site_slot(struct load_table *table, const char *name)
 {
 	struct site *site;
+	uint32_t i = names_first(table->site_names, 0, name);
 
-	for (uint32_t i = 0; i < table->sites_count; i++) {
-		if (strcmp(table->sites[i]->name, name) == 0)
-			return i;
-	}
+	while (i != NAMES_NONE && strcmp(table->sites[i]->name, name) != 0)
+		i = names_next(table->site_names, i);
+	if (i != NAMES_NONE)
+		return i;
 	site = xcalloc(1, sizeof(*site));
 	site->name = xstrdup(name);
 	table->sites =
 	    xrealloc_array(table->sites, table->sites_count + 1, sizeof(*table->sites));
 	table->sites[table->sites_count] = site;
+	names_add(table->site_names, 0, name);
 	return table->sites_count++;
 }
 
@@ -209,6 +214,7 @@ apply_peer(struct load_table *table, const struct config_peer *c, bool coordinat
 	struct site *site = table->sites[number];
 
 	site->present = true;
+	table->entered_count -= site->entered;
 	site->entered = site->introduced = false;
 	site->coordinator = coordinator;
 	site->load = c->load;
@@ -262,6 +268,7 @@ forget_presence(struct load_table *table)
 
 		server->was_present = server->present;
 		server->present = server->removed = false;
+		server->serving = server->counted = false;
 	}
 	for (uint32_t i = 0; i < table->sites_count; i++)
 		table->sites[i]->present = table->sites[i]->entered;

@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include "load/endpoints.h"
+#include "load/names.h"
 #include "load/table.h"
 
 /* A server is no longer highly loaded when it is this far below high_load. */
@@ -19,10 +20,12 @@ struct load_table {
 	struct site **sites;
 	uint32_t services_count, servers_count, sites_count;
 	uint32_t max_transfers; /* transfer.max_transfers */
-	uint32_t next_slot;     /* where the next server of a configuration is likely found */
-	bool grants_stale;      /* something has changed since they were made */
-	uint64_t measured_at;   /* load_table_measure(); 0: never */
-	double *scratch;        /* scratch of load_table_measure() */
+	uint32_t servers_size;
+	struct names *service_names, *server_names, *site_names; /* of all slots */
+	uint32_t entered_count;                                  /* sites that are entered */
+	bool grants_stale;    /* something has changed since they were made */
+	uint64_t measured_at; /* load_table_measure(); 0: never */
+	double *scratch;      /* scratch of load_table_measure() */
 	size_t scratch_count;
 
 	struct endpoints *endpoints; /* of our services */
@@ -42,11 +45,19 @@ struct load_table {
 
 void table_changed(struct load_table *table, enum load_change change, uint32_t number);
 
-/* Brings a service's sums up to date after its servers changed. */
+/* ---- table_sums.c ---- */
+
+/* Makes a service's sums anew after its list of servers has changed. */
 void table_recount(struct load_table *table, uint32_t service);
+
+/* The same after one server may serve, may serve no longer, or counts for something else. */
+void table_server_changed(struct load_table *table, uint32_t server);
 
 /* Its load by agent or packets is another one. */
 void table_server_loaded(struct load_table *table, uint32_t server);
+
+/* Its load is: is it a high one? */
+void table_server_judge(struct load_table *table, struct server *server);
 
 /* table_signals.c: what packets said of it holds no longer. */
 void table_signals_forget(struct server *server);
@@ -66,5 +77,8 @@ uint32_t table_site_slot(struct load_table *table, const char *name);
 /* Finds which of our services each of a site's services is. */
 void table_link_site(struct load_table *table, struct site *site);
 void site_services_free(struct site_service *services, size_t count);
+
+/* table_quota.c: a connection of the site's has been taken in. */
+void table_quota_received(struct site_service *s, uint64_t now);
 
 #endif

@@ -11,6 +11,8 @@
 
 #define BELIEVED      2.0 /* times the typical capacity */
 #define PART_MORE     1.5 /* who has a need does not find all sites equally near */
+#define GRANT_MEMORY  5.0 /* seconds until a site has heard that it may send less */
+#define TOLERATED     2.0 /* times what was granted */
 #define MEASURE_EVERY (CLOCK_SECOND / 4)
 #define UNANSWERED_MEMORY \
 	60.0 /* seconds after which a site is tried again as often as others */
@@ -81,10 +83,44 @@ demand_of(const struct site_service *s, double limit, double part)
 	return need > s->incoming.rate ? need : s->incoming.rate;
 }
 
+/* ---- what they send beyond that ---- */
+
+/* New connections a second; some more than nothing, as a sender's bucket has. */
+static double
+tolerated(const struct site_service *s)
+{
+	return TOLERATED * fmax(s->granted, s->lately) + 1;
+}
+
+void
+table_quota_received(struct site_service *s, uint64_t now)
+{
+	quota_take(&s->arrivals, tolerated(s), 0, now);
+	if (s->arrivals.tokens < 0)
+		s->arrivals.tokens = 0; /* taken while there was room: no debt */
+}
+
+bool
+load_table_may_receive(
+    const struct load_table *table, uint32_t site, uint32_t service, uint64_t now)
+{
+	const struct service *own = table->services[service];
+	uint32_t index = load_table_site_service(table, site, service);
+	const struct site_service *s;
+
+	/* while there is room it does no harm, and without servers there is nothing to protect */
+	if (index == LOAD_NONE || own->up == 0 || service_load(own) < own->high_load)
+		return true;
+	s = &table->sites[site]->services[index];
+	return quota_tokens(&s->arrivals, tolerated(s), 0, now) >= 1;
+}
+
+/* ---- measuring ---- */
+
 static void
 measure_incoming(struct load_table *table, double seconds)
 {
-	double forget = exp(-seconds / UNANSWERED_MEMORY);
+	double forget = exp(-seconds / UNANSWERED_MEMORY), keep = exp(-seconds / GRANT_MEMORY);
 
 	for (uint32_t i = 0; i < table->sites_count; i++) {
 		struct site *site = table->sites[i];
@@ -94,6 +130,7 @@ measure_incoming(struct load_table *table, double seconds)
 
 			quota_rate(&s->incoming, s->received_total, seconds);
 			s->unanswered *= forget;
+			s->lately = fmax(s->granted, s->lately * keep);
 		}
 	}
 }

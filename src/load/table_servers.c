@@ -1,5 +1,5 @@
 /*
- * table_servers: states, counts and load of servers, and the sums over a service's servers.
+ * table_servers: states, counts and load of servers.
  */
 #include "load/table.h"
 #include "load/table_internal.h"
@@ -11,18 +11,6 @@ server_usable(const struct server *server)
 	    !server->agent_drain && !server->agent_maint;
 }
 
-static bool
-may_be_chosen(const struct server *server)
-{
-	return server_usable(server) && server->weight > 0;
-}
-
-bool
-server_counts(const struct service *service, const struct server *server)
-{
-	return may_be_chosen(server) && server->backup == service->on_backup;
-}
-
 double
 server_load(const struct server *server)
 {
@@ -31,21 +19,6 @@ server_load(const struct server *server)
 	load = load > server->agent_load ? load : server->agent_load;
 	load = load > server->signal ? load : server->signal;
 	return load < 1 ? load : 1;
-}
-
-/* As many connections as agent and packets make of its load. */
-static uint64_t
-floor_of(const struct server *server)
-{
-	double load = server->agent_load > server->signal ? server->agent_load : server->signal;
-
-	return load > 0 ? (uint64_t)(load * server->max_connections) : 0;
-}
-
-static uint64_t
-loaded(const struct server *server)
-{
-	return server->active > server->floor ? server->active : server->floor;
 }
 
 double
@@ -59,92 +32,11 @@ service_load(const struct service *service)
 	return load < 1 ? load : 1;
 }
 
-/* Highly loaded from high_load on, and again below high_load - 0.05. */
-static bool
-judge_high(const struct service *service, const struct server *server)
-{
-	double limit = service->high_load;
-
-	if (server->high)
-		limit -= HIGH_LOAD_HYSTERESIS;
-	return server_load(server) >= limit;
-}
-
-/* The backup servers are in use while they are the only ones. */
-static bool
-needs_backup(struct load_table *table, const struct service *service)
-{
-	bool found = false;
-
-	for (size_t i = 0; i < service->servers_count && service->backups > 0; i++) {
-		const struct server *server = table->servers[service->servers[i]];
-
-		if (may_be_chosen(server) && !server->backup)
-			return false;
-		found |= may_be_chosen(server);
-	}
-	return found;
-}
-
-void
-table_recount(struct load_table *table, uint32_t number)
-{
-	struct service *service = table->services[number];
-
-	service->on_backup = needs_backup(table, service);
-	service->up = service->not_high = 0;
-	service->capacity = service->active = service->loaded = 0;
-	for (size_t i = 0; i < service->servers_count; i++) {
-		struct server *server = table->servers[service->servers[i]];
-
-		server->high = judge_high(service, server);
-		server->floor = floor_of(server);
-		if (!server_counts(service, server))
-			continue;
-		service->up++;
-		service->not_high += !server->high;
-		service->capacity += server->max_connections;
-		service->active += server->active;
-		service->loaded += loaded(server);
-	}
-	service->version++;
-}
-
-static void
-update_high(struct load_table *table, struct service *service, struct server *server)
-{
-	bool high = judge_high(service, server);
-
-	if (high == server->high)
-		return;
-	server->high = high;
-	if (!server_counts(service, server))
-		return;
-	if (high)
-		service->not_high--;
-	else
-		service->not_high++;
-	table_changed(table, LOAD_CHANGE_SERVICE, server->service);
-}
-
-void
-table_server_loaded(struct load_table *table, uint32_t number)
-{
-	struct server *server = table->servers[number];
-	struct service *service = table->services[server->service];
-	uint64_t before = loaded(server);
-
-	server->floor = floor_of(server);
-	if (server_counts(service, server))
-		service->loaded += loaded(server) - before;
-	update_high(table, service, server);
-}
-
 /* What follows from another active. */
 static void
-counted(struct load_table *table, struct service *service, struct server *server, uint32_t number)
+counted(struct load_table *table, struct server *server, uint32_t number)
 {
-	update_high(table, service, server);
+	table_server_judge(table, server);
 	if (table->counted != NULL)
 		table->counted(table->counted_arg, number);
 }
@@ -158,13 +50,13 @@ load_table_server_opened(struct load_table *table, uint32_t number)
 	server->active++;
 	server->total++;
 	service->total++;
-	if (server_counts(service, server)) {
+	if (server->counted) {
 		service->active++;
 		service->loaded += server->active > server->floor;
 	}
 	if (server->trial)
 		table_trial_opened(table, number);
-	counted(table, service, server, number);
+	counted(table, server, number);
 }
 
 void
@@ -174,12 +66,12 @@ load_table_server_closed(struct load_table *table, uint32_t number)
 	struct service *service = table->services[server->service];
 
 	service->closed++;
-	if (server_counts(service, server)) {
+	if (server->counted) {
 		service->active--;
 		service->loaded -= server->active > server->floor;
 	}
 	server->active--;
-	counted(table, service, server, number);
+	counted(table, server, number);
 }
 
 void
@@ -196,7 +88,7 @@ load_table_server_set_state(struct load_table *table, uint32_t number, enum serv
 	table_signals_forget(server);
 	if (server_usable(server))
 		table_start_slowly(table, number, now);
-	table_recount(table, server->service);
+	table_server_changed(table, number);
 	table_changed(table, LOAD_CHANGE_SERVER, number);
 }
 
@@ -212,7 +104,7 @@ load_table_server_set_admin(
 	server->state_since = now;
 	if (server_usable(server))
 		table_start_slowly(table, number, now);
-	table_recount(table, server->service);
+	table_server_changed(table, number);
 	table_changed(table, LOAD_CHANGE_SERVER, number);
 }
 
@@ -257,7 +149,7 @@ load_table_server_set_weight(struct load_table *table, uint32_t number, uint32_t
 	table_server_limits(server);
 	if (server->weight_parts == weight)
 		return;
-	table_recount(table, server->service);
+	table_server_changed(table, number);
 	table_changed(table, LOAD_CHANGE_SERVICE, server->service);
 }
 
@@ -313,10 +205,10 @@ load_table_server_set_agent(
 		server->state_since = now;
 		if (!usable)
 			table_start_slowly(table, number, now);
-		table_recount(table, server->service);
+		table_server_changed(table, number);
 		table_changed(table, LOAD_CHANGE_SERVER, number);
 	} else if (weight != server->weight_parts || max_connections != server->max_connections) {
-		table_recount(table, server->service);
+		table_server_changed(table, number);
 		table_changed(table, LOAD_CHANGE_SERVICE, server->service);
 	} else {
 		another_load(table, number);

@@ -114,13 +114,7 @@ is_last(const struct load_table *table, const struct server *server)
 {
 	const struct service *service = table->services[server->service];
 
-	for (size_t i = 0; i < service->servers_count; i++) {
-		const struct server *other = table->servers[service->servers[i]];
-
-		if (other != server && server_usable(other) && other->weight > 0)
-			return false;
-	}
-	return true;
+	return service->serving[false] + service->serving[true] == server->serving;
 }
 
 static void
@@ -130,7 +124,7 @@ take_out(struct load_table *table, uint32_t number, uint64_t now)
 
 	server->passive_down = true;
 	server->state_since = now;
-	table_recount(table, server->service);
+	table_server_changed(table, number);
 	table_changed(table, LOAD_CHANGE_SERVER, number);
 }
 
@@ -181,7 +175,7 @@ try_again(struct load_table *table, uint32_t number, uint64_t now)
 	server->state_since = now;
 	if (server_usable(server))
 		table_start_slowly(table, number, now);
-	table_recount(table, server->service);
+	table_server_changed(table, number);
 	table_changed(table, LOAD_CHANGE_SERVER, number);
 }
 

@@ -66,51 +66,62 @@ table_link_site(struct load_table *table, struct site *site)
 
 /* Connections in flight outlive a session: their counts go over to the new list. */
 static void
-keep_counts(struct site_service *to, const struct site *site)
+keep_counts(struct site_service *to, const struct site_service *from)
 {
-	for (size_t i = 0; i < site->services_count; i++) {
-		const struct site_service *from = &site->services[i];
-
-		if (strcmp(from->name, to->name) != 0)
-			continue;
-		to->transferred = from->transferred;
-		to->transferred_total = from->transferred_total;
-		to->received = from->received;
-		to->received_total = from->received_total;
-		to->incoming = from->incoming;
-		to->granted = from->granted;
-		to->tokens = from->tokens;
-		to->unanswered = from->unanswered;
-	}
+	to->transferred = from->transferred;
+	to->transferred_total = from->transferred_total;
+	to->received = from->received;
+	to->received_total = from->received_total;
+	to->incoming = from->incoming;
+	to->granted = from->granted;
+	to->tokens = from->tokens;
+	to->unanswered = from->unanswered;
 }
 
 /* A session that replaces another says HELLO again: what was reported is as true as before, until
  * the next report. */
 static void
-keep_report(struct site_service *to, const struct site *site)
+keep_report(struct site_service *to, const struct site_service *from)
 {
-	for (size_t i = 0; i < site->services_count; i++) {
-		const struct site_service *from = &site->services[i];
+	if (!from->reported || from->protocol != to->protocol)
+		return;
+	to->reported = true;
+	to->sequence = from->sequence;
+	to->servers_up = from->servers_up;
+	to->servers_not_high = from->servers_not_high;
+	to->transferable = from->transferable;
+	to->permitted = from->permitted;
+	to->load = from->load;
+	to->active = from->active;
+	to->held_from_us = from->held_from_us;
+	to->limited = from->limited;
+	to->quota = from->quota;
+	to->new_per_second = from->new_per_second;
+	to->mean_life = from->mean_life;
+	to->distance = from->distance;
+	to->received_at = from->received_at;
+}
 
-		if (!from->reported || strcmp(from->name, to->name) != 0 ||
-		    from->protocol != to->protocol)
+/* What is known of services that were there before. */
+static void
+keep(struct site_service *services, size_t count, const struct site *site)
+{
+	struct names *names = names_new();
+
+	for (size_t i = 0; i < site->services_count; i++)
+		names_add(names, 0, site->services[i].name);
+	for (size_t i = 0; i < count; i++) {
+		struct site_service *to = &services[i];
+		uint32_t from = names_first(names, 0, to->name);
+
+		while (from != NAMES_NONE && strcmp(site->services[from].name, to->name) != 0)
+			from = names_next(names, from);
+		if (from == NAMES_NONE)
 			continue;
-		to->reported = true;
-		to->sequence = from->sequence;
-		to->servers_up = from->servers_up;
-		to->servers_not_high = from->servers_not_high;
-		to->transferable = from->transferable;
-		to->permitted = from->permitted;
-		to->load = from->load;
-		to->active = from->active;
-		to->held_from_us = from->held_from_us;
-		to->limited = from->limited;
-		to->quota = from->quota;
-		to->new_per_second = from->new_per_second;
-		to->mean_life = from->mean_life;
-		to->distance = from->distance;
-		to->received_at = from->received_at;
+		keep_counts(to, &site->services[from]);
+		keep_report(to, &site->services[from]);
 	}
+	names_free(names);
 }
 
 void
@@ -119,10 +130,7 @@ load_table_site_services(
 {
 	struct site *site = table->sites[number];
 
-	for (size_t i = 0; i < count; i++) {
-		keep_counts(&services[i], site);
-		keep_report(&services[i], site);
-	}
+	keep(services, count, site);
 	site_services_free(site->services, site->services_count);
 	site->services = services;
 	site->services_count = count;
@@ -202,7 +210,7 @@ load_table_service_refused(struct load_table *table, uint32_t service)
 }
 
 void
-load_table_received_opened(struct load_table *table, uint32_t site, uint32_t service)
+load_table_received_opened(struct load_table *table, uint32_t site, uint32_t service, uint64_t now)
 {
 	struct site_service *s = entry(table, site, service);
 
@@ -211,6 +219,7 @@ load_table_received_opened(struct load_table *table, uint32_t site, uint32_t ser
 	if (s != NULL) {
 		s->received++;
 		s->received_total++;
+		table_quota_received(s, now);
 	}
 }
 

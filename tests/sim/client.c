@@ -201,7 +201,10 @@ client_arrives(struct world *w, uint32_t number)
 	}
 	allocation_decide_received(
 	    site->allocation, 0, &client, &site->choices, w->now, &decision);
-	if (decision.where == ALLOCATION_NONE) {
+	if (decision.where == ALLOCATION_NONE ||
+	    (!site->lies &&
+		!load_table_may_receive(
+		    site->table, world_number(w, c->site, c->home), 0, w->now))) {
 		w->pushed += c->counted;
 		client_unanswered(w, number);
 		client_closed(w, c->home, c->site);
@@ -209,7 +212,7 @@ client_arrives(struct world *w, uint32_t number)
 		return;
 	}
 	site->received++;
-	load_table_received_opened(site->table, world_number(w, c->site, c->home), 0);
+	load_table_received_opened(site->table, world_number(w, c->site, c->home), 0, w->now);
 	serve(w, number, decision.server);
 }
 

@@ -14,7 +14,7 @@
 #define WITHIN         1.03 /* of the best rule's slowdown */
 #define DRIFT_MOST     0.03 /* of a slowdown that is held; seeds differ by less */
 #define REVERSALS_MOST 10
-#define PUSHED_MOST    0.0025 /* of what is sent to other sites */
+#define PUSHED_MOST    0.0015 /* of what is sent to other sites */
 #define LOST_MOST      0.001  /* in a flash crowd */
 /* One of the eight that may help a third of twelve sites lies: an eighth is its share. */
 #define LIAR_MOST            0.125

@@ -380,7 +380,7 @@ small_messages_malformed(void **state)
 			     short_index[] = {0, 1, 0, 3, 0, 0, 1},
 			     long_index[] = {0, 1, 0, 5, 0, 0, 0, 1, 1},
 			     twice[] = {0, 1, 0, 4, 0, 0, 0, 1, 0, 1, 0, 4, 0, 0, 0, 1},
-			     reason0[] = {0, 1, 0, 1, 0}, reason5[] = {0, 1, 0, 1, 5},
+			     reason0[] = {0, 1, 0, 1, 0}, reason6[] = {0, 1, 0, 1, 6},
 			     reason_twice[] = {0, 1, 0, 1, 1, 0, 1, 0, 1, 1},
 			     other_tag[] = {0, 2, 0, 1, 1},
 			     with_unknown[] = {0, 9, 0, 0, 0, 1, 0, 1, 1, 0xff, 0xff, 0, 1, 7};
@@ -394,7 +394,7 @@ small_messages_malformed(void **state)
 	assert_int_equal(codec_decode_key_ready(twice, sizeof(twice), &index), -1);
 	assert_int_equal(codec_decode_key_ready(twice, 8, &index), 0);
 	assert_int_equal(codec_decode_bye(reason0, sizeof(reason0), &reason), -1);
-	assert_int_equal(codec_decode_bye(reason5, sizeof(reason5), &reason), -1);
+	assert_int_equal(codec_decode_bye(reason6, sizeof(reason6), &reason), -1);
 	assert_int_equal(codec_decode_bye(reason_twice, sizeof(reason_twice), &reason), -1);
 	assert_int_equal(codec_decode_bye(other_tag, sizeof(other_tag), &reason), -1);
 	assert_int_equal(codec_decode_bye(with_unknown, sizeof(with_unknown), &reason), 0);

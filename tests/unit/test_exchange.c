@@ -197,8 +197,8 @@ load_is_reported(void **state)
 	for (int i = 0; i < 4; i++)
 		load_table_server_opened(p.tokyo->table, server);
 	for (int i = 0; i < 3; i++)
-		load_table_received_opened(
-		    p.tokyo->table, load_table_find_site(p.tokyo->table, "osaka"), web);
+		load_table_received_opened(p.tokyo->table,
+		    load_table_find_site(p.tokyo->table, "osaka"), web, CLOCK_SECOND);
 	start = clock_now();
 	assert_true(rig_until(load_arrived, &p, SOON));
 	s = &rig_site(p.osaka, "tokyo")->services[0];
@@ -253,6 +253,43 @@ change_is_reported_at_once(void **state)
 	assert_false(rig_site(p.osaka, "tokyo")->services[0].permitted);
 	assert_int_equal(rig_site(p.osaka, "tokyo")->services[0].load, 1000);
 	assert_int_equal(p.tokyo->counters.counter[COUNTER_messages_out], before + 1);
+	pair_stop(&p);
+}
+
+static bool
+much_is_granted(void *arg)
+{
+	const struct pair *p = arg;
+
+	return rig_site(p->osaka, "tokyo")->services[0].quota > 500;
+}
+
+/* Osaka reports that connections are short: what tokyo may be sent is told without waiting. */
+static void
+need_is_answered_at_once(void **state)
+{
+	struct pair p;
+	struct rig_order osaka, tokyo;
+	uint32_t server;
+
+	(void)state;
+	pair_ports(&p);
+	osaka = osaka_order(&p);
+	tokyo = tokyo_order(&p);
+	osaka.interval = tokyo.interval = 60;
+	p.tokyo = rig_new(&tokyo);
+	p.osaka = rig_new(&osaka);
+	assert_true(rig_until(both_up, &p, SOON));
+	server = load_table_find_server(
+	    p.osaka->table, load_table_find_service(p.osaka->table, "web"), "a");
+	rig_until(rig_never, NULL, 600);
+	assert_false(much_is_granted(&p));
+	for (int i = 0; i < 3000; i++) {
+		load_table_server_opened(p.osaka->table, server);
+		load_table_server_closed(p.osaka->table, server);
+	}
+	exchange_changed(p.osaka->exchange);
+	assert_true(rig_until(much_is_granted, &p, SOON));
 	pair_stop(&p);
 }
 
@@ -739,6 +776,7 @@ main(void)
 	    cmocka_unit_test_setup(hello_tells_services, rig_forget_log),
 	    cmocka_unit_test_setup(load_is_reported, rig_forget_log),
 	    cmocka_unit_test_setup(change_is_reported_at_once, rig_forget_log),
+	    cmocka_unit_test_setup(need_is_answered_at_once, rig_forget_log),
 	    cmocka_unit_test_setup(changes_are_limited, rig_forget_log),
 	    cmocka_unit_test_setup(stop_says_bye, rig_forget_log),
 	    cmocka_unit_test_setup(stop_without_sessions, rig_forget_log),

@@ -168,6 +168,80 @@ session_for_keys(void **state)
 	    net.osaka->keyring, (uint16_t)load_table_find_site(net.osaka->table, "tokyo")));
 }
 
+static struct peer *
+peer_of(const struct rig *r, const char *name)
+{
+	return exchange_peer(r->exchange, load_table_find_site(r->table, name));
+}
+
+/* As if nothing had been between the two for so long. */
+static void
+rest(const struct rig *r, const char *name, uint64_t seconds)
+{
+	struct peer *peer = peer_of(r, name);
+
+	peer->since -= seconds * CLOCK_SECOND;
+	peer->used_at -= seconds * CLOCK_SECOND;
+}
+
+static bool
+have_parted(void *arg)
+{
+	(void)arg;
+	return find(net.osaka, "tokyo")->session == SITE_NO_SESSION &&
+	    find(net.tokyo, "osaka")->session == SITE_NO_SESSION;
+}
+
+static bool
+is_looked_at(void *arg)
+{
+	const struct peer *osaka = peer_of(net.tokyo, "osaka"),
+			  *tokyo = peer_of(net.osaka, "tokyo");
+
+	(void)arg;
+	return osaka->used_at >= osaka->since && tokyo->used_at >= tokyo->since;
+}
+
+/* Nobody needs the other for long: the session ends, without any complaint, and comes again when it is
+ * needed. */
+static void
+idle_session_ends(void **state)
+{
+	uint32_t number;
+
+	(void)state;
+	start_all();
+	assert_true(rig_until(introduced, NULL, SOON));
+	want(net.osaka, "tokyo");
+	assert_true(rig_until(have_keys, NULL, SOON));
+	assert_true(rig_until(is_looked_at, NULL, SOON));
+	number = load_table_find_site(net.osaka->table, "tokyo");
+	load_table_transferred_opened(net.osaka->table, number, 0);
+	rest(net.osaka, "tokyo", 601); /* a connection is in use */
+	rig_until(rig_never, NULL, WHILE);
+	assert_true(have_keys(NULL));
+	load_table_transferred_closed(net.osaka->table, number, 0);
+	rest(net.osaka, "tokyo", 590);
+	rig_until(rig_never, NULL, WHILE);
+	assert_true(have_keys(NULL));
+	/* a short one that nobody saw while it was there */
+	load_table_transferred_opened(net.osaka->table, number, 0);
+	load_table_transferred_closed(net.osaka->table, number, 0);
+	rest(net.osaka, "tokyo", 601);
+	rig_until(rig_never, NULL, WHILE);
+	assert_true(have_keys(NULL));
+	rest(net.osaka, "tokyo", 601);
+	assert_true(rig_until(have_parted, NULL, SOON));
+	assert_null(find(net.tokyo, "osaka")->last_error);
+	assert_null(find(net.osaka, "tokyo")->last_error);
+	rig_until(rig_never, NULL, 2 * WHILE);
+	assert_true(have_parted(NULL));
+	assert_true(hears_of(net.osaka, "tokyo"));
+	assert_true(find(net.osaka, "tokyo")->introduced);
+	want(net.tokyo, "osaka");
+	assert_true(rig_until(have_keys, NULL, SOON));
+}
+
 /* The load itself comes from coordinators, however many reports the session brings. */
 static void
 load_comes_from_coordinators(void **state)
@@ -519,6 +593,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    NET(coordinator_introduces),
 	    NET(session_for_keys),
+	    NET(idle_session_ends),
 	    NET(load_comes_from_coordinators),
 	    NET(both_dial),
 	    NET(certificate_has_to_match),

@@ -272,6 +272,66 @@ closed_are_told_together(void **state)
 	raw_free(r);
 }
 
+/* A service of so many places at alpha and here. */
+static void
+serve_both(uint32_t places)
+{
+	struct site_service *s = xcalloc(1, sizeof(*s));
+	struct service *own = load_table_service(mike->table, 0);
+
+	s->name = xstrdup(own->name);
+	s->local = LOAD_NONE;
+	s->protocol = own->protocol;
+	s->v4 = own->v4;
+	s->transferable = places;
+	own->capacity = 2 * places;
+	load_table_site_services(mike->table, alpha_number(), s, 1);
+	peer_closed_measure(alpha_peer());
+}
+
+/* Not to be told of them would make a difference to the load. */
+static void
+closed_that_matter_go_early(void **state)
+{
+	struct raw *r = establish(1);
+	uint64_t start;
+	unsigned told;
+
+	(void)state;
+	serve_both(30);
+	assert_int_equal(alpha_peer()->closed.enough, 1);
+	rig_until(rig_never, NULL, 20);
+	start = clock_now();
+	close_connections(0, 1);
+	assert_int_equal(expect_closed(r, 1), 1);
+	assert_true(clock_now() - start < 90 * CLOCK_MILLISECOND);
+	/* but not one by one */
+	for (unsigned n = 0; n < 200; n++)
+		close_connections(n, 1);
+	told = expect_closed(r, 200);
+	assert_true(told >= 1 && told < 20);
+	raw_free(r);
+}
+
+static void
+few_of_many_can_wait(void **state)
+{
+	struct raw *r = establish(1);
+	uint64_t start;
+
+	(void)state;
+	serve_both(1000);
+	assert_int_equal(alpha_peer()->closed.enough, 20);
+	rig_until(rig_never, NULL, 20);
+	start = clock_now();
+	close_connections(0, 19);
+	assert_int_equal(expect_closed(r, 19), 1);
+	assert_true(clock_now() - start >= 99 * CLOCK_MILLISECOND);
+	serve_both(1000000);
+	assert_int_equal(alpha_peer()->closed.enough, CLOSED_ENTRIES_MAX);
+	raw_free(r);
+}
+
 static void
 full_message_goes_at_once(void **state)
 {
@@ -1119,6 +1179,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(closed_are_told_together),
+	    TEST(closed_that_matter_go_early),
+	    TEST(few_of_many_can_wait),
 	    TEST(full_message_goes_at_once),
 	    TEST(closed_wait_for_a_session),
 	    TEST(closed_survive_a_lost_session),

@@ -194,21 +194,37 @@ bucket(void **arg)
 	uint64_t now = 5 * SECOND;
 
 	(void)arg;
-	assert_true(quota_tokens(&b, 10, now) == 10); /* full at first */
+	assert_true(quota_tokens(&b, 10, 0, now) == 10); /* full at first */
 	for (int i = 0; i < 10; i++) {
-		assert_true(quota_tokens(&b, 10, now) >= 1);
-		quota_take(&b, 10, now);
+		assert_true(quota_tokens(&b, 10, 0, now) >= 1);
+		quota_take(&b, 10, 0, now);
 	}
-	assert_true(quota_tokens(&b, 10, now) < 1);
-	assert_true(near(quota_tokens(&b, 10, now + SECOND / 2), 5, 1e-9));
-	assert_true(quota_tokens(&b, 10, now + 100 * SECOND) == 10);
-	assert_true(quota_tokens(&b, 0, now + 100 * SECOND) == 0);
+	assert_true(quota_tokens(&b, 10, 0, now) < 1);
+	assert_true(near(quota_tokens(&b, 10, 0, now + SECOND / 2), 5, 1e-9));
+	assert_true(quota_tokens(&b, 10, 0, now + 100 * SECOND) == 10);
+	assert_true(quota_tokens(&b, 0, 0, now + 100 * SECOND) == 0);
 	/* slow, but not never */
-	quota_take(&b, 0.1, now + 100 * SECOND);
-	assert_true(quota_tokens(&b, 0.1, now + 101 * SECOND) < 1);
-	assert_true(quota_tokens(&b, 0.1, now + 111 * SECOND) == 1);
+	quota_take(&b, 0.1, 0, now + 100 * SECOND);
+	assert_true(quota_tokens(&b, 0.1, 0, now + 101 * SECOND) < 1);
+	assert_true(quota_tokens(&b, 0.1, 0, now + 111 * SECOND) == 1);
 	/* a clock that does not move */
-	assert_true(quota_tokens(&b, 0.1, now) <= 1);
+	assert_true(quota_tokens(&b, 0.1, 0, now) <= 1);
+}
+
+/* Short connections are not saved up: what comes at once is there at once. */
+static void
+bucket_of_short_lives(void **arg)
+{
+	struct quota_bucket b = {0};
+
+	(void)arg;
+	assert_true(near(quota_tokens(&b, 1000, 0.02, SECOND), 20, 1e-9));
+	quota_take(&b, 1000, 0.02, SECOND);
+	assert_true(near(quota_tokens(&b, 1000, 0.02, 99 * SECOND), 20, 1e-9));
+	assert_true(near(quota_tokens(&b, 1000, 0.0001, 99 * SECOND), 1, 1e-9));
+	/* long ones no more than a second's worth */
+	assert_true(near(quota_tokens(&b, 10, 3600, 99 * SECOND), 10, 1e-9));
+	assert_true(near(quota_tokens(&b, 10, 1, 99 * SECOND), 10, 1e-9));
 }
 
 /* A sender that takes all it can gets its rate and a second's worth, not more. */
@@ -223,9 +239,9 @@ bucket_keeps_the_rate(void **arg)
 		unsigned taken = 0;
 
 		for (uint64_t t = SECOND; t < 101 * SECOND; t += SECOND / 5000) {
-			if (quota_tokens(&b, rates[i], t) < 1)
+			if (quota_tokens(&b, rates[i], 0, t) < 1)
 				continue;
-			quota_take(&b, rates[i], t);
+			quota_take(&b, rates[i], 0, t);
 			taken++;
 		}
 		assert_true(taken <= rates[i] * 101 + 1);
@@ -378,7 +394,7 @@ table_measures(void **arg)
 				load_table_received_closed(table, 0, 0);
 			load_table_server_opened(table, 0);
 			if (i < 2)
-				load_table_received_opened(table, 0, 0);
+				load_table_received_opened(table, 0, 0, t * SECOND);
 			load_table_transferred_opened(table, 0, 0);
 			load_table_transferred_closed(table, 0, 0);
 		}
@@ -391,6 +407,65 @@ table_measures(void **arg)
 	assert_true(near(own->quota, 80 / quota_life(&own->meter) - own->meter.own, 1e-6));
 	/* what it sent of late it may go on to send */
 	assert_true(y->granted > 2);
+	load_table_free(table);
+}
+
+/* How many of so many new connections of a site in a second are taken. */
+static unsigned
+take(struct load_table *table, uint32_t site, unsigned many, uint64_t now)
+{
+	unsigned taken = 0;
+
+	for (unsigned i = 0; i < many; i++) {
+		uint64_t at = now + i * SECOND / many;
+
+		if (!load_table_may_receive(table, site, 0, at))
+			continue;
+		load_table_received_opened(table, site, 0, at);
+		load_table_received_closed(table, site, 0);
+		taken++;
+	}
+	return taken;
+}
+
+/* Who sends much more than it was granted is refused, but only where that does harm. */
+static void
+table_refuses_too_many(void **arg)
+{
+	struct load_table *table = fixture_table(two_peers);
+	struct site_service *y = offer(table, 0);
+	struct service *own = load_table_service(table, 0);
+	double granted;
+
+	(void)arg;
+	offer(table, 1);
+	fixture_all_up(table);
+	load_table_measure(table, 10 * SECOND);
+	load_table_measure(table, 11 * SECOND);
+	granted = y->granted;
+	assert_true(granted > 1);
+	assert_int_equal(take(table, 0, 1000, 11 * SECOND), 1000);
+	/* highly loaded */
+	while (service_load(own) < own->high_load)
+		load_table_server_opened(table, 0);
+	assert_int_equal(take(table, 1, (unsigned)granted, 20 * SECOND), (unsigned)granted);
+	assert_true(take(table, 0, 1000, 20 * SECOND) <= 4 * granted + 4);
+	assert_true(take(table, 0, 1000, 21 * SECOND) <= 2 * granted + 2);
+	/* its neighbour is as welcome as before, and so is what keeps to the rate */
+	assert_int_equal(take(table, 1, (unsigned)granted, 21 * SECOND), (unsigned)granted);
+	assert_true(take(table, 0, (unsigned)granted, 22 * SECOND) + 1 >= (unsigned)granted);
+	/* nothing is granted any more; it may not have heard of that yet, but soon has */
+	own->transfer_permitted = false;
+	load_table_measure(table, 23 * SECOND);
+	load_table_measure(table, 24 * SECOND);
+	assert_true(y->granted == 0);
+	assert_int_equal(take(table, 0, (unsigned)granted, 24 * SECOND), (unsigned)granted);
+	for (uint64_t t = 25; t < 60; t++)
+		load_table_measure(table, t * SECOND);
+	assert_true(take(table, 0, 1000, 60 * SECOND) <= 3);
+	/* there is nothing to protect */
+	own->up = 0;
+	assert_true(load_table_may_receive(table, 0, 0, 61 * SECOND));
 	load_table_free(table);
 }
 
@@ -459,11 +534,13 @@ main(void)
 	    cmocka_unit_test(shares),
 	    cmocka_unit_test(shares_at_random),
 	    cmocka_unit_test(bucket),
+	    cmocka_unit_test(bucket_of_short_lives),
 	    cmocka_unit_test(bucket_keeps_the_rate),
 	    cmocka_unit_test(table_grants),
 	    cmocka_unit_test(table_grants_its_part),
 	    cmocka_unit_test(life_of_others),
 	    cmocka_unit_test(table_measures),
+	    cmocka_unit_test(table_refuses_too_many),
 	    cmocka_unit_test(table_typical_capacity),
 	    cmocka_unit_test(table_remembers_answers),
 	};

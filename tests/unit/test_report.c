@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "fixture.h"
 #include "load/report.h"
 
@@ -87,9 +88,9 @@ what_is_said(void **state)
 	enter_hello(table);
 	for (int i = 0; i < 7; i++)
 		load_table_server_opened(table, 0);
-	load_table_received_opened(table, 0, 0);
-	load_table_received_opened(table, 0, 0);
-	load_table_received_opened(table, 0, 1);
+	load_table_received_opened(table, 0, 0, CLOCK_SECOND);
+	load_table_received_opened(table, 0, 0, CLOCK_SECOND);
+	load_table_received_opened(table, 0, 1, CLOCK_SECOND);
 	report_load(table, 0, &report);
 	assert_int_equal(report.services[0].servers_up, 2);
 	assert_int_equal(report.services[0].servers_not_high, 1);
