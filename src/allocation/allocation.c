@@ -22,6 +22,7 @@ struct allocation {
 	struct persistence *persistence;
 	struct limits *limits;
 	uint64_t forgotten; /* that were counted */
+	uint64_t now;       /* of the latest decision */
 	allocation_wanted *wanted;
 	void *wanted_arg;
 	uint64_t seek_at;         /* when introduced sites are looked at again */
@@ -34,7 +35,8 @@ list_of(struct allocation *a, uint32_t service, bool v4, bool backup)
 	return &a->schedulers[(size_t)LISTS * service + 2 * backup + !v4];
 }
 
-/* A server has a connection more or less: the lists that are up to date stay so. */
+/* A server has a connection more or less, or may be chosen, or may not: the lists that are up to date
+ * stay so. */
 static void
 on_counted(void *arg, uint32_t number)
 {
@@ -44,11 +46,15 @@ on_counted(void *arg, uint32_t number)
 
 	if (server->service >= a->services)
 		return;
-	for (int v4 = 0; v4 < 2; v4++) {
-		struct scheduler *s = list_of(a, server->service, v4, server->backup);
+	for (int list = 0; list < LISTS; list++) {
+		struct scheduler *s = &a->schedulers[(size_t)LISTS * server->service + list];
+		bool follows = service->version == service->version_one &&
+		    s->version == service->version - 1 && s->version != 0;
 
-		if (s->version == service->version)
+		if (follows || (s->version == service->version && s->backup == server->backup))
 			scheduler_changed(s, a->table, number);
+		if (follows && s->version != 0)
+			s->version = service->version;
 	}
 }
 
@@ -113,11 +119,13 @@ scheduler_of(struct allocation *a, uint32_t service, bool v4)
 
 	grow(a);
 	proper = list_of(a, service, v4, false);
+	proper->now = a->now;
 	scheduler_refresh(proper, a->table, service, v4, false);
 	if (proper->room.total > 0 || load_table_service(a->table, service)->backups == 0)
 		return proper;
 	/* servers that do not answer come after backup servers that do */
 	backup = list_of(a, service, v4, true);
+	backup->now = a->now;
 	scheduler_refresh(backup, a->table, service, v4, true);
 	if (backup->room.total > 0 || scheduler_room(proper)->total == 0)
 		return scheduler_room(backup)->total > 0 ? backup : proper;
@@ -252,6 +260,7 @@ allocation_persistent(struct allocation *a, uint32_t service, const struct ip *c
 {
 	struct persistence_target target = {PERSISTENCE_NONE, LOAD_NONE};
 
+	a->now = now;
 	*decision = NOWHERE;
 	if (a->persistence != NULL)
 		target = persistence_find(a->persistence, (uint16_t)service, client, now);

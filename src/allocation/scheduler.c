@@ -11,6 +11,8 @@
 /* lrt: of so many connections one goes to each server in turn, or nobody would notice that one
  * has become faster. */
 #define EXPLORE 32
+/* Between two makings of the table of mh, which take milliseconds. */
+#define REMAKE UINT64_C(100000000)
 /* Behind all others */
 #define RANK_DOUBTFUL (UINT32_C(1) << 31)
 
@@ -164,24 +166,53 @@ weight_of(const struct scheduler *s, const struct server *server)
 	return parts == 0 && server->weight > 0 ? 1 : (uint32_t)parts;
 }
 
+/* The same, 0 of one that may not be chosen from this list. */
+static uint32_t
+weight_now(const struct scheduler *s, const struct server *server)
+{
+	if (!server_usable(server) || !scheduler_is_member(server, s->v4, s->backup))
+		return 0;
+	return weight_of(s, server);
+}
+
+static bool
+may_remake(const struct scheduler *s)
+{
+	/* one without any server must not stay */
+	return s->now == 0 || s->now - s->made_at >= REMAKE || s->maglev.rows[0] >= s->count;
+}
+
+/* Of sh and mh. */
+static void
+make_table(struct scheduler *s, struct load_table *table, const char *service)
+{
+	scheduler_make_hash(s, table, service, s->v4, s->backup);
+	s->stale = false;
+	s->made_at = s->now;
+}
+
 void
 scheduler_refresh(
     struct scheduler *s, struct load_table *table, uint32_t service, bool v4, bool backup)
 {
 	const struct service *owner = load_table_service(table, service);
 
-	if (s->version == owner->version)
+	if (s->version == owner->version) {
+		if (s->stale && may_remake(s))
+			make_table(s, table, owner->name);
 		return;
+	}
 	reserve(s, owner->servers_count);
 	s->version = owner->version;
 	s->kind = owner->scheduler;
+	s->v4 = v4;
+	s->backup = backup;
 	s->count = owner->servers_count;
 	for (size_t i = 0; i < s->count; i++) {
 		const struct server *server = load_table_server(table, owner->servers[i]);
-		bool candidate = server_usable(server) && scheduler_is_member(server, v4, backup);
 
 		s->servers[i] = owner->servers[i];
-		s->weight[i] = candidate ? weight_of(s, server) : 0;
+		s->weight[i] = weight_now(s, server);
 	}
 	make_room(s, table);
 	if (is_ordered(s->kind))
@@ -189,7 +220,20 @@ scheduler_refresh(
 	else if (s->kind == CONFIG_WRR)
 		turns_build(&s->turns, s->weight, s->count);
 	else if (s->kind == CONFIG_SH || s->kind == CONFIG_MH)
-		scheduler_make_hash(s, table, owner->name, v4, backup);
+		make_table(s, table, owner->name);
+}
+
+/* Another weight of a place, where 0 is none. */
+static void
+set_weight(struct scheduler *s, uint32_t place, uint32_t weight)
+{
+	uint32_t before = s->weight[place];
+
+	s->weight[place] = weight;
+	if (s->kind == CONFIG_WRR)
+		turns_set(&s->turns, place, weight);
+	else if (s->kind == CONFIG_MH)
+		s->stale |= weight != before;
 }
 
 void
@@ -200,19 +244,21 @@ scheduler_changed(struct scheduler *s, struct load_table *table, uint32_t number
 	struct heap_key key;
 	uint32_t weight;
 
-	if (place >= s->count || s->servers[place] != number || s->weight[place] == 0)
+	if (place >= s->count || s->servers[place] != number)
 		return;
-	weight = weight_of(s, server);
-	if (weight != s->weight[place] && s->kind == CONFIG_WRR)
-		turns_set(&s->turns, place, weight);
-	s->weight[place] = weight;
+	weight = weight_now(s, server);
+	if (weight != s->weight[place])
+		set_weight(s, place, weight);
+	/* those that are down have their parts of the range, too */
+	if (s->kind == CONFIG_SH && !scheduler_has_share(s, server, place))
+		s->version = 0;
 	if (!has_room(server))
 		weight = 0;
 	weights_set(&s->room, place, server->avoided ? 0 : weight);
 	weights_set(&s->doubtful, place, server->avoided ? weight : 0);
 	if (!is_ordered(s->kind))
 		return;
-	if (!has_room(server)) {
+	if (weight == 0) {
 		heap_remove(&s->heap, place);
 		return;
 	}

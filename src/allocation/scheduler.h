@@ -1,10 +1,11 @@
 /*
  * scheduler: which server of a service.  Pure decisions over a list of candidates.
  *
- * The list is made anew when the set of servers changes (service->version), not per
- * connection.  Between that, whoever counts connections tells each change, so that what a
- * decision needs is in order when it comes: it costs the logarithm of the number of servers,
- * and so does a change.  Names are those that ipvsadm users know.
+ * The list is made anew when the servers of the service change (service->version), not per
+ * connection, nor when one of them may be chosen, or no longer: whoever counts connections tells
+ * each change, so that what a decision needs is in order when it comes: it costs the logarithm of
+ * the number of servers, and so does a change.  The table of mh is made anew ten times a second at
+ * most; in between, a server that left is passed over, and one that came waits.  Names are those that ipvsadm users know.
  *
  *   twos      the better by (active + 1) / weight of two random picks by weight
  *   rr, wrr   in turn; in proportion to the weights, smoothly
@@ -59,6 +60,9 @@ struct scheduler {
 	uint64_t *share; /* sh: weights up to and including each, of those down as well */
 	unsigned levels; /* sh: two to the power of it is not below their sum */
 	struct maglev maglev;
+	bool v4, backup;       /* whose servers these are */
+	bool stale;            /* mh: the table is to be made anew, */
+	uint64_t now, made_at; /* at the earliest some time after it was; now 0: at once */
 };
 
 void scheduler_fini(struct scheduler *s);
@@ -70,7 +74,8 @@ void scheduler_fini(struct scheduler *s);
 void scheduler_refresh(
     struct scheduler *s, struct load_table *table, uint32_t service, bool v4, bool backup);
 
-/* A server's active or its signals have changed, or its ramp.  Others than those of the list are ignored. */
+/* A server's active or its signals have changed, or its ramp, or whether it may be chosen, or its weight.
+ * Others than those of the list are ignored. */
 void scheduler_changed(struct scheduler *s, struct load_table *table, uint32_t server);
 
 /* Chooses a server that has room (active below max_connections); LOAD_NONE if none has. */

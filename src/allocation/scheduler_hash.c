@@ -29,6 +29,15 @@ make_shares(struct scheduler *s, struct load_table *table, bool v4, bool backup)
 		s->levels++;
 }
 
+bool
+scheduler_has_share(const struct scheduler *s, const struct server *server, size_t place)
+{
+	uint64_t before = place > 0 ? s->share[place - 1] : 0;
+	uint64_t part = scheduler_is_member(server, s->v4, s->backup) ? server->weight_parts : 0;
+
+	return s->share[place] - before == part;
+}
+
 /* What tells servers apart stays the same over restarts, and at another gateway. */
 static void
 make_rows(struct scheduler *s, struct load_table *table, bool v4)

@@ -18,6 +18,9 @@ size_t scheduler_by_weight(const struct scheduler *s, uint64_t number);
 void scheduler_make_hash(
     struct scheduler *s, struct load_table *table, const char *service, bool v4, bool backup);
 
+/* sh: whether the place has the part of the range that it is to have. */
+bool scheduler_has_share(const struct scheduler *s, const struct server *server, size_t place);
+
 /* A place with room. */
 size_t scheduler_pick_sh(const struct scheduler *s, const struct ip *client);
 size_t scheduler_pick_mh(const struct scheduler *s, const struct ip *client);

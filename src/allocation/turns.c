@@ -114,15 +114,18 @@ turns_build(struct turns *t, const uint32_t *weights, size_t count)
 	if (t->count > 0)
 		rebase(t);
 	reserve(t, count);
-	t->sum = 0;
-	for (size_t i = 0; i < count; i++)
+	t->sum = t->members = t->credits = 0;
+	for (size_t i = 0; i < count; i++) {
 		t->sum += weights[i];
+		t->members += weights[i] > 0;
+	}
 	scale = before > 0 ? (double)t->sum / (double)before : 0;
 	for (size_t i = 0; i < count; i++) {
 		bool stays = i < t->count && t->weight[i] > 0;
 
 		t->base[i] = stays ? (int64_t)((double)t->base[i] * scale) : 0;
 		t->weight[i] = weights[i];
+		t->credits += weights[i] > 0 ? t->base[i] : 0;
 	}
 	t->count = count;
 	begin(t);
@@ -131,11 +134,23 @@ turns_build(struct turns *t, const uint32_t *weights, size_t count)
 void
 turns_set(struct turns *t, uint32_t who, uint32_t weight)
 {
-	if (who >= t->count || t->weight[who] == 0 || weight == 0)
+	int64_t has;
+
+	if (who >= t->count || t->weight[who] == weight)
 		return;
-	t->base[who] = credit(t, who) - (int64_t)weight * t->now;
+	has = credit(t, who);
+	if (t->weight[who] == 0) {
+		has = t->members > 0 ? t->credits / t->members : 0;
+		t->members++;
+		t->credits += has;
+	} else if (weight == 0) {
+		t->members--;
+		t->credits -= has;
+	}
+	t->base[who] = has - (int64_t)weight * t->now;
 	t->sum += (int64_t)weight - t->weight[who];
 	t->weight[who] = weight;
+	t->ahead[t->leaves + who] = weight > 0 ? who : TURNS_NONE;
 	for (size_t node = (t->leaves + who) / 2; node > 0; node /= 2)
 		compare(t, node);
 }

@@ -19,7 +19,9 @@
 
 struct turns {
 	int64_t now;      /* turns taken since turns_build() */
-	int64_t sum;      /* of weights */
+	int64_t sum;      /* of weights, */
+	int64_t members;  /* of so many */
+	int64_t credits;  /* of them together, which no turn changes */
 	uint32_t *weight; /* up to 2^24; 0: takes no part */
 	int64_t *base;    /* credit at turn 0 */
 	uint32_t *ahead;  /* by node, the root 1: who has the largest credit below it */
@@ -31,7 +33,8 @@ struct turns {
 void turns_build(struct turns *t, const uint32_t *weights, size_t count);
 void turns_fini(struct turns *t);
 
-/* Another weight, above 0, of one that takes part: his credit stays. */
+/* Another weight: the credit of one that takes part stays; who comes has what the others have on
+ * average; 0: takes part no longer. */
 void turns_set(struct turns *t, uint32_t who, uint32_t weight);
 
 /* Whose turn it is, and goes on to the next; TURNS_NONE if nobody takes part. */
