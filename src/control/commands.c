@@ -173,13 +173,14 @@ bool
 request_run(struct request *request, uint64_t now)
 {
 	enum grammar_id id = request->match.id;
-	bool first = request->json.len == 0;
+	bool first = !request->begun;
 
 	if (request->error != 0)
 		return true;
 	request->now = now;
 	request->again = false;
 	request->wake = 0;
+	request->begun = true;
 	if (first) {
 		json_begin_object(&request->json, NULL);
 		json_put_uint(&request->json, "schema", COMMANDS_SCHEMA);
@@ -195,28 +196,50 @@ request_run(struct request *request, uint64_t now)
 	return true;
 }
 
+/* Text, what was written, and text. */
+static char *
+enclose(const struct json *json, const char *before, const char *after, size_t *len)
+{
+	size_t head = strlen(before), tail = strlen(after);
+	char *answer = xmalloc(head + json->len + tail + 1);
+
+	memcpy(answer, before, head);
+	if (json->len > 0)
+		memcpy(answer + head, json->data, json->len);
+	memcpy(answer + head + json->len, after, tail + 1);
+	*len = head + json->len + tail;
+	return answer;
+}
+
+char *
+request_piece(struct request *request, size_t *len)
+{
+	char head[48], *answer;
+
+	snprintf(head, sizeof(head), "%s%zu\n", request->taken ? "" : "ok pieces\n",
+	    request->json.len);
+	answer = enclose(&request->json, head, "", len);
+	json_taken(&request->json);
+	request->taken = true;
+	return answer;
+}
+
 char *
 request_answer(const struct request *request, size_t *len)
 {
-	char head[sizeof(request->error_text) + 32], *answer;
-	size_t head_len, body_len;
+	static const struct json nothing;
+	char head[sizeof(request->error_text) + 32];
 
-	body_len = request->error != 0 || request->stream ? 0 : request->json.len;
 	if (request->error != 0)
 		snprintf(head, sizeof(head), "err %d %s\n", (int)request->error,
 		    request->error_text);
 	else if (request->stream)
 		snprintf(head, sizeof(head), "ok stream\n");
 	else
-		snprintf(head, sizeof(head), "ok %zu\n", body_len);
-	head_len = strlen(head);
-	answer = xmalloc(head_len + body_len + 1);
-	memcpy(answer, head, head_len);
-	if (body_len > 0)
-		memcpy(answer + head_len, request->json.data, body_len);
-	answer[head_len + body_len] = '\0';
-	*len = head_len + body_len;
-	return answer;
+		snprintf(head, sizeof(head), "%s%zu\n", request->taken ? "" : "ok ",
+		    request->json.len);
+	return enclose(request->error != 0 || request->stream ? &nothing : &request->json, head,
+	    request->taken ? "0\n" : "", len);
 }
 
 char *

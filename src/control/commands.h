@@ -47,6 +47,9 @@ struct request {
 	struct grammar_match match;
 
 	struct json json;
+	bool begun;                  /* something was written */
+	bool pieces;                 /* what was written may be sent before all is, */
+	bool taken;                  /* as some of it was */
 	bool again;                  /* not done: call once more, */
 	uint64_t wake;               /* but not before; 0: at once */
 	uint64_t since;              /* when a request that waits began to; 0: not yet */
@@ -68,7 +71,12 @@ void request_free(struct request *request);
 /* Runs, or goes on.  Returns true once the answer is complete. */
 bool request_run(struct request *request, uint64_t now);
 
-/* The whole answer with its first line, owned by the caller. */
+/* What was written since the last piece, as the next one, owned by the caller: for a request that
+ * allows it and is not done. */
+char *request_piece(struct request *request, size_t *len);
+
+/* The whole answer with its first line, or what of it is left after the pieces; owned by the
+ * caller. */
 char *request_answer(const struct request *request, size_t *len);
 
 /* Makes the answer an error; what was written so far is not sent.  The first one counts. */

@@ -129,12 +129,22 @@ append_quoted(struct json *json, const char *value)
 	append(json, "\"", 1);
 }
 
+/* A new line, if one was asked for. */
+static void
+break_line(struct json *json)
+{
+	if (json->line)
+		append(json, "\n", 1);
+	json->line = false;
+}
+
 /* What stands before a value: comma and key. */
 static void
 lead(struct json *json, const char *key)
 {
 	if (json->comma)
 		append(json, ",", 1);
+	break_line(json);
 	if (key != NULL) {
 		append_quoted(json, key);
 		append(json, ":", 1);
@@ -153,6 +163,7 @@ json_begin_object(struct json *json, const char *key)
 void
 json_end_object(struct json *json)
 {
+	break_line(json);
 	append(json, "}", 1);
 	json->comma = true;
 }
@@ -168,6 +179,7 @@ json_begin_array(struct json *json, const char *key)
 void
 json_end_array(struct json *json)
 {
+	break_line(json);
 	append(json, "]", 1);
 	json->comma = true;
 }
@@ -236,6 +248,18 @@ json_put_real(struct json *json, const char *key, double value, int decimals)
 	tidy_fraction(text);
 	lead(json, key);
 	append_text(json, strcmp(text, "-0") == 0 ? "0" : text);
+}
+
+void
+json_next_line(struct json *json)
+{
+	json->line = true;
+}
+
+void
+json_taken(struct json *json)
+{
+	json->len = 0;
 }
 
 void

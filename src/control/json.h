@@ -17,6 +17,7 @@ struct json {
 	char *data; /* owned; not terminated */
 	size_t len, size;
 	bool comma; /* a value stands before the next one */
+	bool line;  /* which begins a line */
 };
 
 void json_init(struct json *json);
@@ -35,6 +36,12 @@ void json_put_null(struct json *json, const char *key);
 
 /* At most decimals (0 to 9) places, rounded; null if the value is not finite. */
 void json_put_real(struct json *json, const char *key, double value, int decimals);
+
+/* The next value, or the end of what it could stand in, begins a line. */
+void json_next_line(struct json *json);
+
+/* Forgets what was written so far; what follows goes on from there. */
+void json_taken(struct json *json);
 
 /* Ends the text with a newline, so that it reads well on a terminal. */
 void json_newline(struct json *json);

@@ -3,8 +3,9 @@
  *
  * One request of a client at a time, in order; the next one starts when the answer of the
  * last is written, so that a client that does not read costs one answer of memory and no
- * time.  Requests that take long run in slices, one a turn of the loop, and those that wait
- * look again after a while.  A client that monitors asks nothing more: server_monitor.c.
+ * time; of an answer that is sent in pieces, one of them, and it goes on when that was read.
+ * Requests that take long run in slices, one a turn of the loop, and those that wait look again
+ * after a while.  A client that monitors asks nothing more: server_monitor.c.
  */
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -29,6 +30,7 @@
 
 #define INPUT_MAX    (4 * CONTROL_LINE_MAX) /* octets read ahead */
 #define IDLE_SECONDS 30.0
+#define PATIENCE     20 /* times as long a client may take to go on reading an answer in pieces */
 #define TOO_MANY     "err 4 too many clients\n"
 
 static void
@@ -50,6 +52,50 @@ free_answer(const void *data, size_t len, void *arg)
 	free(arg);
 }
 
+static void
+client_write(struct client *client, char *text, size_t len)
+{
+	if (evbuffer_add_reference(
+		bufferevent_get_output(client->bev), text, len, free_answer, text) < 0)
+		free(text);
+}
+
+static bool
+client_is_behind(const struct client *client)
+{
+	return evbuffer_get_length(bufferevent_get_output(client->bev)) > 0;
+}
+
+/* Whoever looks at a long answer with a pager is not idle. */
+static void
+client_timeouts(struct client *client, double patience)
+{
+	struct timeval tv[2];
+	double seconds[2] = {client->control->idle, client->control->idle * patience};
+
+	for (int i = 0; i < 2; i++) {
+		tv[i].tv_sec = (time_t)seconds[i];
+		tv[i].tv_usec = (suseconds_t)((seconds[i] - (double)tv[i].tv_sec) * 1e6);
+	}
+	bufferevent_set_timeouts(client->bev, &tv[0], &tv[1]);
+}
+
+/* What there is so far of an answer that is sent so. */
+static void
+client_piece(struct client *client)
+{
+	struct request *request = client->request;
+	size_t len;
+	char *piece;
+
+	if (!request->pieces || request->json.len == 0)
+		return;
+	if (!request->taken)
+		client_timeouts(client, PATIENCE);
+	piece = request_piece(request, &len);
+	client_write(client, piece, len);
+}
+
 /* Hands the answer of the finished request over to the socket. */
 static void
 client_answer(struct client *client)
@@ -64,11 +110,11 @@ client_answer(struct client *client)
 		request_fail(request, CONTROL_FAILED, "too many monitors");
 	answer = request_answer(request, &len);
 	stream = request->error == 0 && request->stream && !client->no_more;
+	if (request->taken)
+		client_timeouts(client, 1);
 	request_free(request);
 	client->request = NULL;
-	if (evbuffer_add_reference(
-		bufferevent_get_output(client->bev), answer, len, free_answer, answer) < 0)
-		free(answer);
+	client_write(client, answer, len);
 	if (stream)
 		monitor_begin(client, level);
 }
@@ -105,6 +151,13 @@ client_next(struct client *client)
 	return true;
 }
 
+/* True if its request is to go on, now or later. */
+static bool
+client_is_working(const struct client *client)
+{
+	return client->request != NULL && !client_is_behind(client);
+}
+
 /* The timer is for whoever is to go on first. */
 static void
 arm_work(struct control *control, uint64_t now)
@@ -113,7 +166,7 @@ arm_work(struct control *control, uint64_t now)
 	uint64_t first = UINT64_MAX;
 
 	TAILQ_FOREACH (client, &control->clients, entry)
-		if (client->request != NULL && client->request->wake < first)
+		if (client_is_working(client) && client->request->wake < first)
 			first = client->request->wake;
 	if (first != UINT64_MAX)
 		loop_timer_set(control->work, first > now ? first - now : 0);
@@ -130,17 +183,19 @@ client_advance(struct client *client)
 		monitor_advance(client);
 		return;
 	}
-	if (evbuffer_get_length(bufferevent_get_output(client->bev)) > 0)
+	if (client_is_behind(client))
 		return; /* on_written() comes back */
 	if (client->request == NULL && !client_next(client)) {
 		if (client->no_more)
 			client_free(client);
 		return;
 	}
-	if (request_run(client->request, now))
+	if (request_run(client->request, now)) {
 		client_answer(client);
-	else
+	} else {
+		client_piece(client);
 		arm_work(control, now);
+	}
 }
 
 /* One slice of one request; whoever had its turn goes to the end. */
@@ -151,7 +206,7 @@ on_work(void *arg, uint64_t now)
 	struct client *client;
 
 	TAILQ_FOREACH (client, &control->clients, entry) {
-		if (client->request == NULL || client->request->wake > now)
+		if (!client_is_working(client) || client->request->wake > now)
 			continue;
 		TAILQ_REMOVE(&control->clients, client, entry);
 		TAILQ_INSERT_TAIL(&control->clients, client, entry);
@@ -174,16 +229,20 @@ on_readable(struct bufferevent *bev, void *arg)
 static void
 on_written(struct bufferevent *bev, void *arg)
 {
+	struct client *client = arg;
+
 	(void)bev;
-	client_advance(arg);
+	if (client->request != NULL) /* it waits for its turn */
+		arm_work(client->control, loop_now(client->control->parts.loop));
+	else
+		client_advance(client);
 }
 
 static void
 on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct client *client = arg;
-	bool busy =
-	    client->request != NULL || evbuffer_get_length(bufferevent_get_output(bev)) > 0;
+	bool busy = client->request != NULL || client_is_behind(client);
 
 	if (client->monitor) {
 		client_free(client); /* its answer has no end but this */
@@ -198,16 +257,6 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	} else {
 		client_free(client);
 	}
-}
-
-static void
-client_timeouts(struct client *client)
-{
-	double idle = client->control->idle;
-	struct timeval tv = {.tv_sec = (time_t)idle};
-
-	tv.tv_usec = (suseconds_t)((idle - (double)tv.tv_sec) * 1e6);
-	bufferevent_set_timeouts(client->bev, &tv, &tv);
 }
 
 static void
@@ -229,7 +278,7 @@ client_new(struct control *control, evutil_socket_t fd, uint32_t uid)
 	control->clients_count++;
 	bufferevent_setcb(client->bev, on_readable, on_written, on_event, client);
 	bufferevent_setwatermark(client->bev, EV_READ, 0, INPUT_MAX);
-	client_timeouts(client);
+	client_timeouts(client, 1);
 	bufferevent_enable(client->bev, EV_READ | EV_WRITE);
 }
 

@@ -1,18 +1,19 @@
 /*
  * views_connections: connections, in slices.
  *
- * A call has a budget, so that a table of millions costs the loop a few milliseconds at a
- * time; the answer holds at most LIMIT_MAX connections.
+ * A call has a budget, so that a table of millions costs the loop no more than a millisecond at a
+ * time.  An answer that may hold more than WHOLE_MAX is sent in pieces, while it is made.  Each
+ * connection is a line.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "control/views.h"
 
-#define BUDGET        8192 /* records that are passed over in one call */
-#define LISTED_COST   32   /* as many of them take as long as one that is written */
-#define LIMIT_DEFAULT 1000
-#define LIMIT_MAX     10000
+#define BUDGET      8192 /* records that are passed over in one call */
+#define LISTED_COST 64   /* as many of them take as long as one that is written */
+#define WHOLE_MAX   1000
 
 /* Order of the arguments of "show connections" in grammar.c. */
 enum { ARG_SERVICE, ARG_CLIENT, ARG_KIND, ARG_STATE, ARG_LIMIT };
@@ -118,8 +119,9 @@ parse_limit(struct request *request, const char *text)
 	unsigned long value = strtoul(text, &end, 10);
 
 	if (strspn(text, "0123456789") != strlen(text) || *end != '\0' || value < 1 ||
-	    value > LIMIT_MAX) {
-		request_fail(request, CONTROL_BAD, "limit is a number from 1 to %d", LIMIT_MAX);
+	    value > UINT32_MAX) {
+		request_fail(
+		    request, CONTROL_BAD, "limit is a number from 1 to %" PRIu32, UINT32_MAX);
 		return -1;
 	}
 	request->walk.limit = (uint32_t)value;
@@ -147,7 +149,7 @@ walk_start(struct request *request)
 	struct connections_walk *walk = &request->walk;
 
 	walk->started = true;
-	walk->limit = LIMIT_DEFAULT;
+	walk->limit = UINT32_MAX;
 	walk->service = LOAD_NONE;
 	walk->kind = request->match.choice[ARG_KIND];
 	walk->state = request->match.choice[ARG_STATE];
@@ -160,6 +162,7 @@ walk_start(struct request *request)
 		return -1;
 	if (value[ARG_LIMIT] != NULL && parse_limit(request, value[ARG_LIMIT]) < 0)
 		return -1;
+	request->pieces = walk->limit > WHOLE_MAX;
 	json_begin_array(&request->json, "connections");
 	return 0;
 }
@@ -189,6 +192,7 @@ walk_end(struct request *request, bool truncated)
 
 	if (request->parts->connections != NULL)
 		connection_table_counts(request->parts->connections, &counts);
+	json_next_line(json);
 	json_end_array(json);
 	json_put_uint(json, "listed", request->walk.listed);
 	json_put_bool(json, "truncated", truncated);
@@ -221,6 +225,7 @@ view_connections(struct request *request)
 			walk_end(request, true);
 			return;
 		}
+		json_next_line(&request->json);
 		view_connection(request, c);
 		walk->listed++;
 		budget -= budget < LISTED_COST ? budget : LISTED_COST;

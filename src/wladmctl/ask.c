@@ -47,16 +47,21 @@ wladmctl_failed(enum client_status status, struct client_answer *answer)
 }
 
 json_t *
-wladmctl_ask(const struct options *options, const char *line, int *status)
+wladmctl_list(const struct options *options, const char *line, client_piece *piece, void *arg,
+    int *status)
 {
 	struct client_answer answer;
-	enum client_status result = client_request(options->socket, line, &answer);
+	enum client_status result = client_listing(options->socket, line, piece, arg, &answer);
 	json_error_t error;
 	json_t *root;
 
 	*status = EXIT_DONE;
 	if (result != CLIENT_OK) {
 		*status = wladmctl_failed(result, &answer);
+		return NULL;
+	}
+	if (answer.pieces) {
+		free(answer.text);
 		return NULL;
 	}
 	root = json_loadb(answer.text, answer.len, 0, &error);
@@ -68,4 +73,10 @@ wladmctl_ask(const struct options *options, const char *line, int *status)
 	}
 	free(answer.text);
 	return root;
+}
+
+json_t *
+wladmctl_ask(const struct options *options, const char *line, int *status)
+{
+	return wladmctl_list(options, line, NULL, NULL, status);
 }

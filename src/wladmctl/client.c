@@ -17,6 +17,8 @@
 #define HEAD_MAX    1024 /* octets of the first line of an answer */
 #define FIRST_SIZE  4096
 #define STREAM      "ok stream\n"
+#define PIECES      "ok pieces\n"
+#define PIECE_HEAD  16 /* octets of the line before a piece */
 
 static void set_text(struct client_answer *answer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -115,6 +117,8 @@ client_parse_head(const char *data, size_t len, size_t *head_len, size_t *body_l
 		return 2;
 	if (*head_len == sizeof(STREAM) - 1 && memcmp(data, STREAM, sizeof(STREAM) - 1) == 0)
 		return 3;
+	if (*head_len == sizeof(PIECES) - 1 && memcmp(data, PIECES, sizeof(PIECES) - 1) == 0)
+		return 4;
 	if (*head_len < 5 || memcmp(data, "ok ", 3) != 0)
 		return -1;
 	for (i = 3; data + i < end; i++) {
@@ -156,8 +160,71 @@ read_more(int fd, char **data, size_t *len, size_t *size, struct client_answer *
 	return -1;
 }
 
+/* A piece's first line: 1 with both lengths, 0 if it is not complete, -1 if it is none. */
+static int
+parse_piece(const char *data, size_t len, size_t *head_len, size_t *body_len)
+{
+	const char *end = memchr(data, '\n', len < PIECE_HEAD ? len : PIECE_HEAD);
+	size_t body = 0;
+
+	if (end == NULL)
+		return len < PIECE_HEAD ? 0 : -1;
+	for (const char *digit = data; digit < end; digit++) {
+		if (*digit < '0' || *digit > '9' || body > CLIENT_PIECE_MAX)
+			return -1;
+		body = 10 * body + (size_t)(*digit - '0');
+	}
+	*head_len = (size_t)(end - data) + 1;
+	*body_len = body;
+	return end > data && body <= CLIENT_PIECE_MAX ? 1 : -1;
+}
+
+/* Hands over the whole pieces; 1 when it was the last, or the handler wants no more, 0 to read on,
+ * -1 if this is none. */
+static int
+take_pieces(char *data, size_t *len, client_piece *piece, void *arg)
+{
+	size_t at = 0, head, body;
+	int kind;
+
+	for (;;) {
+		kind = parse_piece(data + at, *len - at, &head, &body);
+		if (kind < 0)
+			return -1;
+		if (kind == 0 || *len - at < head + body)
+			break;
+		if (body == 0 || piece(arg, data + at + head, body) != 0)
+			return 1;
+		at += head + body;
+	}
+	*len -= at;
+	memmove(data, data + at, *len);
+	return 0;
+}
+
+/* What follows "ok pieces"; some of it has come already. */
 static enum client_status
-read_answer(int fd, struct client_answer *answer)
+read_pieces(int fd, char **data, size_t *len, size_t *size, client_piece *piece, void *arg,
+    struct client_answer *answer)
+{
+	for (;;) {
+		int kind = take_pieces(*data, len, piece, arg);
+
+		if (kind > 0) {
+			answer->pieces = true;
+			return CLIENT_OK;
+		}
+		if (kind < 0) {
+			set_text(answer, NO_PROTOCOL);
+			return CLIENT_FAILED;
+		}
+		if (read_more(fd, data, len, size, answer) <= 0)
+			return CLIENT_FAILED;
+	}
+}
+
+static enum client_status
+read_answer(int fd, client_piece *piece, void *arg, struct client_answer *answer)
 {
 	enum client_status status = CLIENT_FAILED;
 	size_t len = 0, size = 0, head_len = 0, body_len = 0;
@@ -167,8 +234,14 @@ read_answer(int fd, struct client_answer *answer)
 	while (read_more(fd, &data, &len, &size, answer) > 0) {
 		if (kind == 0)
 			kind = client_parse_head(data, len, &head_len, &body_len);
-		if (kind < 0 || kind == 3) {
+		if (kind < 0 || kind == 3 || (kind == 4 && piece == NULL)) {
 			set_text(answer, NO_PROTOCOL);
+			break;
+		}
+		if (kind == 4) {
+			len -= head_len;
+			memmove(data, data + head_len, len);
+			status = read_pieces(fd, &data, &len, &size, piece, arg, answer);
 			break;
 		}
 		if (kind == 2) {
@@ -191,20 +264,26 @@ read_answer(int fd, struct client_answer *answer)
 }
 
 enum client_status
-client_request(const char *socket_path, const char *line, struct client_answer *answer)
+client_listing(const char *socket_path, const char *line, client_piece *piece, void *arg,
+    struct client_answer *answer)
 {
 	enum client_status status;
 	int fd;
 
-	answer->text = xstrdup("");
-	answer->len = 0;
+	*answer = (struct client_answer){.text = xstrdup("")};
 	fd = open_socket(socket_path, answer, &status);
 	if (fd < 0)
 		return status;
 	send_line(fd, line);
-	status = read_answer(fd, answer);
+	status = read_answer(fd, piece, arg, answer);
 	close(fd);
 	return status;
+}
+
+enum client_status
+client_request(const char *socket_path, const char *line, struct client_answer *answer)
+{
+	return client_listing(socket_path, line, NULL, NULL, answer);
 }
 
 /* Hands over the whole lines, and keeps what is left of the last.  Returns what the handler did. */
@@ -287,8 +366,7 @@ client_stream(const char *socket_path, const char *line, client_line *handler, v
 	enum client_status status;
 	int fd;
 
-	answer->text = xstrdup("");
-	answer->len = 0;
+	*answer = (struct client_answer){.text = xstrdup("")};
 	fd = open_socket(socket_path, answer, &status);
 	if (fd < 0)
 		return status;

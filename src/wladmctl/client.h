@@ -7,6 +7,7 @@
 #ifndef WLAD_WLADMCTL_CLIENT_H
 #define WLAD_WLADMCTL_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define CLIENT_ANSWER_MAX (64u * 1024 * 1024) /* octets of JSON */
@@ -22,11 +23,21 @@ enum client_status {
 struct client_answer {
 	char *text; /* owned by the caller, terminated; never NULL */
 	size_t len;
+	bool pieces; /* it came in pieces, which were handed over: text is empty */
 };
 
 /* Sends the line (without newline) and waits for the answer. */
 enum client_status client_request(
     const char *socket_path, const char *line, struct client_answer *answer);
+
+/* Octets of an answer that comes in pieces.  Returns 0 to go on, else to end it. */
+typedef int client_piece(void *arg, const char *data, size_t len);
+
+#define CLIENT_PIECE_MAX (1024u * 1024) /* octets */
+
+/* The same; a long answer may come in pieces, of which each is handed over as it comes. */
+enum client_status client_listing(const char *socket_path, const char *line,
+    client_piece *piece, void *arg, struct client_answer *answer);
 
 /* One line of a stream, terminated, without newline.  Returns 0 to go on, else to end it. */
 typedef int client_line(void *arg, const char *line, size_t len);
@@ -43,7 +54,7 @@ enum client_status client_stream(const char *socket_path, const char *line,
 /*
  * What the octets received so far are: 1 if head_len octets of first line are followed by
  * body_len octets of JSON, 2 for an error answer whose text is first line from 4 on, 3 if lines
- * follow until the connection ends, 0 if the first line is not complete, -1 if this is no answer.
+ * follow until the connection ends, 4 if pieces follow, 0 if the first line is not complete, -1 if this is no answer.
  */
 int client_parse_head(const char *data, size_t len, size_t *head_len, size_t *body_len);
 

@@ -127,9 +127,13 @@ static int
 ask(const char *line, const struct options *options)
 {
 	struct table_style style = wladmctl_style();
+	struct listing *listing = listing_new(options, stdout, &style);
 	int status;
-	json_t *answer = wladmctl_ask(options, line, &status);
+	json_t *answer = wladmctl_list(options, line, listing_piece, listing, &status);
 
+	if (answer == NULL && status == EXIT_DONE && !listing_is_whole(listing))
+		status = EXIT_REFUSED;
+	listing_free(listing);
 	if (answer == NULL)
 		return status;
 	if (!options->json)

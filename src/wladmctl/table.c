@@ -19,6 +19,7 @@ struct table {
 	size_t columns_count;
 	struct cell *cells;
 	size_t count, size;
+	size_t *least; /* widths of the columns of rows that are printed already; NULL: none are */
 };
 
 struct table *
@@ -39,6 +40,7 @@ table_free(struct table *table)
 	for (size_t i = 0; i < table->count; i++)
 		free(table->cells[i].text);
 	free(table->cells);
+	free(table->least);
 	free(table);
 }
 
@@ -112,7 +114,7 @@ struct place {
 static size_t
 column_width(const struct table *table, size_t column, size_t most)
 {
-	size_t width = 0, cell;
+	size_t width = table->least != NULL ? table->least[column] : 0, cell;
 
 	for (size_t i = column; i < table->count; i += table->columns_count) {
 		cell = text_width(table->cells[i].text);
@@ -270,5 +272,38 @@ table_print(const struct table *table, FILE *out, const struct table_style *styl
 	print_row(table, out, style, places, NULL);
 	for (size_t i = 0; i + table->columns_count <= table->count; i += table->columns_count)
 		print_row(table, out, style, places, &table->cells[i]);
+	free(places);
+}
+
+/* Whether there are columns that no head was printed of. */
+static bool
+has_new(const struct table *table, const struct place *places)
+{
+	for (size_t i = 0; i < table->columns_count; i++)
+		if (places[i].width > 0 && (table->least == NULL || table->least[i] == 0))
+			return true;
+	return false;
+}
+
+void
+table_flush(struct table *table, FILE *out, const struct table_style *style)
+{
+	struct place *places;
+
+	if (table->count == 0)
+		return;
+	places = xcalloc(table->columns_count, sizeof(*places));
+	arrange(table, style->width, places);
+	if (has_new(table, places))
+		print_row(table, out, style, places, NULL);
+	for (size_t i = 0; i + table->columns_count <= table->count; i += table->columns_count)
+		print_row(table, out, style, places, &table->cells[i]);
+	if (table->least == NULL)
+		table->least = xcalloc(table->columns_count, sizeof(*table->least));
+	for (size_t i = 0; i < table->columns_count; i++)
+		table->least[i] = places[i].width;
+	for (size_t i = 0; i < table->count; i++)
+		free(table->cells[i].text);
+	table->count = 0;
 	free(places);
 }

@@ -37,6 +37,11 @@ void table_cell(struct table *table, enum table_colour colour, const char *forma
 /* Prints the head and the rows; nothing if there are none. */
 void table_print(const struct table *table, FILE *out, const struct table_style *style);
 
+/* The same with the rows so far, of which it forgets the text: those that follow go on below them.
+ * Columns keep their widths, but for what needs more; a column that comes to be shown has heads
+ * printed anew. */
+void table_flush(struct table *table, FILE *out, const struct table_style *style);
+
 /* Makes text from outside harmless to a terminal, in place; table_cell() does so by itself. */
 void table_harmless(char *text);
 

@@ -21,6 +21,7 @@ void text_event(const json_t *event, FILE *out, const struct table_style *style)
 
 /* Views in files of their own: text_explain.c, text_sites.c, text_clients.c, and text_state.c for the rest. */
 void text_explain(const json_t *answer, FILE *out, const struct table_style *style);
+void text_connections(const json_t *answer, FILE *out, const struct table_style *style);
 void text_sites(const json_t *answer, FILE *out, const struct table_style *style);
 void text_site(const json_t *answer, FILE *out, const struct table_style *style);
 void text_transfer(const json_t *answer, FILE *out, const struct table_style *style);
@@ -33,6 +34,11 @@ void text_config(const json_t *answer, FILE *out, const struct table_style *styl
 void text_errors(const json_t *answer, FILE *out, const struct table_style *style);
 void text_save(const json_t *answer, FILE *out, const struct table_style *style);
 void text_reload(const json_t *answer, FILE *out, const struct table_style *style);
+
+/* The same of connections one by one: a table for them, a row of it, and what stands below. */
+struct table *text_connections_table(void);
+void text_connections_row(struct table *table, const json_t *connection);
+void text_connections_end(const json_t *answer, FILE *out);
 
 /* Numbers and times as short text.  Each returns buf. */
 #define TEXT_SHORT 32

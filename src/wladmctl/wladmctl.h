@@ -33,8 +33,26 @@ int wladmctl_failed(enum client_status status, struct client_answer *answer);
  */
 json_t *wladmctl_ask(const struct options *options, const char *line, int *status);
 
+/* The same, but NULL with EXIT_DONE if the answer came in pieces, which were handed over. */
+json_t *wladmctl_list(const struct options *options, const char *line, client_piece *piece,
+    void *arg, int *status);
+
 /* Colours and width of what is printed to stdout. */
 struct table_style wladmctl_style(void);
+
+/* ---- listing.c ---- */
+
+/* Prints connections, as JSON or text, as the daemon sends them. */
+struct listing;
+struct listing *listing_new(
+    const struct options *options, FILE *out, const struct table_style *style);
+void listing_free(struct listing *listing);
+
+/* Octets of the answer; ends it when they are none of one, or cannot be written. */
+int listing_piece(void *listing, const char *data, size_t len);
+
+/* Whether the whole answer came and was one; else says why not on stderr. */
+bool listing_is_whole(const struct listing *listing);
 
 /* ---- monitor.c ---- */
 

@@ -4,8 +4,8 @@
  *
  *   listing [CONNECTIONS]     default: 1000000
  *
- * Processor time.  An answer holds at most 10,000 connections, so that going through a whole table
- * is looking for what is rare in it: here for a client that has none.
+ * Processor time, with the pieces in which a long answer is sent; what the system takes to send them
+ * is not in it.
  */
 #include <netinet/in.h>
 
@@ -78,22 +78,32 @@ measure(const struct control_parts *parts, const char *line)
 	uint64_t longest = 0, all = 0;
 	unsigned slices = 0;
 	bool done = false;
-	size_t len;
+	size_t len, octets = 0, most = 0;
 
 	while (!done) {
 		uint64_t start = processor_time(), took;
+		char *piece = NULL;
 
+		len = 0;
 		done = request_run(request, NOW);
+		if (done)
+			piece = request_answer(request, &len);
+		else if (request->pieces && request->json.len > 0)
+			piece = request_piece(request, &len);
+		free(piece);
+		octets += len;
+		most = len > most ? len : most;
 		took = processor_time() - start;
 		longest = took > longest ? took : longest;
 		all += took;
 		slices++;
 	}
-	free(request_answer(request, &len));
 	if (request->error != 0)
 		die(request->error_text);
-	printf("%-50s %5u slices, the longest %6.2f ms, all %8.2f ms, %8zu octets\n", line,
-	    slices, (double)longest / 1e6, (double)all / 1e6, len);
+	printf(
+	    "%-35s %5u slices, the longest %6.2f ms, all %8.2f ms, %10zu octets, %8zu at most "
+	    "at a time\n",
+	    line, slices, (double)longest / 1e6, (double)all / 1e6, octets, most);
 	request_free(request);
 }
 

@@ -299,8 +299,14 @@ static const struct kind {
     {NULL, NULL, NULL, NULL},
 };
 
+#if __has_attribute(noclone)
+#define OWN_FUNCTION __attribute__((noinline, noclone))
+#else
+#define OWN_FUNCTION __attribute__((noinline))
+#endif
+
 /* A function of its own in the program too: it is what callgrind looks at. */
-static void __attribute__((noinline, noclone))
+static void OWN_FUNCTION
 run(const struct kind *kind, struct bench *b, uint32_t packets)
 {
 	uint64_t before = kind->done(b);

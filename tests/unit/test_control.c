@@ -249,8 +249,8 @@ test_sites(void **arg)
 	control_fixture_osaka(&fixture, 375);
 	load_table_site_error(fixture.parts.load, KOBE, "certificate \"%s\" expired", "kobe");
 	load_table_transferred_opened(fixture.parts.load, OSAKA, WEB);
-	load_table_received_opened(fixture.parts.load, OSAKA, WEB);
-	load_table_received_opened(fixture.parts.load, OSAKA, WEB);
+	load_table_received_opened(fixture.parts.load, OSAKA, WEB, CLOCK_SECOND);
+	load_table_received_opened(fixture.parts.load, OSAKA, WEB, CLOCK_SECOND);
 	load_table_received_closed(fixture.parts.load, OSAKA, WEB);
 	root = ask(&fixture, "show sites", "sites");
 	o = at(root, "sites", 0);
@@ -388,7 +388,7 @@ static void
 test_connection_limit(void **arg)
 {
 	static const char *const bad[] = {
-	    "0", "10001", "-1", "1x", "+1", "0x10", "1.0", "99999999999999999999999"};
+	    "0", "4294967296", "-1", "1x", "+1", "0x10", "1.0", "99999999999999999999999"};
 	char line[80];
 	json_t *root;
 
@@ -404,13 +404,15 @@ test_connection_limit(void **arg)
 	assert_true(json_is_false(json_object_get(root, "truncated")));
 	json_decref(root);
 	assert_listed("show connections limit 10000", 10);
+	assert_listed("show connections limit 4294967295", 10);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		snprintf(line, sizeof(line), "show connections limit %s", bad[i]);
-		assert_error(&fixture, line, CONTROL_BAD, "limit is a number from 1 to 10000");
+		assert_error(
+		    &fixture, line, CONTROL_BAD, "limit is a number from 1 to 4294967295");
 	}
 }
 
-/* A table of many: the default limit, and a request that takes more than one slice. */
+/* A table of many: all of them without a limit, and a request that takes more than one slice. */
 static void
 test_many_connections(void **arg)
 {
@@ -424,8 +426,8 @@ test_many_connections(void **arg)
 	for (unsigned i = 0; i < 20000; i++)
 		control_fixture_connect(&big, 1 + i / 10000, (uint16_t)(2000 + i % 10000), true);
 	root = ask(&big, "show connections", "connections");
-	assert_count(root, "connections", 1000);
-	assert_true(json_is_true(json_object_get(root, "truncated")));
+	assert_count(root, "connections", 20000);
+	assert_true(json_is_false(json_object_get(root, "truncated")));
 	assert_number(root, "live", 20000);
 	json_decref(root);
 	root = ask(&big, "show connections client 192.0.2.2 limit 10000", "connections");
@@ -437,10 +439,70 @@ test_many_connections(void **arg)
 		slices++;
 	assert_in_range(slices, 2, 10);
 	request_free(request);
+	request = request_new(&big.parts, "show connections kind t", 23, 0, true);
+	for (slices = 1; !request_run(request, NOW); slices++)
+		;
+	assert_in_range(slices, 20000 / 150, 20000 / 100);
+	request_free(request);
 	/* one that is given up half way leaves nothing behind */
 	request = request_new(&big.parts, "show connections", 16, 0, true);
 	assert_false(request_run(request, NOW));
 	request_free(request);
+	control_fixture_fini(&big);
+}
+
+/* The pieces, without what stands around them, are the answer that is given whole; each is small, and
+ * each line holds one connection. */
+static void
+test_connections_in_pieces(void **arg)
+{
+	const char *line = "show connections";
+	size_t len, whole_len, all = 0, most = 0, lines = 0;
+	struct request *request;
+	struct control_fixture big;
+	char *whole, *joined, *body, *text;
+	bool done;
+
+	(void)arg;
+	control_fixture_init(&big, SITE_TEXT, 131072);
+	for (unsigned i = 0; i < 12000; i++)
+		control_fixture_connect(&big, 1 + i / 10000, (uint16_t)(2000 + i % 10000), true);
+	whole = ask_as(&big, line, 0, 0);
+	whole_len = strtoul(whole + 3, &body, 10);
+	body++;
+	joined = xmalloc(whole_len + 1);
+	request = request_new(&big.parts, line, strlen(line), 0, false);
+	do {
+		char *at;
+		unsigned long piece;
+
+		done = request_run(request, NOW);
+		assert_true(request->pieces);
+		text = done ? request_answer(request, &len) : request_piece(request, &len);
+		at = text;
+		if (all == 0) {
+			assert_memory_equal(at, "ok pieces\n", 10);
+			at += 10;
+		}
+		piece = strtoul(at, &at, 10);
+		assert_int_equal(*at, '\n');
+		assert_true(all + piece <= whole_len);
+		memcpy(joined + all, at + 1, piece);
+		all += piece;
+		most = piece > most ? piece : most;
+		assert_string_equal(at + 1 + piece, done ? "0\n" : "");
+		assert_int_equal(at + 1 + piece + (done ? 2 : 0) - text, len);
+		free(text);
+	} while (!done);
+	request_free(request);
+	assert_int_equal(all, whole_len);
+	assert_memory_equal(joined, body, whole_len);
+	assert_true(most < 131072);
+	for (size_t i = 0; i < all; i++)
+		lines += joined[i] == '\n';
+	assert_int_equal(lines, 12000 + 2);
+	free(joined);
+	free(whole);
 	control_fixture_fini(&big);
 }
 
@@ -604,10 +666,11 @@ test_explain_backup(void **arg)
 	json_t *root;
 
 	(void)arg;
-	/* as if the file said backup = true of b */
+	/* as if the file said backup = true of b, which is among no sums meanwhile */
+	load_table_server_set_weight(load, WEB_B, 0);
 	load_table_server(load, WEB_B)->backup = true;
 	web->backups = 1;
-	load_table_server_set_weight(load, WEB_B, 3); /* counts anew */
+	load_table_server_set_weight(load, WEB_B, 3);
 	root = ask(&fixture, "explain 192.0.2.1 web", "explain");
 	assert_number(at(root, "servers", 0), "probability", 1);
 	assert_text(at(root, "servers", 1), "reason", "backup, not in use");
@@ -987,6 +1050,7 @@ main(void)
 	    T(test_connections),
 	    T(test_connection_filters),
 	    T(test_connection_limit),
+	    T(test_connections_in_pieces),
 	    T(test_many_connections),
 	    T(test_counters),
 	    T(test_explain_at_home),
