@@ -237,8 +237,7 @@ key_wants(const struct key *key, char buf[KEY_WANTS])
 		    "a path that begins with '/' and has at most %zu characters", key->length);
 	else if (key->type == KEY_FILE)
 		snprintf(buf, KEY_WANTS,
-		    "a path that begins with '/' and has at most %zu characters",
-		    key->size - 1);
+		    "a path that begins with '/' and has at most %zu characters", key->size - 1);
 	else if (key->type == KEY_URL_PATH)
 		snprintf(buf, KEY_WANTS,
 		    "a path that begins with '/', of at most %zu printable ASCII characters "
