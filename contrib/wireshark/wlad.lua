@@ -442,7 +442,7 @@ local function records(len, client, service)
 end
 
 local function reason(tree, range)
-	number(v.reason, 1, 4)(tree, range)
+	number(v.reason, 1, 5)(tree, range)
 	tree:add_proto_expert_info(x.bye)
 end
 

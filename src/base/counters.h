@@ -113,6 +113,8 @@
 	X(transfer_inner, "a sealed packet that is no client packet") \
 	X(transfer_stale, "a demand that a later one for the same connection has overtaken") \
 	X(transfer_loop, "a connection that comes back to a site where it has been") \
+	X(transfer_rate, \
+	    "a site's new connection far beyond the rate granted, while highly loaded") \
 	X(relay_server, "a packet to a relay port from another than the connection's server") \
 	X(transfer_service, "a sealed packet for a service that its sender may not use") \
 	X(internal, "wlad could not: see the log")

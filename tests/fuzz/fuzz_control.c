@@ -29,7 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char text[] =
     "site = \"tokyo\"; services: ("
     " { name = \"web\"; address = [ \"203.0.113.10\", \"2001:db8::10\" ]; protocol = \"tcp\";"
-    "   ports = [ 80, 443 ]; servers: ( { name = \"a\"; address = \"10.1.0.11\"; port = 8080; "
+    "   ports = [ 80, 443 ]; persistence: { timeout = 60; mask_v4 = 24; };"
+    "   client_limit: { connections = 2; rate = 0.5; }; servers: ( { name = \"a\"; address = "
+    "\"10.1.0.11\"; port = 8080; "
     "},"
     "   { name = \"b\"; address = [ \"10.1.0.12\", \"2001:db8:1::12\" ]; } ); },"
     " { name = \"weather\"; address = \"203.0.113.11\"; protocol = \"udp\"; ports = [ 53 ];"
@@ -151,6 +153,18 @@ open_connection(
 	what.self.ip = what.service.ip;
 	if (connection_open(parts.connections, &what, random, NOW, &c, &existed) != DROP_none)
 		abort();
+	if (kind == CONNECTION_LOCAL || kind == CONNECTION_TRANSFERRED)
+		allocation_opened(parts.allocation, c, NOW);
+}
+
+/* Before the first connection: so each is counted. */
+static void
+remember_clients(const struct connection_settings *settings)
+{
+	if (allocation_remember_clients(
+		parts.allocation, settings->capacity, &settings->hash_key) < 0)
+		abort();
+	allocation_apply_clients(parts.allocation, parts.connections, NOW);
 }
 
 static void
@@ -172,6 +186,7 @@ make_site(void)
 	load_table_apply(parts.load, config, NOW);
 	parts.allocation = allocation_new(parts.load, 1.0);
 	parts.connections = connection_table_new(&settings, NOW);
+	remember_clients(&settings);
 	parts.counters = &counters;
 	parts.started = NOW;
 	parts.reload = fake_reload;

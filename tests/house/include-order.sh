@@ -15,7 +15,7 @@ rank() {
 	base/* | version.*) echo 0 ;;
 	packet/*) echo 1 ;;
 	connection/* | config/*) echo 2 ;;
-	load/table* | load/endpoints* | load/quota* | load/signals*) echo 3 ;;
+	load/table* | load/names* | load/endpoints* | load/quota* | load/signals*) echo 3 ;;
 	allocation/*) echo 4 ;;
 	relay/* | transfer/*) echo 5 ;;
 	io/*) echo 6 ;;

@@ -182,9 +182,9 @@ def test_full_server(many):
 class Steady(threading.Thread):
     """A client within its limits, all the while."""
 
-    def __init__(self, lab, source):
+    def __init__(self, lab, source, port):
         super().__init__()
-        self.lab, self.source = lab, source
+        self.lab, self.source, self.port = lab, source, port
         self.answers, self.errors, self.going = 0, [], True
 
     def run(self):
@@ -194,7 +194,7 @@ class Steady(threading.Thread):
                 with socket.socket() as s:
                     s.settimeout(4)
                     s.bind((self.source, 0))
-                    s.connect((self.lab.x.v4, WEB_PORT))
+                    s.connect((self.lab.x.v4, self.port))
                     s.sendall(b"GET /who HTTP/1.0\r\n\r\n")
                     while s.recv(4096):
                         pass
@@ -204,8 +204,8 @@ class Steady(threading.Thread):
 
 
 @contextlib.contextmanager
-def steady(lab, source):
-    thread = Steady(lab, source)
+def steady(lab, source, port=WEB_PORT):
+    thread = Steady(lab, source, port)
     thread.start()
     try:
         yield thread
@@ -274,6 +274,31 @@ def test_rate_of_a_client(many):
     assert who(lab, ADDRESSES6[3], v6=True)
     with pytest.raises(ConnectionRefusedError):
         who(lab, ADDRESSES6[3], v6=True)
+
+
+def test_limit_of_one_service(many):
+    """Another service of the same address and client knows nothing of it."""
+    lab = many
+    settings = lab.x.settings()
+    [web] = [s for s in settings["services"] if s["name"] == "web"]
+    settings["services"].append({**web, "name": "free", "ports": [8000]})
+    web["client_limit"] = {"connections": 2, "rate": 0.01, "burst": 3}
+    lab.x.wlad.write(settings)
+    lab.x.wlad.command("reload")
+    lab.x.wait_up(service="free")
+    before = lab.x.wlad.counter("client_connections"), lab.x.wlad.counter("client_rate")
+    with steady(lab, ADDRESSES[0], 8000):
+        with held(lab, ADDRESSES[0], 2), held(lab, ADDRESSES[0], 20, 8000):
+            assert refused(lab, ADDRESSES[0], 5) == 5
+            assert refused(lab, ADDRESSES[0], 10, 8000) == 0
+        wait_for(lambda: lab.x.wlad.show("limits", "client", ADDRESSES[0])["clients"][0]
+                 ["connections"] == 0, what="both over")
+        assert refused(lab, ADDRESSES[0], 4) == 3
+    after = lab.x.wlad.counter("client_connections"), lab.x.wlad.counter("client_rate")
+    assert (after[0] - before[0], after[1] - before[1]) == (5, 3)
+    shown = lab.x.wlad.show("limits")
+    assert [s["service"] for s in shown["services"]] == ["web"]
+    assert {c["service"] for c in shown["clients"]} == {"web"}
 
 
 def test_limits_of_transferred(many):
@@ -347,11 +372,15 @@ def test_one_packet_transferred(many, v6):
     for s in lab.x.servers:
         lab.x.wlad.command("server", "dns/" + s.name, "disable")
     try:
+        before = lab.x.wlad.service("dns")["transferred_total"]
         counts = ask(lab, 120, v6)
         print(dict(counts))
         assert len(counts) == 3 and set(counts.values()) == {40}
         assert all(name.startswith("y") for name in counts)
         assert lab.x.wlad.connections("service", "dns", "kind", "transferred") == []
+        # each is counted, none is in flight
+        dns = lab.x.wlad.service("dns")
+        assert (dns["transferred_total"] - before, dns["transferred_active"]) == (120, 0)
     finally:
         for s in lab.x.servers:
             lab.x.wlad.command("server", "dns/" + s.name, "enable")

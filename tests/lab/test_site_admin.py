@@ -140,19 +140,23 @@ def test_it_is_logged_and_shown(lab):
         lab.x.wlad.command("site", "osaka", "enable")
         monitor.line("site administration changed site=osaka admin=enabled uid=0")
         lab.x.wlad.command("transfer", "prohibit", "web")
-        monitor.line("transfer permission changed service=web transfer=prohibit uid=0")
+        monitor.line("transfer permission changed service=web transfer=prohibit "
+                     "by=administrator uid=0")
         lab.x.wlad.command("transfer", "permit", "web")
-        monitor.line("transfer permission changed service=web transfer=permit uid=0")
+        monitor.line("transfer permission changed service=web transfer=permit "
+                     "by=administrator uid=0")
     finally:
         monitor.interrupt()
 
 
 def test_exit_statuses(lab):
-    for line in (["site", "nagoya", "disable"], ["transfer", "permit", "mail"],
-                 ["probe", "nagoya"], ["site", "osaka", "explode"], ["transfer", "maybe"],
-                 ["probe"]):
-        status, out, errors = lab.x.wlad.control(*line)
-        assert (status, out) == (1, "") and errors, line
+    """1 for what there is not, 2 for what is no command."""
+    refused = (["site", "nagoya", "disable"], ["transfer", "permit", "mail"], ["probe", "nagoya"])
+    unknown = (["site", "osaka", "explode"], ["transfer", "maybe"], ["probe"])
+    for lines, expected in ((refused, 1), (unknown, 2)):
+        for line in lines:
+            status, out, errors = lab.x.wlad.control(*line)
+            assert (status, out) == (expected, "") and errors, line
 
 
 # ---- transfer

@@ -128,7 +128,7 @@ def closed(rng):
 MAKE = {proto.HELLO: hello, proto.LOAD: load, proto.CLOSED: closed, proto.SITES: sites,
         proto.KEY_READY: lambda rng: {"index": rng.randint(1, 2**32 - 1)},
         proto.PROBE_SEEN: lambda rng: {"id": rng.getrandbits(64)},
-        proto.BYE: lambda rng: {"reason": rng.randint(1, 4)}}
+        proto.BYE: lambda rng: {"reason": rng.randint(1, 5)}}
 
 # The daemon writes services last, so that who reads knows the sender before them.
 ORDER = {proto.HELLO: (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 9),

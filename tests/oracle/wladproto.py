@@ -465,7 +465,7 @@ def check_load(values):
 
 
 def check_bye(values):
-    if not 1 <= values["reason"] <= 4:
+    if not 1 <= values["reason"] <= 5:
         raise Malformed("reason")
 
 

@@ -121,6 +121,24 @@ struct reader {
 	size_t stop_at; /* answers after which the loop stops; 0: at the end */
 };
 
+/* How many octets pieces take, up to the one without any; 0 if that has not come. */
+static inline size_t
+pieces_len(const char *data, size_t len)
+{
+	const char *end;
+
+	for (size_t at = 0; (end = memchr(data + at, '\n', len - at)) != NULL;) {
+		size_t body = strtoul(data + at, NULL, 10);
+
+		at = (size_t)(end - data) + 1 + body;
+		if (at > len)
+			break;
+		if (body == 0)
+			return at;
+	}
+	return 0;
+}
+
 /* How many whole answers there are. */
 static inline size_t
 answers(const struct reader *r)
@@ -131,7 +149,9 @@ answers(const struct reader *r)
 		int kind = client_parse_head(r->data + at, r->len - at, &head, &body);
 
 		assert_int_not_equal(kind, -1);
-		if (kind == 0 || r->len - at < head + body)
+		if (kind == 4)
+			body = pieces_len(r->data + at + head, r->len - at - head);
+		if (kind == 0 || r->len - at < head + body || (kind == 4 && body == 0))
 			break;
 		at += head + body;
 		count++;

@@ -245,7 +245,8 @@ test_no_storm(void **state)
 	    most(r, 20, SLICES), r->all, seconds);
 	/* a machine that stands still for a moment catches up: all 10,000 at once are a storm */
 	assert_in_range(most(r, 0, SLICES), 100, 5000);
-	assert_true(r->all > 1000 * seconds && r->all < 6000 * seconds);
+	/* and one that is slow asks less often, but each server all the same */
+	assert_true(r->all > MANY / 2 && r->all < 6000 * seconds);
 	for (uint32_t i = 0; i < MANY; i++) {
 		const struct server *s = load_table_server(r->table, i);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/xalloc.h"
 #include "fixture.h"
 #include "load/endpoints.h"
@@ -303,7 +304,7 @@ test_site_services_are_linked_by_name(void **arg)
 	assert_int_equal(load_table_site_lookup(table, 1, &l, IPPROTO_TCP), LOAD_NONE);
 	/* connections in flight are still counted after a new HELLO */
 	load_table_transferred_opened(table, 0, 0);
-	load_table_received_opened(table, 0, 0);
+	load_table_received_opened(table, 0, 0, CLOCK_SECOND);
 	load_table_site_services(table, 0, offer("web", "203.0.113.98:80", IPPROTO_TCP), 1);
 	assert_int_equal(load_table_site(table, 0)->services[0].transferred, 1);
 	assert_int_equal(load_table_site(table, 0)->services[0].received, 1);
