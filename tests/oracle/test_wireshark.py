@@ -297,7 +297,7 @@ MALFORMED = [
     ("half a record", message(4, tlv(1, bytes(17))), "wlad_load.tlv.size"),
     ("protocol", message(4, tlv(1, closed(("192.0.2.2", 1), ("192.0.2.3", 2), 1))),
      "wlad_load.tlv.bad"),
-    ("reason", message(7, number(1, 5, 1)), "wlad_load.tlv.bad"),
+    ("reason", message(7, number(1, 6, 1)), "wlad_load.tlv.bad"),
 ]
 
 
