@@ -133,6 +133,8 @@ enter_at_server(struct datapath *dp, struct connection_new *what, uint32_t numbe
 	if (drop != DROP_none || existed)
 		return drop;
 	allocation_opened(dp->allocation, *out, now);
+	if (what->relayed)
+		load_table_server_trust(dp->load, number);
 	load_table_server_opened(dp->load, number);
 	if (what->kind == CONNECTION_RECEIVED) {
 		load_table_received_opened(dp->load, what->site, what->service_number, now);

@@ -312,6 +312,10 @@ uint32_t load_table_site_service(const struct load_table *table, uint32_t site, 
 uint32_t load_table_site_lookup(const struct load_table *table, uint32_t site,
     const struct addr *address, uint8_t protocol);
 
+/* Before a connection opens whose answers do not pass here (rule 3): it cannot be a server's trial,
+ * so that one that was to be tried again is trusted. */
+void load_table_server_trust(struct load_table *table, uint32_t server);
+
 /* A connection in flight more or less at a server.  opened counts it in totals as well. */
 void load_table_server_opened(struct load_table *table, uint32_t server);
 void load_table_server_closed(struct load_table *table, uint32_t server);

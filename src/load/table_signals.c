@@ -190,6 +190,12 @@ table_trial_opened(struct load_table *table, uint32_t number)
 }
 
 void
+load_table_server_trust(struct load_table *table, uint32_t number)
+{
+	table->servers[number]->trial = false;
+}
+
+void
 load_table_server_checked(
     struct load_table *table, uint32_t number, bool passed, uint64_t began, uint64_t now)
 {

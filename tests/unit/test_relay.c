@@ -75,6 +75,20 @@ at_server(void)
 	return p;
 }
 
+/* Its answers do not pass the transferee, who could wait for them for ever. */
+static void
+relayed_connection_is_no_trial(void **state)
+{
+	struct server *s = load_table_server(t.y->load, 0);
+
+	(void)state;
+	s->trial = true;
+	assert_int_equal(client_sends(TCP_SYN, 1000, 0), DROP_none);
+	at_server();
+	assert_int_equal(s->active, 1);
+	assert_false(s->trial || s->avoided);
+}
+
 /* An established connection, whose server's packets arrive at that site. */
 static void
 establish(struct instance *where)
@@ -593,6 +607,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    RELAY(relay_port_takes_announced_servers_only),
 	    RELAY(packet_from_nowhere_is_no_server),
+	    RELAY(relayed_connection_is_no_trial),
 	    RELAY(first_server_is_pinned),
 	    RELAY(udp_server_may_change),
 	    RELAY(both_families),

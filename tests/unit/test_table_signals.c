@@ -287,6 +287,28 @@ test_a_trial_without_result(void **state)
 	}
 }
 
+/* One whose answers do not pass here cannot be a trial: the server is trusted. */
+static void
+test_a_trial_that_nobody_sees(void **state)
+{
+	uint64_t now = NOW;
+
+	(void)state;
+	end();
+	begin(SERVICE("check: { type = \"none\"; };", A "," B));
+	silence(0, 1, now);
+	assert_true(a->avoided);
+	load_table_server_trust(table, 0); /* nothing is due: nothing changes */
+	load_table_server_opened(table, 0);
+	assert_true(a->avoided);
+	now = load_table_attend(table, now);
+	load_table_attend(table, now);
+	load_table_server_trust(table, 0);
+	load_table_server_opened(table, 0);
+	load_table_server_opened(table, 0);
+	assert_false(a->avoided);
+}
+
 /* A check that fails as well decides; when it passes again nothing of this is left. */
 static void
 test_checks_decide(void **state)
@@ -507,6 +529,7 @@ main(void)
 	    T(test_pauses_grow),
 	    T(test_back_without_checks),
 	    T(test_a_trial_without_result),
+	    T(test_a_trial_that_nobody_sees),
 	    T(test_checks_decide),
 	    T(test_reload_to_not_passive),
 	    T(test_removed_while_attended),
