@@ -145,14 +145,14 @@ is_refused(const struct packet *p, const struct connection *c)
 		return false;
 	if (flags & TCP_SYN)
 		return flags & (TCP_FIN | TCP_RST) || p->fragment != PACKET_WHOLE ||
-		    !proxy_checksum_is_right(p);
+		    !packet_tcp_is_right(p);
 	if (c->proxy == CONNECTION_PROXY_DONE)
 		return false;
 	if (c->proxy == CONNECTION_PROXY_SYN)
 		return !(flags & TCP_RST);
 	if (is_before(p->tcp_seq, first_seq(c)) && (packet_payload_len(p) > 0 || flags & TCP_FIN))
 		return true;
-	return heading_of(p, c) != HEADING_NONE && !proxy_checksum_is_right(p);
+	return heading_of(p, c) != HEADING_NONE && !packet_tcp_is_right(p);
 }
 
 /* The packet is as the server is to see it but for its addresses. */

@@ -13,7 +13,6 @@
 #include <netinet/in.h>
 
 #include "datapath_internal.h"
-#include "packet/checksum.h"
 #include "packet/format.h"
 
 /* Clients repeat a SYN after a second; who does so at once has not waited for an answer. */
@@ -48,18 +47,6 @@ options_are_plain(const uint8_t *at, const uint8_t *end)
 	return true;
 }
 
-static bool
-checksum_is_right(const struct packet *p)
-{
-	uint32_t len = p->len - p->transport, sum;
-
-	if (p->partial)
-		return true;
-	sum = checksum_pseudo(p->version, &p->source.ip, &p->destination.ip, p->protocol, len);
-	sum = checksum_add(sum, p->data + p->transport, len);
-	return checksum_fold(sum) == 0xffff;
-}
-
 /* True for a SYN that any server which serves this client answers. */
 static bool
 wants_answer(const struct packet *p)
@@ -70,7 +57,7 @@ wants_answer(const struct packet *p)
 
 	return p->protocol == IPPROTO_TCP && p->fragment == PACKET_WHOLE &&
 	    p->transport == header && hops >= HOPS_MIN && (tcp[TCP_FLAGS] & 0x3f) == TCP_SYN &&
-	    options_are_plain(tcp + TCP_HEADER, p->data + p->payload) && checksum_is_right(p);
+	    options_are_plain(tcp + TCP_HEADER, p->data + p->payload) && packet_tcp_is_right(p);
 }
 
 /*

@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 
+#include "packet/checksum.h"
 #include "packet/format.h"
 #include "packet/headers.h"
 
@@ -169,4 +170,20 @@ packet_parse(struct packet *p)
 	if (p->gso != PACKET_GSO_NONE && !gso_fits(p))
 		return DROP_bad_offload;
 	return DROP_none;
+}
+
+uint16_t
+packet_tcp_sum(const struct packet *p)
+{
+	uint32_t len = p->len - p->transport;
+	uint32_t sum =
+	    checksum_pseudo(p->version, &p->source.ip, &p->destination.ip, IPPROTO_TCP, len);
+
+	return checksum_fold(checksum_add(sum, p->data + p->transport, len));
+}
+
+bool
+packet_tcp_is_right(const struct packet *p)
+{
+	return p->partial || p->gso != PACKET_GSO_NONE || packet_tcp_sum(p) == 0xffff;
 }

@@ -85,6 +85,13 @@ struct packet {
  */
 enum drop packet_parse(struct packet *p);
 
+/* The TCP checksum of a whole packet as it would be with what its field holds: 0xffff if that is
+ * right. */
+uint16_t packet_tcp_sum(const struct packet *p);
+
+/* True if the TCP checksum of a whole packet is right, or is yet to be made. */
+bool packet_tcp_is_right(const struct packet *p);
+
 /* True for ICMP of either version. */
 static inline bool
 packet_is_icmp(const struct packet *p)

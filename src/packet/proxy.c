@@ -61,22 +61,6 @@ proxy_header_local(uint8_t buf[PROXY_LOCAL_LEN])
 
 /* ---- the client's and the server's packets ---- */
 
-static uint16_t
-tcp_checksum(const struct packet *p)
-{
-	uint32_t len = p->len - p->transport;
-	uint32_t sum =
-	    checksum_pseudo(p->version, &p->source.ip, &p->destination.ip, IPPROTO_TCP, len);
-
-	return checksum_fold(checksum_add(sum, p->data + p->transport, len));
-}
-
-bool
-proxy_checksum_is_right(const struct packet *p)
-{
-	return p->partial || p->gso != PACKET_GSO_NONE || tcp_checksum(p) == 0xffff;
-}
-
 /* A partial checksum is that of the pseudo-header alone. */
 static void
 replace(struct packet *p, uint32_t offset, const uint8_t *fresh, size_t len)
@@ -184,7 +168,7 @@ proxy_convert_syn(struct packet *p)
 	blank_options(tcp + TCP_HEADER, p->data + p->payload);
 	p->partial = false;
 	put16(tcp + TCP_CHECKSUM, 0);
-	put16(tcp + TCP_CHECKSUM, (uint16_t)~tcp_checksum(p));
+	put16(tcp + TCP_CHECKSUM, (uint16_t)~packet_tcp_sum(p));
 }
 
 /* ---- the segment ---- */

@@ -40,9 +40,6 @@ size_t proxy_header(const struct addr *client, const struct addr *service, uint8
 /* Writes the header of a connection that nobody else has made (command LOCAL). */
 void proxy_header_local(uint8_t buf[PROXY_LOCAL_LEN]);
 
-/* True if the transport checksum of a whole packet is right, or is yet to be made. */
-bool proxy_checksum_is_right(const struct packet *p);
-
 /*
  * A SYN on its way to the server: its number becomes smaller by the header's length.  Data are cut
  * off, which the client repeats; the options of TCP Fast Open and Multipath TCP become

@@ -183,12 +183,8 @@ test_defaults(void **state)
 }
 
 static void
-check_complete_services(const struct config *c)
+check_complete_web(const struct config_service *web)
 {
-	const struct config_service *web = &c->services[0], *dns = &c->services[1];
-
-	assert_int_equal(dns->check.type, CONFIG_CHECK_ICMP); /* the default with UDP */
-	assert_int_equal(c->services_count, 2);
 	assert_string_equal(web->name, "web");
 	assert_ip(&web->v4, "203.0.113.10");
 	assert_ip(&web->v6, NULL);
@@ -236,7 +232,16 @@ check_complete_services(const struct config *c)
 	assert_false(web->servers[0].backup);
 	assert_true(web->servers[1].backup);
 	assert_int_equal(web->servers[1].line, 14);
+}
 
+static void
+check_complete_services(const struct config *c)
+{
+	const struct config_service *dns = &c->services[1];
+
+	assert_int_equal(c->services_count, 2);
+	check_complete_web(&c->services[0]);
+	assert_int_equal(dns->check.type, CONFIG_CHECK_ICMP); /* the default with UDP */
 	assert_string_equal(dns->name, "Dns_6.x-y");
 	assert_ip(&dns->v4, "203.0.113.53");
 	assert_ip(&dns->v6, "2001:db8::53");
