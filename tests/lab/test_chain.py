@@ -8,9 +8,11 @@ import time
 import pytest
 
 import lab as labs
+import servers
 from netns import wait_for
 
 FAMILIES = pytest.mark.parametrize("v6", [False, True], ids=["ipv4", "ipv6"])
+PROXIED = 81
 YSERVERS, ZSERVERS = {"y1", "y2", "y3"}, {"z1", "z2", "z3"}
 
 
@@ -34,11 +36,20 @@ class Chain(labs.TwoSites):
         settings["peers"] = [dict(p, reply=reply) for p in settings["peers"] if p["site"] in near]
         settings["transfer"]["max_transfers"] = self.MAX_TRANSFERS
         web = settings["services"][0]
-        if site is self.x:
-            web.update(prefer="remote", servers=[])
-        elif self.RING or site is not self.sites[-1]:
-            web.update(prefer="any")
+        settings["services"].append(self.proxied(site, web))
+        for service in web, settings["services"][-1]:
+            if site is self.x:
+                service.update(prefer="remote", servers=[])
+            elif self.RING or site is not self.sites[-1]:
+                service.update(prefer="any")
         return settings
+
+    @staticmethod
+    def proxied(site, web):
+        """The service web once more, whose servers are told the client's address by a header."""
+        check = dict(web["check"], type="http", path="/who")
+        return dict(web, name="proxied", ports=[PROXIED], check=check, client_address="proxy-v2",
+                    servers=[dict(s, port=servers.PROXY_PORT) for s in web["servers"]])
 
     def start_chain(self, reply="auto"):
         for site in self.sites[1:]:
@@ -74,7 +85,8 @@ class Hollow(Chain):
     def settings(self, site, reply="auto"):
         settings = super().settings(site, reply)
         if site is self.y:
-            settings["services"][0].update(prefer="remote", servers=[])
+            for service in settings["services"]:
+                service.update(prefer="remote", servers=[])
         return settings
 
     def known(self):
@@ -147,6 +159,39 @@ def test_served_by_both_behind(net, rule, v6):
 def test_transfers_of_size_through_the_chain(net, rule, v6):
     files = net.parallel(net.x, 30, v6=v6)
     assert len(files) == 30
+
+
+def logs(site):
+    """The clients, addresses and ports, that the PROXY headers to a site's servers named."""
+    clients = []
+    for s in site.servers:
+        with open(s.proxied) as f:
+            lines = [line.split() for line in f if " /proxied " in line]
+        clients += [(line[0], line[1]) for line in lines]
+    return clients
+
+
+@FAMILIES
+def test_servers_behind_are_told_the_true_client(net, rule, v6):
+    for site in (net.y, net.z):
+        site.wait_up(service="proxied")
+        for s in site.servers:
+            open(s.proxied, "w").close()
+    wait_for(lambda: net.y.wlad.site_service("nagoya", "proxied")["candidate"], 10,
+             "nagoya a candidate")
+    url = "http://%s:%d/proxied" % ("[%s]" % net.x.v6 if v6 else net.x.v4, PROXIED)
+    client = labs.CLIENT6 if v6 else labs.CLIENT4
+    sent = set()
+    for _ in range(40):
+        # nginx says what the header said, curl which port it had
+        out = net.curl("-m", "5", "-w", "%{local_port}", url).split()
+        assert out[0] == client and out[1] == out[2]
+        sent.add((client, out[2]))
+    wait_for(lambda: len(logs(net.y)) + len(logs(net.z)) >= 40, what="40 lines of logs")
+    # both have served, and each connection is in one log
+    assert logs(net.y) and logs(net.z)
+    assert set(logs(net.y)) | set(logs(net.z)) == sent
+    assert len(logs(net.y)) + len(logs(net.z)) == 40
 
 
 def test_first_and_last_do_not_know_each_other(net, rule):
