@@ -93,11 +93,12 @@ host() {
 	ip -n "$1" route add default via "$2.1"
 }
 
+# configure TYPE [KEYS]: of the check
 configure() {
 	cat > "$configuration" <<-CONF
 	site = "tokyo";
 	services: ( { name = "web"; address = "203.0.113.10"; ports = [ 80 ];
-	    check: { type = "$1"; interval = 0.5; timeout = 3.0; };
+	    check: { type = "$1"; interval = 0.5; timeout = 3.0; ${2-} };
 	    servers: ( { name = "a"; address = "10.1.0.11"; } ); } );
 	CONF
 }
@@ -164,6 +165,34 @@ reloaded_again() {
 }
 check "is a reload too" within 10 reloaded_again
 check "a client is still served" served
+
+# ---- a script, in the same sandbox ----
+
+# asks the server as a script would: with children, pipes, a file of its own
+write_script() {
+	mkdir -p /etc/wlad && cat > /etc/wlad/check <<-'SCRIPT'
+	#!/bin/bash
+	exec 3<> "/dev/tcp/$3/$4" && printf 'GET / HTTP/1.0\r\n\r\n' >&3
+	timeout 2 cat <&3 | tee /tmp/answer | grep -q "it works" || exit 1
+	touch /etc/wlad/written 2> /dev/null && exit 2
+	[ "$(id -un)" = wlad ] && grep -q '^CapEff:.*0000000000000000$' /proc/self/status || exit 3
+	echo load 25%
+	SCRIPT
+	chmod 755 /etc/wlad/check
+}
+loaded() {
+	"$(dirname "$wlad")/wladmctl" -j show servers | tr -d ' \n' | grep -F '"load":0.25'
+}
+
+check "a script is written" write_script
+configure script 'command = "/etc/wlad/check";'
+check "reload to a check by script" systemctl reload wlad
+check "it runs, asks and tells the load" within 20 loaded
+check "by it the server is up" property_is StatusText "1 of 1 servers up"
+check "it wrote nothing where it may not" fails test -e /etc/wlad/written
+check "nor where others see it" fails test -e /tmp/answer
+configure http
+check "reload to a check by http" systemctl reload wlad
 
 # ---- a loop that hangs ----
 
