@@ -9,31 +9,23 @@
 #include "base/xalloc.h"
 #include "health/hysteresis.h"
 #include "health/icmp.h"
+#include "health/round.h"
 #include "health/target.h"
-
-#define ADDRESSES_MAX 2 /* of a server: one of each family */
 
 /* An address of a server. */
 struct side {
 	struct subscriber subscriber;
 	struct check *check;
 	struct ip ip;
-	bool reported; /* in this round */
 };
 
-/*
- * One server that is checked, in rounds in which each of its addresses reports once: targets
- * have intervals of their own.
- */
+/* One server that is checked. */
 struct check {
 	struct health *health;
 	uint32_t server; /* number in the load table */
 	struct hysteresis hysteresis;
-	struct side side[ADDRESSES_MAX];
-	size_t sides;
-	bool judged;                /* in this round */
-	struct probe_result result; /* of the sides that are through, the worst */
-	struct ip failed;           /* the address that it is about */
+	struct side side[ROUND_SIDES];
+	struct round round;
 };
 
 struct health {
@@ -79,27 +71,20 @@ status_text(const struct probe_result *result, char buf[STATUS_TEXT])
 }
 
 static void
-log_change(struct check *c, const struct server *server)
+tell_change(struct check *c, const struct server *server)
 {
-	const struct probe_result *result = &c->result;
+	const struct probe_result *result = &c->round.result;
 	char ip[IP_TEXT], status[STATUS_TEXT];
 
 	status_text(result, status);
 	if (result->cause == HEALTH_none)
-		log_info("server up service=%s server=%s%s", service_name(c->health, server),
+		log_change("server up service=%s server=%s%s", service_name(c->health, server),
 		    server->name, status);
 	else
-		log_info("server down service=%s server=%s address=%s cause=\"%s\"%s",
-		    service_name(c->health, server), server->name, ip_format(&c->failed, ip),
+		log_change("server down service=%s server=%s address=%s cause=\"%s\"%s",
+		    service_name(c->health, server), server->name,
+		    ip_format(&c->side[c->round.worst].ip, ip),
 		    health_cause_text(result->cause), status);
-}
-
-/* What the check could not do says nothing of the server. */
-static bool
-is_verdict(enum health_cause cause)
-{
-	return cause != HEALTH_local && cause != HEALTH_authorities &&
-	    cause != HEALTH_script_start;
 }
 
 /* A check that could not be made: the server's state stays. */
@@ -107,7 +92,7 @@ static void
 not_checked(struct check *c, const struct server *server, uint64_t now)
 {
 	struct health *h = c->health;
-	const char *why = health_cause_text(c->result.cause);
+	const char *why = health_cause_text(c->round.result.cause);
 
 	log_warnx("server not checked service=%s server=%s cause=\"%s\"",
 	    service_name(h, server), server->name, why);
@@ -121,23 +106,23 @@ judge(struct check *c, const struct server *server, uint64_t now)
 {
 	struct health *h = c->health;
 	struct hysteresis *hy = &c->hysteresis;
-	enum health_cause cause = c->result.cause;
+	const struct probe_result *result = &c->round.result;
+	enum health_cause cause = result->cause;
 	const struct config_check *check = &load_table_service(h->table, server->service)->check;
 	uint64_t longest = (uint64_t)(check->timeout * (double)CLOCK_SECOND);
 	bool passed = cause == HEALTH_none;
 
 	counter_add(h->counters, passed ? COUNTER_checks_passed : COUNTER_checks_failed, 1);
-	if (!is_verdict(cause)) {
+	if (!probe_is_verdict(cause)) {
 		not_checked(c, server, now);
 		return;
 	}
-	load_table_server_set_script(
-	    h->table, c->server, c->result.has_load ? c->result.load : -1);
+	load_table_server_set_script(h->table, c->server, result->has_load ? result->load : -1);
 	/* it began after this, at the latest */
 	load_table_server_checked(
 	    h->table, c->server, passed, now > longest ? now - longest : 0, now);
 	if (hysteresis_result(hy, passed, check->rise, check->fall)) {
-		log_change(c, server);
+		tell_change(c, server);
 		load_table_server_set_state(h->table, c->server, passed ? SERVER_UP : SERVER_DOWN,
 		    passed ? NULL : health_cause_text(cause), now);
 	} else if (!hy->up && !passed) {
@@ -145,62 +130,25 @@ judge(struct check *c, const struct server *server, uint64_t now)
 		load_table_server_set_state(
 		    h->table, c->server, SERVER_DOWN, health_cause_text(cause), now);
 	}
-	for (size_t i = 0; i < c->sides; i++)
+	for (size_t i = 0; i < c->round.sides; i++)
 		c->side[i].subscriber.down = !hy->up;
 }
 
-/* ---- rounds ---- */
-
-static void
-new_round(struct check *c)
-{
-	for (size_t i = 0; i < ADDRESSES_MAX; i++)
-		c->side[i].reported = false;
-	c->judged = false;
-	c->result = (struct probe_result){.cause = HEALTH_none};
-}
-
-static bool
-complete(const struct check *c)
-{
-	for (size_t i = 0; i < c->sides; i++)
-		if (!c->side[i].reported)
-			return false;
-	return true;
-}
-
-/*
- * A failure decides for all, and what the others say in this round does not count; a pass and
- * "could not ask" wait for the others.
- */
 static void
 on_told(struct subscriber *subscriber, const struct probe_result *result, uint64_t now)
 {
 	struct side *side = (struct side *)subscriber;
 	struct check *c = side->check;
-	struct load_table *table = c->health->table;
-	bool failed = result->cause != HEALTH_none && is_verdict(result->cause);
 
-	if (side->reported || complete(c))
-		new_round(c);
-	side->reported = true;
-	if (c->judged)
-		return;
-	if (failed || c->result.cause == HEALTH_none) {
-		c->result = *result;
-		c->failed = side->ip;
-	}
-	if (failed || complete(c)) {
-		c->judged = true;
-		judge(c, load_table_server(table, c->server), now);
-	}
+	if (round_report(&c->round, (size_t)(side - c->side), result))
+		judge(c, load_table_server(c->health->table, c->server), now);
 }
 
 /* ---- what is asked ---- */
 
 /* The addresses that connections come to: those of the service's families.  How many. */
 static size_t
-targets(struct health *h, const struct server *server, struct ip to[ADDRESSES_MAX])
+targets(struct health *h, const struct server *server, struct ip to[ROUND_SIDES])
 {
 	const struct service *service = load_table_service(h->table, server->service);
 	bool v4 = !ip_is_zero(&server->v4), v6 = !ip_is_zero(&server->v6);
@@ -228,9 +176,9 @@ join(struct check *c, const struct server *server)
 {
 	struct health *h = c->health;
 	const struct service *service = load_table_service(h->table, server->service);
-	struct ip to[ADDRESSES_MAX];
+	struct ip to[ROUND_SIDES];
 	size_t count = targets(h, server, to);
-	bool changed = count != c->sides;
+	bool changed = count != c->round.sides;
 
 	for (size_t i = 0; i < count; i++) {
 		struct target_key key = {
@@ -244,11 +192,10 @@ join(struct check *c, const struct server *server)
 		c->side[i].ip = to[i];
 		changed |= target_join(h->targets, &c->side[i].subscriber, &key);
 	}
-	for (size_t i = count; i < ADDRESSES_MAX; i++)
+	for (size_t i = count; i < ROUND_SIDES; i++)
 		target_leave(h->targets, &c->side[i].subscriber);
-	c->sides = count;
 	if (changed)
-		new_round(c);
+		round_begin(&c->round, count);
 }
 
 /* ---- which servers are checked ---- */
@@ -261,7 +208,7 @@ stop(struct health *h, uint32_t number)
 	if (c == NULL)
 		return;
 	h->checks[number] = NULL;
-	for (size_t i = 0; i < ADDRESSES_MAX; i++)
+	for (size_t i = 0; i < ROUND_SIDES; i++)
 		target_leave(h->targets, &c->side[i].subscriber);
 	free(c);
 }
@@ -273,7 +220,7 @@ start(struct health *h, uint32_t number, const struct server *server)
 
 	c->health = h;
 	c->server = number;
-	for (size_t i = 0; i < ADDRESSES_MAX; i++) {
+	for (size_t i = 0; i < ROUND_SIDES; i++) {
 		c->side[i].check = c;
 		c->side[i].subscriber.told = on_told;
 	}
@@ -362,7 +309,7 @@ health_free(struct health *h)
 static int
 socket_error(struct health *h, const struct server *server)
 {
-	struct ip to[ADDRESSES_MAX];
+	struct ip to[ROUND_SIDES];
 	size_t count = targets(h, server, to);
 	int error = 0;
 

@@ -2,8 +2,9 @@
  * health: asks the servers whether they serve, and tells the load table.
  *
  * A check asks each address of the server that has a family of the service, and passes if all of
- * them do.  What is asked is a target (target.h), which may be shared with other servers; this
- * file judges what comes of it for each server (rise and fall in hysteresis.c) and reports.
+ * them do (round.c).  What is asked is a target (target.h), which may be shared with other
+ * servers; this file judges what comes of it for each server (rise and fall in hysteresis.c) and
+ * reports.
  */
 #ifndef WLAD_HEALTH_HEALTH_H
 #define WLAD_HEALTH_HEALTH_H

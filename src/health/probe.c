@@ -35,6 +35,13 @@ probe_cause(int error)
 	}
 }
 
+bool
+probe_is_verdict(enum health_cause cause)
+{
+	return cause != HEALTH_local && cause != HEALTH_authorities &&
+	    cause != HEALTH_script_start;
+}
+
 static void
 on_timer(void *arg, uint64_t now)
 {

@@ -72,6 +72,9 @@ void probe_finish(struct probe *probe, enum health_cause cause, unsigned status,
 /* What an errno of a socket says of the server; HEALTH_none for 0. */
 enum health_cause probe_cause(int error);
 
+/* False for what the check could not do: that says nothing of the server. */
+bool probe_is_verdict(enum health_cause cause);
+
 struct probe *tcp_start(const struct probe_request *request);
 struct probe *http_start(const struct probe_request *request);
 struct probe *icmp_start(const struct probe_request *request);

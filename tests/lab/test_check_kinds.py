@@ -1,4 +1,5 @@
-"""Checks of each other type against real servers: up, down, slow, half-dead, flapping.
+"""What checks of each type look at in real servers' answers, and what they say of it; all kinds in
+all states are in test_check_matrix.py.
 
 All services have the one server x1, so that each shows what its check says of it.  How long it
 took until out and until in again is printed.
@@ -16,6 +17,7 @@ import pytest
 
 import daemon
 import lab as labs
+from certificates import authority, certificate
 from netns import LabError, run, wait_for
 
 INTERVAL, TIMEOUT, RISE, FALL = 0.2, 0.4, 2, 3
@@ -99,35 +101,6 @@ class Puppet:
     def close(self):
         for s in self.sockets:
             s.close()
-
-
-def certificate(directory, name, host, ca, start, days):
-    """NAME.crt and NAME.key for a host, issued by ca (a path without extension), or by itself."""
-    path = os.path.join(directory, name)
-    run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-subj", "/CN=" + host, "-keyout", path + ".key", "-out", path + ".csr"])
-    with open(path + ".ext", "w") as f:
-        f.write("subjectAltName=DNS:%s\nbasicConstraints=CA:FALSE\n" % host)
-    database = os.path.join(directory, "db-" + name)
-    open(database, "w").close()
-    with open(path + ".cnf", "w") as f:
-        f.write("[ca]\ndefault_ca=a\n[a]\ndatabase=%s\nnew_certs_dir=%s\ndefault_md=sha256\n"
-                "policy=p\nrand_serial=yes\nemail_in_dn=no\nunique_subject=no\n"
-                "[p]\ncommonName=supplied\n" % (database, directory))
-    end = start + datetime.timedelta(days=days)
-    form = "%Y%m%d%H%M%SZ"
-    run(["openssl", "ca", "-batch", "-notext", "-config", path + ".cnf", "-in", path + ".csr",
-         "-cert", ca + ".crt", "-keyfile", ca + ".key", "-extfile", path + ".ext",
-         "-startdate", start.strftime(form), "-enddate", end.strftime(form),
-         "-out", path + ".crt"])
-
-
-def authority(directory, name):
-    path = os.path.join(directory, name)
-    run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-days", "30", "-subj", "/CN=" + name, "-keyout", path + ".key",
-         "-out", path + ".crt"])
-    return path
 
 
 def check(kind, **more):
