@@ -127,7 +127,7 @@ say_state(const struct site *site, const struct datapath_path *dpath, enum site_
 		to.port = dpath->demand_port;
 	addr_format(&to, text);
 	if (state == SITE_PATH_ALIVE)
-		log_info("transfer path is alive site=%s address=%s", site->name, text);
+		log_change("transfer path is alive site=%s address=%s", site->name, text);
 	else if (state == SITE_PATH_LOST)
 		log_warnx("transfer path is lost site=%s address=%s", site->name, text);
 }

@@ -108,11 +108,11 @@ log_passive(struct wlad *w, struct server *server)
 		return;
 	server->passive_told = server->passive_down;
 	if (server->passive_down)
-		log_info("server down service=%s server=%s cause=\"%s\" connections=%u",
+		log_change("server down service=%s server=%s cause=\"%s\" connections=%u",
 		    service, server->name, signals_cause_text(server->signals.cause),
 		    server->signals.unanswered);
 	else if (server_is_up(server))
-		log_info("server tried again service=%s server=%s", service, server->name);
+		log_change("server tried again service=%s server=%s", service, server->name);
 }
 
 static void

@@ -14,6 +14,7 @@
 #define LINE_MAX_LEN 1024
 #define KINDS        64 /* format strings whose rate is remembered */
 #define RATE_LINES   10
+#define RATE_CHANGES 1000
 #define RATE_PERIOD  (10 * CLOCK_SECOND)
 
 /* How often a kind of line (a format string) came lately. */
@@ -91,7 +92,7 @@ kind_find(const char *format)
 
 /* True if the line may pass; *suppressed then says how many of its kind did not. */
 static bool
-rate_allows(const char *format, unsigned *suppressed)
+rate_allows(const char *format, unsigned lines, unsigned *suppressed)
 {
 	struct kind *k = kind_find(format);
 	uint64_t now = clock_now();
@@ -103,7 +104,7 @@ rate_allows(const char *format, unsigned *suppressed)
 		k->lines = 0;
 		k->suppressed = 0;
 	}
-	if (k->lines >= RATE_LINES) {
+	if (k->lines >= lines) {
 		k->suppressed++;
 		return false;
 	}
@@ -135,15 +136,16 @@ make_printable(char *line)
 	}
 }
 
-static void __attribute__((format(printf, 3, 0)))
-emit(enum log_level level, int error, const char *format, va_list ap)
+/* lines: of its kind, at most. */
+static void __attribute__((format(printf, 4, 0)))
+emit(enum log_level level, unsigned lines, int error, const char *format, va_list ap)
 {
 	char line[LINE_MAX_LEN];
 	unsigned suppressed;
 	size_t len;
 	int saved = errno;
 
-	if (level > sink.level || !rate_allows(format, &suppressed)) {
+	if (level > sink.level || !rate_allows(format, lines, &suppressed)) {
 		errno = saved;
 		return;
 	}
@@ -163,14 +165,16 @@ emit(enum log_level level, int error, const char *format, va_list ap)
 	errno = saved;
 }
 
-#define EMIT(level, error) \
+#define EMIT_UP_TO(lines, level, error) \
 	do { \
 		va_list ap; \
 \
 		va_start(ap, format); \
-		emit(level, error, format, ap); \
+		emit(level, lines, error, format, ap); \
 		va_end(ap); \
 	} while (0)
+
+#define EMIT(level, error) EMIT_UP_TO(RATE_LINES, level, error)
 
 void
 log_error(const char *format, ...)
@@ -200,6 +204,12 @@ void
 log_info(const char *format, ...)
 {
 	EMIT(LOG_LEVEL_INFO, 0);
+}
+
+void
+log_change(const char *format, ...)
+{
+	EMIT_UP_TO(RATE_CHANGES, LOG_LEVEL_INFO, 0);
 }
 
 void

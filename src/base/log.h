@@ -3,8 +3,8 @@
  *
  * The one mutable global of wlad is this sink.  Not for the packet path.  The wording of a
  * line: a short sentence without capital or full stop, then key=value pairs.
- * A kind is the format string's address: at most 10 lines of one kind in 10 seconds, the
- * next that passes says "suppressed=N".
+ * A kind is the format string's address: at most 10 lines of one kind in 10 seconds, 1000 where
+ * they are about states, the next that passes says "suppressed=N".
  */
 #ifndef WLAD_BASE_LOG_H
 #define WLAD_BASE_LOG_H
@@ -32,6 +32,9 @@ void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warnx(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* log_info of a server or site whose state has changed: when many do, each is news. */
+void log_change(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Start-up only: log_error(x), then exit(1).  Foreign input never leads here. */
 void log_fatal(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));

@@ -197,7 +197,7 @@ exchange_established(void *arg, struct peering *p)
 	load_table_site_no_error(x->parts.table, peer->site);
 	peer_closed_resume(peer);
 	peer_sites_due(peer);
-	log_info("session up site=%s address=%s dialled=%s replaces=%s", peer->config->site,
+	log_change("session up site=%s address=%s dialled=%s replaces=%s", peer->config->site,
 	    addr_format(peering_address(p), address), info->dialled ? "yes" : "no",
 	    old != NULL ? "yes" : "no");
 }
@@ -256,7 +256,7 @@ log_ended(struct exchange *x, struct peering *p, const char *why)
 	addr_format(peering_address(p), address);
 	if (info->established) {
 		exchange_count(x, COUNTER_sessions_lost);
-		log_info("session ended site=%s address=%s reason=\"%s\"", name, address, why);
+		log_change("session ended site=%s address=%s reason=\"%s\"", name, address, why);
 	} else if (!info->dialled) {
 		exchange_count(x, COUNTER_sessions_refused);
 		log_warnx("session refused site=%s address=%s reason=\"%s\"", name, address, why);

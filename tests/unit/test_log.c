@@ -212,6 +212,21 @@ test_rate(void **state)
 	assert_string_equal(heard.last, "one kind i=0 suppressed=11");
 }
 
+/* When a rack goes dark each of its servers is news; a bound there is all the same. */
+static void
+test_changes_of_many(void **state)
+{
+	(void)state;
+	for (int i = 1; i <= 1500; i++)
+		log_change("server down server=s%d", i);
+	assert_int_equal(heard.lines, 1000);
+	assert_int_equal(heard.level, LOG_LEVEL_INFO);
+	assert_string_equal(heard.last, "server down server=s1000");
+	now += 10 * CLOCK_SECOND;
+	log_change("server up server=s%d", 1);
+	assert_int_equal(heard.lines, 1001);
+}
+
 /* More kinds than are remembered: nothing is lost, and the newest are limited still. */
 static void
 test_many_kinds(void **state)
@@ -384,6 +399,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_hidden_lines_do_not_count, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_errno_is_said_and_kept, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_rate, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_changes_of_many, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_many_kinds, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_control_characters, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_long_lines, setup, teardown),
