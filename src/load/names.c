@@ -82,6 +82,19 @@ names_add(struct names *n, uint32_t owner, const char *name)
 	return n->count++;
 }
 
+void
+names_replace(struct names *n, uint32_t number, uint32_t owner, const char *name)
+{
+	struct entry *entry = &n->entries[number];
+	uint32_t *at = &n->buckets[entry->hash & (n->size - 1)];
+
+	while (*at != number)
+		at = &n->entries[*at].next;
+	*at = entry->next;
+	entry->hash = hash_of(n, owner, name);
+	enter(n, number);
+}
+
 /* The first one from here on, in its bucket, that has the hash. */
 static uint32_t
 with_hash(const struct names *n, uint32_t number, uint64_t hash)

@@ -56,6 +56,8 @@ struct server {
 
 	bool present;        /* false: removed from the configuration, connections remain */
 	bool was_present;    /* before the latest load_table_apply() */
+	uint64_t gone_at;    /* when it was last removed */
+	uint32_t next_spare; /* see service.spare */
 	bool added, removed; /* by an administrator, see config/changes.h; removed: not present */
 	uint32_t changed;    /* settings that an administrator changed, see there */
 	enum server_state state; /* measured */
@@ -113,7 +115,8 @@ struct service {
 	enum config_prefer prefer;
 	enum config_site_metric site_metric;
 	enum config_client_address client_address;
-	bool kept; /* its servers have seen clients' addresses since the start, or do */
+	uint32_t spare; /* one of its servers that is gone, whose slot may be another's; LOAD_NONE */
+	bool kept;      /* its servers have seen clients' addresses since the start, or do */
 	enum config_unknown on_unknown;
 	enum config_server_down on_server_down;
 	bool transfer_permitted; /* in force: what the administrator set, else the configured */
@@ -150,6 +153,7 @@ struct service {
 	uint64_t refused;               /* connections of own clients that nobody could take */
 	uint64_t transferred, received; /* in flight, to and from other sites */
 	uint64_t transferred_total, received_total;
+	double taken; /* the most of received of late: each rise, forgotten as it is measured */
 
 	/* As load_table_measure() found. */
 	struct quota_meter meter;
@@ -258,7 +262,8 @@ void load_table_free(struct load_table *table);
 
 /*
  * Enters a configuration, the first or a new one: what has the same name (services, sites) or the
- * same name and addresses (servers) keeps its slot, state and counts.  What an administrator said of
+ * same name and addresses (servers) keeps its slot, state and counts.  The slot of a server that has been
+ * gone for ten minutes, and has no connections, may be another's of its service from then on.  What an administrator said of
  * a server goes by its name: a new address takes over admin and weight.  Where the configuration comes to
  * say the same as an administrator did, it is the configuration's from then on.
  */

@@ -4,9 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/xalloc.h"
 #include "load/table.h"
 #include "load/table_internal.h"
+
+/* Before another server of the service gets the slot of one that is gone: no connection names it
+ * any more, TIME_WAIT included. */
+#define SLOT_REST (600 * CLOCK_SECOND)
 
 /* The number of the service of that name, present or not; a new slot if there was none. */
 static uint32_t
@@ -21,6 +26,7 @@ service_slot(struct load_table *table, const char *name)
 		return i;
 	service = xcalloc(1, sizeof(*service));
 	service->name = xstrdup(name);
+	service->spare = LOAD_NONE;
 	table->services =
 	    xrealloc_array(table->services, table->services_count + 1, sizeof(*table->services));
 	table->services[table->services_count] = service;
@@ -36,6 +42,41 @@ server_is(const struct server *s, uint32_t service, const struct config_server *
 	    ip_equal(&s->v4, &c->v4) && ip_equal(&s->v6, &c->v6);
 }
 
+/* A slot of one that is gone, and has not come back meanwhile; LOAD_NONE: there is none. */
+static uint32_t
+spare_slot(struct load_table *table, uint32_t service, const char *name)
+{
+	struct service *owner = table->services[service];
+	struct server *server;
+	uint32_t number;
+
+	do {
+		number = owner->spare;
+		if (number == LOAD_NONE)
+			return LOAD_NONE;
+		server = table->servers[number];
+		owner->spare = server->next_spare;
+	} while (server->present || server->removed);
+	table_signals_unattend(table, server);
+	free(server->name);
+	memset(server, 0, sizeof(*server));
+	names_replace(table->server_names, number, service, name);
+	return number;
+}
+
+static uint32_t
+new_slot(struct load_table *table, uint32_t service, const char *name)
+{
+	if (table->servers_count == table->servers_size) {
+		table->servers_size = table->servers_size > 0 ? 2 * table->servers_size : 16;
+		table->servers =
+		    xrealloc_array(table->servers, table->servers_size, sizeof(*table->servers));
+	}
+	table->servers[table->servers_count] = xcalloc(1, sizeof(**table->servers));
+	names_add(table->server_names, service, name);
+	return table->servers_count++;
+}
+
 static uint32_t
 server_slot(
     struct load_table *table, uint32_t service, const struct config_server *c, uint64_t now)
@@ -47,7 +88,10 @@ server_slot(
 		i = names_next(table->server_names, i);
 	if (i != NAMES_NONE)
 		return i;
-	server = xcalloc(1, sizeof(*server));
+	i = spare_slot(table, service, c->name);
+	if (i == LOAD_NONE)
+		i = new_slot(table, service, c->name);
+	server = table->servers[i];
 	server->name = xstrdup(c->name);
 	server->service = service;
 	server->v4 = c->v4;
@@ -56,14 +100,7 @@ server_slot(
 	server->agent_load = server->agent_said_load = server->script_load = -1;
 	server->agent_weight = 100;
 	server->ramp = LOAD_RAMP;
-	if (table->servers_count == table->servers_size) {
-		table->servers_size = table->servers_size > 0 ? 2 * table->servers_size : 16;
-		table->servers =
-		    xrealloc_array(table->servers, table->servers_size, sizeof(*table->servers));
-	}
-	table->servers[table->servers_count] = server;
-	names_add(table->server_names, service, c->name);
-	return table->servers_count++;
+	return i;
 }
 
 /*
@@ -256,6 +293,30 @@ index_services(struct load_table *table)
 	}
 }
 
+/* The kernel may still lead packets of servers to us that have seen their clients' addresses. */
+static bool
+is_spare(const struct load_table *table, const struct server *server, uint64_t now)
+{
+	return !server->present && !server->removed && server->active == 0 &&
+	    now >= server->gone_at + SLOT_REST && !table->services[server->service]->kept;
+}
+
+static void
+find_spare_slots(struct load_table *table, uint64_t now)
+{
+	for (uint32_t i = 0; i < table->services_count; i++)
+		table->services[i]->spare = LOAD_NONE;
+	for (uint32_t i = 0; i < table->servers_count; i++) {
+		struct server *server = table->servers[i];
+		struct service *owner = table->services[server->service];
+
+		if (!is_spare(table, server, now))
+			continue;
+		server->next_spare = owner->spare;
+		owner->spare = i;
+	}
+}
+
 static void
 forget_presence(struct load_table *table)
 {
@@ -306,9 +367,21 @@ index_keeping(struct load_table *table)
 	}
 }
 
+static void
+come_or_go(struct load_table *table, uint32_t number, uint64_t now)
+{
+	struct server *server = table->servers[number];
+
+	if (!server->was_present && server_usable(server))
+		table_start_slowly(table, number, now);
+	if (server->was_present && !server->present)
+		server->gone_at = now;
+}
+
 void
 load_table_apply(struct load_table *table, const struct config *config, uint64_t now)
 {
+	find_spare_slots(table, now);
 	forget_presence(table);
 	if (table->started == 0)
 		table->started = now > 0 ? now : 1;
@@ -323,8 +396,7 @@ load_table_apply(struct load_table *table, const struct config *config, uint64_t
 	index_services(table);
 	index_keeping(table);
 	for (uint32_t i = 0; i < table->servers_count; i++)
-		if (!table->servers[i]->was_present && server_usable(table->servers[i]))
-			table_start_slowly(table, i, now);
+		come_or_go(table, i, now);
 	for (uint32_t i = 0; i < table->services_count; i++)
 		table_recount(table, i);
 	for (uint32_t i = 0; i < table->sites_count; i++)

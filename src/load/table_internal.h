@@ -62,6 +62,9 @@ void table_server_judge(struct load_table *table, struct server *server);
 /* table_signals.c: what packets said of it holds no longer. */
 void table_signals_forget(struct server *server);
 
+/* Time changes nothing about it any more. */
+void table_signals_unattend(struct load_table *table, struct server *server);
+
 /* It can be used from now on: with a little of its weight at first. */
 void table_start_slowly(struct load_table *table, uint32_t server, uint64_t now);
 

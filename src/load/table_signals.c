@@ -56,6 +56,16 @@ attend(struct load_table *table, struct server *server)
 	TAILQ_INSERT_TAIL(&table->attended, server, attendance);
 }
 
+void
+table_signals_unattend(struct load_table *table, struct server *server)
+{
+	if (!server->attended)
+		return;
+	TAILQ_REMOVE(&table->attended, server, attendance);
+	server->attended = false;
+	table->attended_count--;
+}
+
 static uint32_t
 number_of(const struct load_table *table, const struct server *server)
 {

@@ -62,6 +62,33 @@ test_same_name(void **arg)
 	names_free(n);
 }
 
+/* A number that is somebody else's is found by the new name alone, and nothing is lost. */
+static void
+test_replaced(void **arg)
+{
+	struct names *n = names_new();
+	char name[32];
+
+	(void)arg;
+	for (uint32_t i = 0; i < 1000; i++)
+		names_add(n, 7, "same");
+	for (uint32_t i = 0; i < 1000; i += 2) {
+		snprintf(name, sizeof(name), "n%u", i);
+		names_replace(n, i, i % 4, name);
+	}
+	for (uint32_t i = 0; i < 1000; i += 2) {
+		snprintf(name, sizeof(name), "n%u", i);
+		assert_int_equal(names_first(n, i % 4, name), i);
+		assert_int_equal(names_next(n, i), NAMES_NONE);
+		assert_int_equal(names_first(n, 7, name), NAMES_NONE);
+	}
+	for (uint32_t i = 1000, found = names_first(n, 7, "same"); i > 0; i -= 2) {
+		assert_int_equal(found, i - 1);
+		found = names_next(n, found);
+	}
+	names_free(n);
+}
+
 static void
 test_many(void **arg)
 {
@@ -89,6 +116,7 @@ main(void)
 	    cmocka_unit_test(test_empty),
 	    cmocka_unit_test(test_owners_are_apart),
 	    cmocka_unit_test(test_same_name),
+	    cmocka_unit_test(test_replaced),
 	    cmocka_unit_test(test_many),
 	};
 
