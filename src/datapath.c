@@ -39,13 +39,14 @@ event_of(const struct packet *p, enum connection_side side)
 	    .later_fragment = p->fragment == PACKET_LATER_FRAGMENT};
 }
 
-/* Finds the connection of a packet; origin 0 for the device, site + 1 for a transfer packet. */
+/* Finds the connection of a packet by how it came: origin is 0 for the device, site + 1 for a
+ * transfer packet. */
 static struct connection *
 find(struct datapath *dp, const struct packet *p, uint16_t origin, enum connection_side *side)
 {
 	struct connection_key key = {p->source, p->destination, p->protocol, origin};
 
-	if (p->hash != 0 && origin == 0)
+	if (p->hash != 0)
 		return connection_find_hashed(dp->connections, &key, p->hash, side);
 	return connection_find(dp->connections, &key, side);
 }

@@ -45,22 +45,18 @@ datapath_device_packet(struct datapath *dp, struct packet *p, uint64_t now)
 void
 datapath_device_burst(struct datapath *dp, struct packet *burst, unsigned count, uint64_t now)
 {
+	struct datapath_burst b;
 	enum drop drop[DATAPATH_BURST];
-	uint64_t hashes[DATAPATH_BURST];
-	unsigned hashed = 0;
 
+	datapath_burst_begin(&b);
 	for (unsigned i = 0; i < count; i++) {
 		struct packet *p = &burst[i];
 
 		drop[i] = arrive(dp, p);
-		if (drop[i] != DROP_none || packet_is_icmp(p) || p->fragment != PACKET_WHOLE)
-			continue;
-		p->hash = connection_hash(dp->connections,
-		    &(struct connection_key){p->source, p->destination, p->protocol, 0});
-		hashes[hashed++] = p->hash;
+		if (drop[i] == DROP_none && !packet_is_icmp(p) && p->fragment == PACKET_WHOLE)
+			datapath_burst_add(dp, &b, p, 0);
 	}
-	if (hashed > 1)
-		connection_fetch(dp->connections, hashes, hashed);
+	datapath_burst_fetch(dp, &b);
 	for (unsigned i = 0; i < count; i++)
 		go(dp, &burst[i], drop[i], now);
 }

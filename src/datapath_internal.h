@@ -15,6 +15,9 @@
 /* Sealed datagrams of one super-packet, as many as go out by one system call. */
 #define SEAL_BUFFER (128 * 1024)
 
+/* Packets that are looked up together: more do not hide the memory's latency better. */
+#define DATAPATH_BURST 32
+
 /* Flows whose packets are joined at a time. */
 #define JOINS_MAX 8
 
@@ -62,6 +65,9 @@ struct datapath {
 	struct join join[JOINS_MAX]; /* a flow each */
 	unsigned joins_used;         /* the first so many may be in use */
 	unsigned joins_turn;         /* who leaves if one more is needed */
+
+	struct datapath_received *received; /* have been opened, in a burst */
+	unsigned received_count;
 
 	struct datapath_path **paths; /* by site, NULL where there is none; datapath_path.c's */
 	size_t paths_count;
@@ -196,8 +202,30 @@ enum drop datapath_join(struct datapath *dp, const struct packet *p);
  */
 void datapath_flush(struct datapath *dp, uint64_t now);
 
-/* Packets that are looked up together: more do not hide the memory's latency better. */
-#define DATAPATH_BURST 32
+/* datapath_burst.c: packets whose connections are looked up together. */
+struct datapath_burst {
+	const struct packet *last; /* that was hashed */
+	uint16_t origin;           /* its */
+	unsigned count;
+	uint64_t hashes[DATAPATH_BURST];
+};
+
+void datapath_burst_begin(struct datapath_burst *b);
+
+/* One more, at most DATAPATH_BURST, neither ICMP nor a fragment: it gets its hash.  It stays
+ * where it is until the next was added. */
+void datapath_burst_add(
+    struct datapath *dp, struct datapath_burst *b, struct packet *p, uint16_t origin);
+
+/* Lets the memory be read that the searches will look at. */
+void datapath_burst_fetch(struct datapath *dp, const struct datapath_burst *b);
+
+/* datapath_receive.c: opens a transfer datagram, whose octets stay until datapath_received(), which
+ * tells the stories of the packets opened; it may do so before, when there are many. */
+void datapath_receive(struct datapath *dp, uint8_t *data, size_t len, const struct addr *from,
+    bool demand, uint64_t now);
+void datapath_received(struct datapath *dp, uint64_t now);
+struct datapath_received *datapath_received_new(void);
 
 /* Packets of the device that were read together, at most DATAPATH_BURST. */
 void datapath_device_burst(

@@ -4,6 +4,8 @@
  */
 #include <netinet/in.h>
 
+#include <stdlib.h>
+
 #include "datapath_internal.h"
 #include "transfer/reception.h"
 
@@ -26,50 +28,113 @@ unpack(const struct transfer_opened *opened, struct packet *p)
 	return DROP_none;
 }
 
-/* Data: the client packet and its story. */
-static enum drop
-client_packet(struct datapath *dp, const struct transfer_opened *opened, uint16_t site,
-    bool demand, uint64_t now)
+struct datapath_received {
+	struct packet packet;
+	struct datapath_arrival arrival;
+};
+
+struct datapath_received *
+datapath_received_new(void)
 {
-	struct datapath_arrival arrival = {.transferred = true,
-	    .site = site,
-	    .demand = demand || (opened->info.flags & TRANSFER_FLAG_DEMAND) != 0,
-	    .info = opened->info};
+	return calloc(DATAPATH_BURST, sizeof(struct datapath_received));
+}
+
+static void
+count_drop(struct datapath *dp, uint16_t site, enum drop drop)
+{
+	if (drop == DROP_none)
+		return;
+	counter_drop(dp->counters, drop);
+	if (site != UINT16_MAX)
+		load_table_site(dp->load, site)->transfer_drops++;
+}
+
+/* Data: a client packet. */
+static enum drop
+take_packet(struct datapath *dp, const struct transfer_opened *opened, uint16_t site, bool demand)
+{
+	struct datapath_received *r = &dp->received[dp->received_count];
 	struct site *sender = load_table_site(dp->load, site);
-	struct packet p;
 	enum drop drop;
 
 	counter_add(dp->counters, COUNTER_transfer_packets_in, 1);
 	counter_add(dp->counters, COUNTER_transfer_bytes_in, opened->inner_len);
 	sender->transfer_packets_in++;
 	sender->transfer_bytes_in += opened->inner_len;
-	drop = unpack(opened, &p);
+	drop = unpack(opened, &r->packet);
 	if (drop != DROP_none)
 		return drop;
-	if (packet_is_icmp(&p))
-		return datapath_icmp_transferred(dp, &p, &arrival);
-	if (p.fragment != PACKET_WHOLE)
-		return datapath_fragment(dp, &p, &arrival, now);
-	return datapath_story(dp, &p, &arrival, now);
+	r->arrival = (struct datapath_arrival){.transferred = true,
+	    .site = site,
+	    .demand = demand || (opened->info.flags & TRANSFER_FLAG_DEMAND) != 0,
+	    .info = opened->info};
+	dp->received_count++;
+	return DROP_none;
+}
+
+static enum drop
+client_packet(struct datapath *dp, struct datapath_received *r, uint64_t now)
+{
+	if (packet_is_icmp(&r->packet))
+		return datapath_icmp_transferred(dp, &r->packet, &r->arrival);
+	if (r->packet.fragment != PACKET_WHOLE)
+		return datapath_fragment(dp, &r->packet, &r->arrival, now);
+	return datapath_story(dp, &r->packet, &r->arrival, now);
+}
+
+/* In a large table each look-up waits for memory: here they wait together. */
+static void
+fetch(struct datapath *dp)
+{
+	struct datapath_burst b;
+
+	datapath_burst_begin(&b);
+	for (unsigned i = 0; i < dp->received_count; i++) {
+		struct datapath_received *r = &dp->received[i];
+
+		if (!packet_is_icmp(&r->packet) && r->packet.fragment == PACKET_WHOLE)
+			datapath_burst_add(dp, &b, &r->packet, datapath_origin(&r->arrival));
+	}
+	datapath_burst_fetch(dp, &b);
+}
+
+void
+datapath_received(struct datapath *dp, uint64_t now)
+{
+	if (dp->received_count > 1)
+		fetch(dp);
+	for (unsigned i = 0; i < dp->received_count; i++) {
+		struct datapath_received *r = &dp->received[i];
+
+		count_drop(dp, r->arrival.site, client_packet(dp, r, now));
+	}
+	dp->received_count = 0;
+}
+
+void
+datapath_receive(struct datapath *dp, uint8_t *data, size_t len, const struct addr *from,
+    bool demand, uint64_t now)
+{
+	struct transfer_opened opened;
+	uint16_t site;
+	enum drop drop;
+
+	if (dp->received_count == DATAPATH_BURST)
+		datapath_received(dp, now);
+	drop = reception_open(dp->keyring, data, len, from, now, &opened, &site);
+	if (drop == DROP_none)
+		load_table_site(dp->load, site)->heard_at = now;
+	if (drop == DROP_none && opened.type != TRANSFER_DATA)
+		drop = datapath_path_message(dp, &opened, site, now);
+	else if (drop == DROP_none)
+		drop = take_packet(dp, &opened, site, demand);
+	count_drop(dp, site, drop);
 }
 
 void
 datapath_transfer_datagram(struct datapath *dp, uint8_t *data, size_t len,
     const struct addr *from, bool demand, uint64_t now)
 {
-	struct transfer_opened opened;
-	uint16_t site;
-	enum drop drop = reception_open(dp->keyring, data, len, from, now, &opened, &site);
-
-	if (drop == DROP_none)
-		load_table_site(dp->load, site)->heard_at = now;
-	if (drop == DROP_none && opened.type != TRANSFER_DATA)
-		drop = datapath_path_message(dp, &opened, site, now);
-	else if (drop == DROP_none)
-		drop = client_packet(dp, &opened, site, demand, now);
-	if (drop == DROP_none)
-		return;
-	counter_drop(dp->counters, drop);
-	if (site != UINT16_MAX)
-		load_table_site(dp->load, site)->transfer_drops++;
+	datapath_receive(dp, data, len, from, demand, now);
+	datapath_received(dp, now);
 }

@@ -105,7 +105,9 @@ datapath_new(const struct datapath_parts *parts, uint64_t now)
 	dp->echoes = ratelimit_make(ECHO_RATE, ECHO_BURST);
 	dp->connections = make_table(parts->config, now);
 	dp->fragments = make_fragments(parts->counters);
-	if (dp->connections == NULL || dp->fragments == NULL || remember_clients(dp) == -1) {
+	dp->received = datapath_received_new();
+	if (dp->connections == NULL || dp->fragments == NULL || dp->received == NULL ||
+	    remember_clients(dp) == -1) {
 		datapath_free(dp);
 		errno = ENOMEM;
 		return NULL;
@@ -125,6 +127,7 @@ datapath_free(struct datapath *dp)
 	fragment_store_free(dp->fragments);
 	connection_table_free(dp->connections);
 	free(dp->sites);
+	free(dp->received);
 	free(dp);
 }
 
@@ -190,8 +193,8 @@ split_datagram(struct datapath *dp, const struct datagram *d, uint64_t now)
 	do {
 		uint32_t left = d->len - at;
 
-		datapath_transfer_datagram(dp, d->data + at,
-		    left < d->segment ? left : d->segment, &d->from, d->demand, now);
+		datapath_receive(dp, d->data + at, left < d->segment ? left : d->segment,
+		    &d->from, d->demand, now);
 		at += d->segment;
 	} while (at < d->len);
 }
@@ -208,6 +211,7 @@ datapath_run_transfer(struct datapath *dp, uint64_t now)
 	datapath_join_begin(dp);
 	for (int i = 0; i < count; i++)
 		split_datagram(dp, &batch[i], now);
+	datapath_received(dp, now);
 	datapath_join_end(dp);
 	dp->batch = false;
 	datapath_flush(dp, now);

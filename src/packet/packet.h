@@ -61,7 +61,8 @@ struct packet {
 	uint16_t fragment_len;    /* octets behind the unfragmentable part */
 	bool fragment_more;       /* not the last */
 
-	/* connection_hash() of it, while its addresses are as they came; 0: not known */
+	/* connection_hash() of it and how it came, while its addresses are as they came; 0: not
+	 * known */
 	uint64_t hash;
 };
 
