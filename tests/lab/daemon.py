@@ -65,7 +65,7 @@ class Wlad:
             self.write(settings)
         self.process = self.ns.start(WLAD, "-d", "-f", self.conf, log=self.log)
         if wait:
-            wait_for(self.answers, what="control socket of " + self.name)
+            wait_for(self.answers, 20, "control socket of " + self.name)
         return self
 
     def answers(self):
