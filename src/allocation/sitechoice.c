@@ -3,7 +3,7 @@
 #include "base/clock.h"
 
 #define GATE_RAMP        0.10 /* of load, from high_load to certainty */
-#define TAKEN_MOST       0.10 /* of load: so much later the gate opens for it */
+#define TAKEN_MOST       0.12 /* of load: so much later at most the gate opens for it */
 #define LOAD_LIMIT       0.90 /* beyond this another site gets nothing from us */
 #define MARGIN           0.10 /* it must be this much better than we are */
 #define FRESH_INTERVALS  2.0
@@ -262,12 +262,15 @@ consider(struct sitechoice *choice, struct load_table *table, uint32_t number, u
 	choice->total += c->weight;
 }
 
-/* Who takes connections in from others sends own ones away only later: else a site near the limit
- * does both in turns.  Those that it took in end, and by its quota no more come. */
+/*
+ * Who takes connections in from others sends own ones away only later: else a site near the limit
+ * does both in turns.  And so does who took some of late: those end in seconds, and what is above
+ * the limit by chance then is below it again a moment later.
+ */
 static double
 taken_in(const struct service *own)
 {
-	double share = own->capacity > 0 ? (double)own->received / (double)own->capacity : 0;
+	double share = own->capacity > 0 ? own->taken / (double)own->capacity : 0;
 
 	return share < TAKEN_MOST ? share : TAKEN_MOST;
 }

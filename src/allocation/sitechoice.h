@@ -1,7 +1,9 @@
 /*
  * sitechoice: own site or another one, and which.  Pure.
  *
- *   gate = clamp((u_L - min(received / capacity, 0.10) - high_load) / 0.10, 0, 1); 1 if no own server is up, or prefer = "remote" or "any"
+ *   gate = clamp((u_L - min(taken / capacity, 0.12) - high_load) / 0.10, 0, 1);
+ *     1 if no own server is up, or prefer = "remote" or "any"
+ *     taken: the most connections of other sites that it had of late, forgotten in 30 s
  *   with probability gate, another site s by weight
  *     w(s) = room(s) * fresh(s) * slow_start(s) * near(s) * answers(s)
  *     0 unless u(s) < u_L - 0.10, or no own server is up, or prefer = "any"

@@ -17,7 +17,7 @@
  * chance alone: connections that come independently vary by the root of their number.
  */
 #define AIM        0.85
-#define AIM_LEAST  0.5
+#define AIM_LEAST  0.25
 #define AIM_ROOTS  2
 #define FILL_TIME  5.0 /* seconds in which free places may be filled */
 #define EQUAL_PART 0.1

@@ -8,7 +8,7 @@
  *   R = max(aim * capacity / mean life, (aim * capacity - active) / 5 s)
  *           - own new connections a second, 0 at least
  *       scaled to 0 as active goes from aim to 1 of capacity
- *   aim = 0.85, and less below 178 connections: 1 - 2 / root of capacity, 0.5 at least
+ *   aim = 0.85, and less below 178 connections: 1 - 2 / root of capacity, 0.25 at least
  *
  * A tenth of R is shared equally among those that may send, the rest by demand.  The sender keeps
  * to its rate by a token bucket of one second.  A rate, no stock: N senders that were each

@@ -9,10 +9,12 @@
 #include "load/table.h"
 #include "load/table_internal.h"
 
-#define BELIEVED      2.0 /* times the typical capacity */
-#define PART_MORE     1.5 /* who has a need does not find all sites equally near */
-#define GRANT_MEMORY  5.0 /* seconds until a site has heard that it may send less */
-#define TOLERATED     2.0 /* times what was granted */
+#define BELIEVED     2.0 /* times the typical capacity */
+#define PART_MORE    1.5 /* who has a need does not find all sites equally near */
+#define GRANT_MEMORY 5.0 /* seconds until a site has heard that it may send less */
+#define TOLERATED    2.0 /* times what was granted */
+/* Seconds: chance is over by then; connections that last longer are still there. */
+#define TAKEN_MEMORY  30.0
 #define MEASURE_EVERY (CLOCK_SECOND / 4)
 #define UNANSWERED_MEMORY \
 	60.0 /* seconds after which a site is tried again as often as others */
@@ -236,7 +238,7 @@ life_elsewhere(struct load_table *table, uint32_t number)
 }
 
 static void
-measure_service(struct load_table *table, uint32_t number, uint64_t now)
+measure_service(struct load_table *table, uint32_t number, double seconds, uint64_t now)
 {
 	struct service *s = table->services[number];
 	uint64_t own = s->total > s->received_total ? s->total - s->received_total : 0;
@@ -245,6 +247,7 @@ measure_service(struct load_table *table, uint32_t number, uint64_t now)
 	    .opened = s->total,
 	    .closed = s->closed};
 
+	s->taken = fmax((double)s->received, s->taken * exp(-seconds / TAKEN_MEMORY));
 	s->meter.prior = life_elsewhere(table, number);
 	quota_measure(&s->meter, &totals, now);
 }
@@ -252,10 +255,12 @@ measure_service(struct load_table *table, uint32_t number, uint64_t now)
 static void
 measure(struct load_table *table, uint64_t now)
 {
-	measure_incoming(table,
-	    table->measured_at != 0 ? (double)(now - table->measured_at) / CLOCK_SECOND : 0);
+	double seconds =
+	    table->measured_at != 0 ? (double)(now - table->measured_at) / CLOCK_SECOND : 0;
+
+	measure_incoming(table, seconds);
 	for (uint32_t i = 0; i < table->services_count; i++)
-		measure_service(table, i, now);
+		measure_service(table, i, seconds, now);
 	table->measured_at = now;
 }
 

@@ -213,9 +213,12 @@ void
 load_table_received_opened(struct load_table *table, uint32_t site, uint32_t service, uint64_t now)
 {
 	struct site_service *s = entry(table, site, service);
+	struct service *own = table->services[service];
 
-	table->services[service]->received++;
-	table->services[service]->received_total++;
+	own->received++;
+	own->received_total++;
+	if (own->taken < (double)own->received)
+		own->taken = (double)own->received;
 	if (s != NULL) {
 		s->received++;
 		s->received_total++;

@@ -108,22 +108,22 @@ test_gate_is_a_ramp(void **arg)
 	}
 }
 
-/* Connections of other sites put the gate off, by a tenth of the capacity at most. */
+/* Connections of other sites put the gate off, by 0.12 of the capacity at most. */
 static void
 test_gate_of_who_takes_in(void **arg)
 {
 	static const struct {
 		unsigned active;
-		uint64_t received;
-		double gate;
+		double taken, gate;
 	} cases[] = {{80, 0, 0.5}, {80, 2, 0.3}, {80, 5, 0}, {80, 40, 0}, {90, 5, 1},
-	    {90, 8, 0.7}, {90, 10, 0.5}, {90, 90, 0.5}, {95, 95, 1}};
+	    {90, 8, 0.7}, {90, 10, 0.5}, {90, 12, 0.3}, {90, 90, 0.3}, {95, 95, 0.8},
+	    {98, 95, 1}};
 	struct state *s = *arg;
 	struct service *own = load_table_service(s->table, 0);
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		own_active(s, cases[i].active);
-		own->received = cases[i].received;
+		own->taken = cases[i].taken;
 		evaluate(s);
 		assert_true(fabs(s->choice.gate - cases[i].gate) < 1e-9);
 		assert_true(sitechoice_stays(own) == (cases[i].gate <= 0));
@@ -132,6 +132,61 @@ test_gate_of_who_takes_in(void **arg)
 	load_table_server_set_state(s->table, 0, SERVER_DOWN, "refused", NOW);
 	evaluate(s);
 	assert_true(s->choice.gate == 1);
+}
+
+/* The gate, and whether nothing need be evaluated, agree. */
+static double
+gate_now(struct state *s)
+{
+	evaluate(s);
+	assert_true(sitechoice_stays(load_table_service(s->table, 0)) == (s->choice.gate <= 0));
+	return s->choice.gate;
+}
+
+/*
+ * A site that takes connections in and is above its limit by chance: in seconds they are over, and
+ * it must not send own ones away for that, only to take others in a moment later.
+ */
+static void
+test_who_took_of_late_sends_later(void **arg)
+{
+	struct state *s = *arg;
+
+	own_active(s, 83);
+	assert_true(fabs(gate_now(s) - 0.8) < 1e-9);
+	load_table_measure(s->table, NOW);
+	for (unsigned i = 0; i < 6; i++)
+		load_table_received_opened(s->table, 0, 0, NOW);
+	assert_true(fabs(gate_now(s) - 0.2) < 1e-9);
+	for (unsigned i = 0; i < 6; i++)
+		load_table_received_closed(s->table, 0, 0);
+	assert_int_equal(load_table_service(s->table, 0)->received, 0);
+	assert_true(fabs(gate_now(s) - 0.2) < 1e-9);
+	/* forgotten by degrees */
+	load_table_measure(s->table, NOW + 30 * CLOCK_SECOND);
+	assert_true(fabs(gate_now(s) - (0.8 - 0.6 / M_E)) < 1e-9);
+	/* what it has is not */
+	load_table_received_opened(s->table, 0, 0, NOW + 31 * CLOCK_SECOND);
+	load_table_measure(s->table, NOW + 3600 * CLOCK_SECOND);
+	assert_true(fabs(gate_now(s) - 0.7) < 1e-9);
+	load_table_received_closed(s->table, 0, 0);
+	load_table_measure(s->table, NOW + 7200 * CLOCK_SECOND);
+	assert_true(fabs(gate_now(s) - 0.8) < 1e-9);
+}
+
+/* It is a memory of load, not a rule against sending: who must send does at once. */
+static void
+test_who_took_of_late_sends_when_it_must(void **arg)
+{
+	struct state *s = *arg;
+
+	load_table_service(s->table, 0)->taken = 100;
+	own_active(s, 88);
+	assert_true(fabs(gate_now(s) - 0.1) < 1e-9);
+	own_active(s, 98);
+	assert_true(gate_now(s) == 1);
+	load_table_server_set_state(s->table, 0, SERVER_DOWN, "refused", NOW);
+	assert_true(gate_now(s) == 1);
 }
 
 static void
@@ -662,6 +717,8 @@ main(void)
 	    T(test_others_are_not_wanted),
 	    T(test_gate_is_a_ramp),
 	    T(test_gate_of_who_takes_in),
+	    T(test_who_took_of_late_sends_later),
+	    T(test_who_took_of_late_sends_when_it_must),
 	    T(test_gate_open_without_own_server),
 	    T(test_weight),
 	    T(test_age_in_the_sites_own_intervals),
