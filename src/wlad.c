@@ -32,6 +32,7 @@ open_io(struct wlad *w)
 	    .device_name = c->device.name,
 	    .mtu = c->device.mtu,
 	    .offload = c->device.offload,
+	    .threaded = c->device.threaded,
 	    .raw = c->device.output == CONFIG_OUTPUT_RAW,
 	    .transfer_listen = c->transfer.listen,
 	    .demand_port = c->transfer.demand_port,

@@ -1,7 +1,7 @@
 /*
  * config: /etc/wlad.conf as an immutable struct.
  *
- * config_load() is the only door; config.c the only file that knows libconfig.  What it
+ * config_load() is the only door; config.c and read*.c the only files that know libconfig.  What it
  * returns is complete: every default filled in, every address parsed, every reference
  * checked.  Owned by the caller, freed by config_free(), never changed in between.
  * The keys are described in wlad.conf(5).
@@ -193,10 +193,11 @@ struct config {
 	enum config_role role;
 
 	struct {
-		char *name;   /* of the TUN device, at most 15 octets */
-		uint32_t mtu; /* 1280 to 65535 */
-		bool routes;  /* wlad sets the routes of service and self addresses */
-		bool offload; /* ask the kernel for super-packets */
+		char *name;    /* of the TUN device, at most 15 octets */
+		uint32_t mtu;  /* 1280 to 65535 */
+		bool routes;   /* wlad sets the routes of service and self addresses */
+		bool offload;  /* ask the kernel for super-packets */
+		bool threaded; /* a thread of the kernel takes what the device is sent */
 		enum config_output output; /* how packets leave */
 	} device;
 

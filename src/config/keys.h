@@ -2,7 +2,7 @@
  * keys: the settings of wlad.conf as tables: name, type, range, default, place in struct
  * config.
  *
- * A setting exists because it has a line in keys.c; the walk (config.c), the defaults, the
+ * A setting exists because it has a line in keys.c; the walk (read.c), the defaults, the
  * messages and config_key() read nothing else.  Knows texts and numbers, not libconfig.
  */
 #ifndef WLAD_CONFIG_KEYS_H

@@ -1,14 +1,10 @@
 #include "config/source.h"
 
-#include <sys/stat.h>
-
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/xalloc.h"
 #include "config/report.h"
@@ -202,51 +198,6 @@ copy_string(struct cursor *c)
 	return -1;
 }
 
-/* Reads a regular file, up to the limit.  A NUL follows its octets; NULL with errno. */
-static char *
-read_whole(const char *file, size_t limit, size_t *len)
-{
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK), saved;
-	struct stat st;
-	char *data;
-	ssize_t n = 0;
-
-	if (fd == -1)
-		return NULL;
-	data = xmalloc(limit + 1);
-	*len = 0;
-	if (fstat(fd, &st) == -1)
-		n = -1;
-	else if (!S_ISREG(st.st_mode)) {
-		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
-		n = -1;
-	}
-	while (n != -1 && *len < limit) {
-		n = read(fd, data + *len, limit - *len);
-		if (n == 0)
-			break;
-		if (n > 0)
-			*len += (size_t)n;
-		else if (errno == EINTR)
-			n = 0;
-	}
-	saved = errno;
-	close(fd);
-	if (n == -1) {
-		free(data);
-		errno = saved;
-		return NULL;
-	}
-	data[*len] = '\0';
-	return xrealloc_array(data, *len + 1, 1);
-}
-
-static const char *
-read_error(int error)
-{
-	return error == EINVAL ? "it is not a regular file" : strerror(error);
-}
-
 /* Takes a file in, where the text has got to. */
 static int
 take(struct source *source, struct report *report, size_t file, size_t len, unsigned depth)
@@ -308,10 +259,10 @@ include(struct cursor *c, const char *name, unsigned line)
 		return -1;
 	}
 	path = resolve(source->files[c->file].name, name);
-	data = read_whole(path, room, &len);
+	data = source_read_whole(path, room, &len);
 	if (data == NULL)
 		report_line(c->report, line, NULL, "@include \"%s\": cannot read %s: %s", name,
-		    path, read_error(errno));
+		    path, source_error(errno));
 	else {
 		result = take(source, c->report, add_file(source, path, data), len, c->depth + 1);
 		put(source, '\n');
@@ -406,7 +357,7 @@ int
 source_read_file(struct source *source, const char *file, struct report *report)
 {
 	size_t len;
-	char *data = read_whole(file, SOURCE_MAX + 1, &len);
+	char *data = source_read_whole(file, SOURCE_MAX + 1, &len);
 	int error = errno, result;
 
 	source->line = 1;
@@ -414,7 +365,7 @@ source_read_file(struct source *source, const char *file, struct report *report)
 	add_file(source, file, data);
 	if (data == NULL) {
 		report_line(
-		    report, 0, NULL, "cannot read the configuration: %s", read_error(error));
+		    report, 0, NULL, "cannot read the configuration: %s", source_error(error));
 		return -1;
 	}
 	result = take(source, report, 0, len, 0);
@@ -444,60 +395,4 @@ source_fini(struct source *source)
 	}
 	free(source->files);
 	memset(source, 0, sizeof(*source));
-}
-
-/* The file (its index) and the line there of a line of the text. */
-static size_t
-locate(const struct source *source, unsigned line, unsigned *file_line)
-{
-	size_t i = source->parts_count;
-
-	*file_line = line;
-	while (i-- > 0)
-		if (source->parts[i].line <= line) {
-			*file_line = source->parts[i].file_line + line - source->parts[i].line;
-			return source->parts[i].file;
-		}
-	return 0;
-}
-
-void
-source_locate(const struct source *source, unsigned line, const char **file, unsigned *file_line)
-{
-	*file = source->files[locate(source, line, file_line)].name;
-}
-
-static bool
-is_blank_line(const char *p)
-{
-	return p[strspn(p, " \t\r")] == '\n' || p[strspn(p, " \t\r")] == '\0';
-}
-
-const char *
-source_quote(const struct source *source, unsigned *line, char *buf, size_t size)
-{
-	unsigned file_line;
-	const char *text = source->files[locate(source, *line, &file_line)].text, *p = text;
-	size_t len, n = 0;
-
-	for (unsigned left = file_line; left > 1; left--) {
-		const char *lf = strchr(p, '\n');
-
-		if (lf == NULL) {
-			*line -= left - 1; /* the newline at the end is ours */
-			break;
-		}
-		p = lf + 1;
-	}
-	while (p > text && is_blank_line(p)) {
-		for (p--; p > text && p[-1] != '\n'; p--)
-			;
-		(*line)--;
-	}
-	p += strspn(p, " \t\r");
-	len = strcspn(p, "\r\n");
-	for (; n < len && n + 4 < size; n++)
-		buf[n] = (unsigned char)p[n] < ' ' || p[n] == 127 ? '.' : p[n];
-	snprintf(buf + n, size - n, "%s", n < len ? "..." : "");
-	return buf;
 }

@@ -20,11 +20,15 @@ struct device_offload {
 	bool super, uso, partial;
 };
 
-/*
- * Opens or creates the device.  offload: ask for super-packets and partial checksums.
- * NULL with a sentence in error.
- */
-struct device *device_open(const char *name, bool offload, char *error, size_t error_size);
+struct device_wanted {
+	bool offload;  /* super-packets and partial checksums */
+	bool threaded; /* a thread of the kernel takes what is sent; Linux */
+};
+
+/* Opens or creates the device.  NULL with a sentence in error; that there is no thread is logged,
+ * with the command that helps. */
+struct device *device_open(
+    const char *name, const struct device_wanted *wanted, char *error, size_t error_size);
 void device_close(struct device *d);
 
 /* As io_ops.device_receive, device_receive_many and device_send. */

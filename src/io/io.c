@@ -205,9 +205,10 @@ static int
 open_device(
     struct system_io *s, const struct io_settings *settings, char *error, size_t error_size)
 {
+	struct device_wanted wanted = {settings->offload, settings->threaded};
 	struct device_offload offload;
 
-	s->device = device_open(settings->device_name, settings->offload, error, error_size);
+	s->device = device_open(settings->device_name, &wanted, error, error_size);
 	if (s->device == NULL)
 		return -1;
 	if (settings->mtu != 0 &&

@@ -108,10 +108,11 @@ struct io {
 };
 
 struct io_settings {
-	const char *device_name;     /* "wlad0"; NULL: no device */
-	uint32_t mtu;                /* of the device; 0: as the OS makes it */
-	bool offload;                /* ask for super-packets and partial checksums */
-	bool raw;                    /* packets leave by raw sockets, not by the device */
+	const char *device_name; /* "wlad0"; NULL: no device */
+	uint32_t mtu;            /* of the device; 0: as the OS makes it */
+	bool offload;            /* ask for super-packets and partial checksums */
+	bool threaded; /* a thread of the kernel takes what the device is sent; Linux */
+	bool raw;      /* packets leave by raw sockets, not by the device */
 	struct addr transfer_listen; /* port 0: no transfer socket */
 	uint16_t demand_port;        /* a second one, on the same address; 0: none */
 };

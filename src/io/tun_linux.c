@@ -50,6 +50,9 @@
 #define IN_SIZE  (2 * IN_EACH)
 #define IN_ALIGN 64
 
+/* Octets that wait for the thread at most: what many streams have under way at a time. */
+#define WAITING_MAX (16 * 1024 * 1024)
+
 /* One so large is the last: what follows is read to where the caches hold it. */
 #define IN_LARGE 4096
 
@@ -105,8 +108,32 @@ set_offload(struct device *d, bool wanted)
 	return 0;
 }
 
+/*
+ * What is written waits, and a thread of the kernel forwards it, on another processor if there
+ * is one.  How much may wait is bounded here: as it comes, nothing would ever be refused.
+ */
 static int
-set_up(struct device *d, const char *name, bool offload)
+set_threaded(struct device *d)
+{
+	char path[sizeof("/sys/class/net//threaded") + IFNAMSIZ];
+	int waiting = WAITING_MAX, fd;
+	ssize_t n = -1;
+
+	if (ioctl(d->fd, TUNSETSNDBUF, &waiting) == -1)
+		return -1;
+	snprintf(path, sizeof(path), "/sys/class/net/%s/threaded", d->name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd != -1) {
+		n = write(fd, "1", 1);
+		close(fd);
+	}
+	if (n != 1)
+		log_warn("device has no thread remedy=\"as root: echo 1 > %s\"", path);
+	return 0;
+}
+
+static int
+set_up(struct device *d, const char *name, const struct device_wanted *wanted)
 {
 	struct ifreq request;
 	int vnet_len = VNET_LEN, on = 1;
@@ -114,6 +141,8 @@ set_up(struct device *d, const char *name, bool offload)
 	memset(&request, 0, sizeof(request));
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
 	request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
+	if (wanted->threaded)
+		request.ifr_flags |= IFF_NAPI;
 	if (ioctl(d->fd, TUNSETIFF, &request) == -1)
 		return -1;
 	memcpy(d->name, request.ifr_name, sizeof(d->name));
@@ -121,7 +150,9 @@ set_up(struct device *d, const char *name, bool offload)
 	if (ioctl(d->fd, TUNSETVNETHDRSZ, &vnet_len) == -1 ||
 	    ioctl(d->fd, TUNSETVNETLE, &on) == -1)
 		return -1;
-	return set_offload(d, offload);
+	if (wanted->threaded && set_threaded(d) == -1)
+		return -1;
+	return set_offload(d, wanted->offload);
 }
 
 static const char *
@@ -142,7 +173,7 @@ open_hint(int error)
 }
 
 struct device *
-device_open(const char *name, bool offload, char *error, size_t error_size)
+device_open(const char *name, const struct device_wanted *wanted, char *error, size_t error_size)
 {
 	struct device *d;
 
@@ -152,7 +183,7 @@ device_open(const char *name, bool offload, char *error, size_t error_size)
 	}
 	d = xcalloc(1, sizeof(*d));
 	d->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (d->fd != -1 && set_up(d, name, offload) == 0)
+	if (d->fd != -1 && set_up(d, name, wanted) == 0)
 		return d;
 	snprintf(error, error_size, "device %s cannot be opened: %s%s", name, strerror(errno),
 	    open_hint(errno));

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/xalloc.h"
 #include "io/family.h"
 #include "io/io.h"
@@ -28,12 +29,13 @@ struct device {
 };
 
 struct device *
-device_open(const char *name, bool offload, char *error, size_t error_size)
+device_open(const char *name, const struct device_wanted *wanted, char *error, size_t error_size)
 {
 	struct device *d = xcalloc(1, sizeof(*d));
 	char path[sizeof("/dev/") + IFNAMSIZ];
 
-	(void)offload;
+	if (wanted->threaded)
+		log_warnx("device.threaded is for Linux");
 	snprintf(d->name, sizeof(d->name), "%s", name);
 	snprintf(path, sizeof(path), "/dev/%s", name);
 	d->fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);

@@ -159,7 +159,7 @@ stream { proxy_connect_timeout 5s; proxy_timeout 60s;
 class Wlad(Forward):
     """wlad, rule 1."""
 
-    output = "tun"
+    device = {}
 
     def start(self):
         def service(name, protocol, port, target, check):
@@ -172,7 +172,7 @@ class Wlad(Forward):
                     service("packets", "udp", IPERF_PORT, IPERF_PORT, "icmp")]
         wlad = self.net.wlad
         wlad.start({"site": "bench", "user": "nobody", "self_addresses": [self.net.SELF4],
-                    "services": services, "device": {"output": self.output},
+                    "services": services, "device": self.device,
                     "control": {"socket": wlad.socket, "group": ""}})
         self.processes = [wlad.process]
         netns.wait_for(lambda: all(wlad.up(s["name"]) for s in services), timeout=15,
@@ -186,8 +186,15 @@ class Wlad(Forward):
 class WladRaw(Wlad):
     """The same, but packets leave by raw sockets."""
 
-    output = "raw"
+    device = {"output": "raw"}
+
+
+class WladThreaded(Wlad):
+    """The same, but a thread of the kernel takes what wlad sends, and is in nobody's account."""
+
+    device = {"threaded": True}
 
 
 PEERS = {"forwarding": Forward, "nftables": Nftables, "ipvs": Ipvs, "haproxy": Haproxy,
-         "nginx-stream": NginxStream, "wlad": Wlad, "wlad-raw": WladRaw}
+         "nginx-stream": NginxStream, "wlad": Wlad, "wlad-threaded": WladThreaded,
+         "wlad-raw": WladRaw}

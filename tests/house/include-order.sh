@@ -15,7 +15,7 @@ rank() {
 	base/* | version.*) echo 0 ;;
 	packet/*) echo 1 ;;
 	connection/* | config/*) echo 2 ;;
-	load/table* | load/names* | load/endpoints* | load/quota* | load/signals*) echo 3 ;;
+	load/table* | load/entries* | load/names* | load/endpoints* | load/quota* | load/signals*) echo 3 ;;
 	allocation/*) echo 4 ;;
 	relay/* | transfer/*) echo 5 ;;
 	io/*) echo 6 ;;
@@ -43,7 +43,7 @@ only() {
 	done
 }
 strays=$(
-	only 'config/(config|source|value)\.[ch]' 'libconfig' libconfig
+	only 'config/(config|read|read_internal|read_value|source|value)\.[ch]' 'libconfig' libconfig
 	only 'transfer/(cipher|keys|seal)\.[ch]|load/(tls|exchange|session)[a-z_]*\.[ch]|health/tls_client\.[ch]|wladmctl/cert[a-z_]*\.[ch]' 'openssl/' OpenSSL
 	only 'loop\.c|load/(tls|exchange|session)[a-z_]*\.[ch]|control/(server|listener)[a-z_]*\.[ch]' 'event2?[./]' libevent
 	only 'wladmctl/.*' 'jansson' jansson

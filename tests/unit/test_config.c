@@ -26,7 +26,7 @@ static const char minimal[] = "site = \"tokyo\";\n"
 static const char complete[] =
     "site = \"tokyo\";\n"
     "role = \"site\";\n"
-    "device: { name = \"wan.1\"; mtu = 9000; routes = false; offload = false; "
+    "device: { name = \"wan.1\"; mtu = 9000; routes = false; offload = false; threaded = true; "
     "output = \"raw\"; };\n"
     "self_addresses = [ \"198.51.100.20\", \"2001:db8::20\" ];\n"
     "services: (\n"
@@ -111,6 +111,7 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->device.mtu, 1500);
 	assert_true(c->device.routes);
 	assert_true(c->device.offload);
+	assert_false(c->device.threaded);
 	assert_int_equal(c->device.output, CONFIG_OUTPUT_TUN);
 	assert_int_equal(c->transfer.mtu, 1500);
 	assert_true(c->load.interval == 1.0);
@@ -290,6 +291,7 @@ test_complete(void **state)
 	assert_int_equal(c->device.mtu, 9000);
 	assert_false(c->device.routes);
 	assert_false(c->device.offload);
+	assert_true(c->device.threaded);
 	assert_int_equal(c->device.output, CONFIG_OUTPUT_RAW);
 	assert_int_equal(c->self_addresses_count, 2);
 	assert_ip(&c->self_addresses[0], "198.51.100.20");

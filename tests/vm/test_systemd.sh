@@ -97,6 +97,7 @@ host() {
 configure() {
 	cat > "$configuration" <<-CONF
 	site = "tokyo";
+	device: { threaded = true; };
 	services: ( { name = "web"; address = "203.0.113.10"; ports = [ 80 ];
 	    check: { type = "$1"; interval = 0.5; timeout = 3.0; ${2-} };
 	    servers: ( { name = "a"; address = "10.1.0.11"; } ); } );
@@ -126,7 +127,15 @@ must "there is a default configuration" test -n "$configuration"
 # ---- start ----
 
 configure http
+# the thread that only root can ask for, as wlad(8) says
+mkdir -p /run/systemd/system/wlad.service.d
+cat > /run/systemd/system/wlad.service.d/threaded.conf <<'CONF'
+[Service]
+ExecStartPost=+/bin/sh -c 'echo 1 > /sys/class/net/wlad0/threaded'
+CONF
 must "systemctl start" systemctl start wlad
+check "a thread of the kernel is there" grep -x 1 /sys/class/net/wlad0/threaded
+check "it was not wlad's to ask for" logged "device has no thread"
 check "it is active" systemctl is-active wlad
 check "it was ready when that returned" test -S /run/wlad/wlad.sock
 check "the status follows the servers" within 10 property_is StatusText "1 of 1 servers up"
