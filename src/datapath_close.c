@@ -115,6 +115,8 @@ datapath_connection_changed(
 	/* over when it comes into TIME_WAIT, or ends before that */
 	if ((c->state == CONNECTION_TIME_WAIT) != ended)
 		allocation_over(dp->allocation, c, connection_table_now(dp->connections));
+	if (ended && (c->kind == CONNECTION_LOCAL || c->kind == CONNECTION_RECEIVED))
+		load_table_server_forgotten(dp->load, c->server);
 	if (!active_before || active_after)
 		return;
 	if (c->kind == CONNECTION_TRANSFERRED || c->kind == CONNECTION_PASSED)

@@ -93,6 +93,7 @@ struct server {
 
 	uint64_t floor; /* connections that it counts for at least, by its agent and its packets */
 	uint64_t active, total; /* connections in flight; allocated since start */
+	uint64_t records;       /* of connections that name it, those that are closing too */
 	uint64_t packets_in, packets_out, bytes_in, bytes_out; /* in: towards the server */
 };
 

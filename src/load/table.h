@@ -33,7 +33,7 @@ void load_table_free(struct load_table *table);
 /*
  * Enters a configuration, the first or a new one: what has the same name (services, sites) or the
  * same name and addresses (servers) keeps its slot, state and counts.  The slot of a server that has been
- * gone for ten minutes, and has no connections, may be another's of its service from then on.  What an administrator said of
+ * gone for ten minutes, and that no connection names any more, may be another's of its service from then on.  What an administrator said of
  * a server goes by its name: a new address takes over admin and weight.  Where the configuration comes to
  * say the same as an administrator did, it is the configuration's from then on.
  */
@@ -94,6 +94,9 @@ void load_table_server_trust(struct load_table *table, uint32_t server);
 /* A connection in flight more or less at a server.  opened counts it in totals as well. */
 void load_table_server_opened(struct load_table *table, uint32_t server);
 void load_table_server_closed(struct load_table *table, uint32_t server);
+
+/* The record of one is gone: nobody asks for its server any more. */
+void load_table_server_forgotten(struct load_table *table, uint32_t server);
 
 /* The same for a connection of our service at another site, and for one that another
  * site sent us (whose server is counted besides). */

@@ -9,8 +9,8 @@
 #include "load/table.h"
 #include "load/table_internal.h"
 
-/* Before another server of the service gets the slot of one that is gone: no connection names it
- * any more, TIME_WAIT included. */
+/* Before another server of the service gets the slot of one that is gone: it may come back, to
+ * what an administrator said of it and to its clients. */
 #define SLOT_REST (600 * CLOCK_SECOND)
 
 /* The number of the service of that name, present or not; a new slot if there was none. */
@@ -297,7 +297,7 @@ index_services(struct load_table *table)
 static bool
 is_spare(const struct load_table *table, const struct server *server, uint64_t now)
 {
-	return !server->present && !server->removed && server->active == 0 &&
+	return !server->present && !server->removed && server->records == 0 &&
 	    now >= server->gone_at + SLOT_REST && !table->services[server->service]->kept;
 }
 

@@ -48,6 +48,7 @@ load_table_server_opened(struct load_table *table, uint32_t number)
 	struct service *service = table->services[server->service];
 
 	server->active++;
+	server->records++;
 	server->total++;
 	service->total++;
 	if (server->counted) {
@@ -57,6 +58,12 @@ load_table_server_opened(struct load_table *table, uint32_t number)
 	if (server->trial)
 		table_trial_opened(table, number);
 	counted(table, server, number);
+}
+
+void
+load_table_server_forgotten(struct load_table *table, uint32_t number)
+{
+	table->servers[number]->records--;
 }
 
 void

@@ -277,6 +277,31 @@ test_as_one_by_one(void **state)
 	assert_true(together.x->counters.drop[DROP_bad_version] > 0);
 }
 
+/* In the end no record names a server, however each has ended. */
+static void
+test_servers_are_let_go(void **state)
+{
+	struct load_table *load = together.y->load;
+	struct random random;
+	uint64_t named = 0;
+
+	(void)state;
+	random_init(&random, 19);
+	make_batch(&random);
+	send_together(&together, seen[0]);
+	for (uint32_t i = 0; i < load_table_servers(load); i++)
+		named += load_table_server(load, i)->records;
+	assert_true(named > 0);
+	for (int i = 0; i < 100000 && two_sites_record(together.y) != NULL; i++) {
+		together.now += CLOCK_SECOND;
+		datapath_expire(together.y->datapath, together.now);
+	}
+	for (uint32_t i = 0; i < load_table_servers(load); i++) {
+		assert_int_equal(load_table_server(load, i)->records, 0);
+		assert_int_equal(load_table_server(load, i)->active, 0);
+	}
+}
+
 /* Among authentic ones are others: each is judged by itself. */
 static void
 test_forged_ones_among_them(void **state)
@@ -332,6 +357,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_as_one_by_one, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_servers_are_let_go, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_forged_ones_among_them, setup, teardown),
 	};
 

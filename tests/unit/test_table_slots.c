@@ -25,6 +25,7 @@
 #define A "{ name = \"a\"; address = \"10.0.0.1\"; }"
 #define B "{ name = \"b\"; address = \"10.0.0.2\"; }"
 #define C "{ name = \"c\"; address = \"10.0.0.3\"; }"
+#define E "{ name = \"e\"; address = \"10.0.0.5\"; }"
 #define D "{ name = \"d\"; address = \"10.0.0.4\"; }"
 
 #define MINUTE (60 * CLOCK_SECOND)
@@ -76,6 +77,7 @@ test_another_gets_it(void **state)
 	load_table_server_set_admin(table, b, SERVER_DRAINING, now);
 	load_table_server_opened(table, b);
 	load_table_server_closed(table, b);
+	load_table_server_forgotten(table, b);
 	apply(WEB("hide", A));
 	now += 10 * MINUTE;
 	apply(WEB("hide", A "," C));
@@ -123,9 +125,14 @@ test_not_while_it_has_connections(void **state)
 	apply(WEB("hide", A "," C));
 	assert_int_not_equal(find("c"), b);
 	assert_string_equal(load_table_server(table, b)->name, "b");
+	/* half closed, which may last for hours */
 	load_table_server_closed(table, b);
-	apply(WEB("hide", A "," C "," D));
-	assert_int_equal(find("d"), b);
+	apply(WEB("hide", A "," D));
+	assert_int_not_equal(find("d"), b);
+	load_table_server_forgotten(table, b);
+	now += 10 * MINUTE;
+	apply(WEB("hide", A "," C "," D "," E));
+	assert_int_equal(find("e"), b);
 }
 
 /* Its own server comes back in the same configuration, before or behind a new one. */
