@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/xalloc.h"
 #include "config/report.h"
 
@@ -259,10 +260,10 @@ include(struct cursor *c, const char *name, unsigned line)
 		return -1;
 	}
 	path = resolve(source->files[c->file].name, name);
-	data = source_read_whole(path, room, &len);
+	data = file_read(path, room, &len);
 	if (data == NULL)
 		report_line(c->report, line, NULL, "@include \"%s\": cannot read %s: %s", name,
-		    path, source_error(errno));
+		    path, file_error(errno));
 	else {
 		result = take(source, c->report, add_file(source, path, data), len, c->depth + 1);
 		put(source, '\n');
@@ -357,7 +358,7 @@ int
 source_read_file(struct source *source, const char *file, struct report *report)
 {
 	size_t len;
-	char *data = source_read_whole(file, SOURCE_MAX + 1, &len);
+	char *data = file_read(file, SOURCE_MAX + 1, &len);
 	int error = errno, result;
 
 	source->line = 1;
@@ -365,7 +366,7 @@ source_read_file(struct source *source, const char *file, struct report *report)
 	add_file(source, file, data);
 	if (data == NULL) {
 		report_line(
-		    report, 0, NULL, "cannot read the configuration: %s", source_error(error));
+		    report, 0, NULL, "cannot read the configuration: %s", file_error(error));
 		return -1;
 	}
 	result = take(source, report, 0, len, 0);

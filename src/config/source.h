@@ -51,11 +51,6 @@ int source_read_text(
     struct source *source, const char *text, const char *name, struct report *report);
 void source_fini(struct source *source);
 
-/* Reads a regular file, up to the limit.  A NUL follows its octets; freed by the caller; NULL with
- * errno, which the other one puts into words. */
-char *source_read_whole(const char *file, size_t limit, size_t *len);
-const char *source_error(int error);
-
 /* Where a line of the text comes from. */
 void source_locate(
     const struct source *source, unsigned line, const char **file, unsigned *file_line);

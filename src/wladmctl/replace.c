@@ -14,35 +14,6 @@
 
 #define MODE_NEW 0644 /* of a file that was not there; no secret is in it */
 
-char *
-replace_read(const char *file, size_t limit, size_t *len)
-{
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK), saved;
-	char *data;
-	ssize_t n = 1;
-
-	if (fd == -1)
-		return NULL;
-	data = xmalloc(limit + 1);
-	*len = 0;
-	while (n > 0 && *len < limit) {
-		n = read(fd, data + *len, limit - *len);
-		if (n > 0)
-			*len += (size_t)n;
-		else if (n == -1 && errno == EINTR)
-			n = 1;
-	}
-	saved = errno;
-	close(fd);
-	if (n == -1) {
-		free(data);
-		errno = saved;
-		return NULL;
-	}
-	data[*len] = '\0';
-	return data;
-}
-
 static int
 write_all(int fd, const char *text)
 {

@@ -13,7 +13,4 @@
  */
 int replace_file(const char *file, const char *text, char *error, size_t error_size);
 
-/* A whole file, terminated, of at most so many octets; owned by the caller.  NULL with errno. */
-char *replace_read(const char *file, size_t limit, size_t *len);
-
 #endif

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/xalloc.h"
 #include "config/config.h"
 #include "wladmctl/replace.h"
@@ -86,7 +87,7 @@ is_as_read(const json_t *file)
 {
 	char digest[24];
 	size_t len;
-	char *data = replace_read(text_string(file, "file"), FILE_MAX, &len);
+	char *data = file_read(text_string(file, "file"), FILE_MAX, &len);
 
 	if (data == NULL)
 		return false;

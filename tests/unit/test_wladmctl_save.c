@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/xalloc.h"
 #include "wladmctl/replace.h"
 
@@ -47,7 +48,7 @@ assert_holds(const char *name, const char *text)
 	char *file = path(name), *data;
 	size_t len;
 
-	data = replace_read(file, 1000, &len);
+	data = file_read(file, 1000, &len);
 	assert_non_null(data);
 	assert_string_equal(data, text);
 	assert_int_equal(len, strlen(text));
@@ -152,12 +153,12 @@ test_read(void **state)
 	size_t len;
 
 	(void)state;
-	assert_null(replace_read(file, 10, &len));
+	assert_null(file_read(file, 10, &len));
 	assert_int_equal(errno, ENOENT);
-	assert_null(replace_read(folder, 10, &len));
+	assert_null(file_read(folder, 10, &len));
 	assert_int_equal(errno, EISDIR);
 	put("long", "0123456789abc", 0600);
-	data = replace_read(file, 10, &len);
+	data = file_read(file, 10, &len);
 	assert_string_equal(data, "0123456789");
 	assert_int_equal(len, 10);
 	free(data);
