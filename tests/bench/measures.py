@@ -84,10 +84,10 @@ def wrk(net, address, port, seconds, connections, new=False):
     return out
 
 
-def requests(new):
+def requests(new, connections=CONNECTIONS):
     """A measure: requests a second, on kept connections or on a new one each."""
     def measured(net, peer, address, port, seconds):
-        out = wrk(net, address, port, seconds, CONNECTIONS, new)
+        out = wrk(net, address, port, seconds, connections, new)
         return float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
     return measured
 
