@@ -34,6 +34,7 @@ datapath_burst_add(
 	b->origin = origin;
 }
 
+/* In a large table each look-up waits for memory: here they wait together. */
 void
 datapath_burst_fetch(struct datapath *dp, const struct datapath_burst *b)
 {

@@ -41,7 +41,6 @@ datapath_device_packet(struct datapath *dp, struct packet *p, uint64_t now)
 	go(dp, p, arrive(dp, p), now);
 }
 
-/* In a large table each look-up waits for memory: here they wait together. */
 void
 datapath_device_burst(struct datapath *dp, struct packet *burst, unsigned count, uint64_t now)
 {

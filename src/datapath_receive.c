@@ -82,7 +82,6 @@ client_packet(struct datapath *dp, struct datapath_received *r, uint64_t now)
 	return datapath_story(dp, &r->packet, &r->arrival, now);
 }
 
-/* In a large table each look-up waits for memory: here they wait together. */
 static void
 fetch(struct datapath *dp)
 {
