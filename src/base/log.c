@@ -1,7 +1,9 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,12 +27,13 @@ struct kind {
 };
 
 static struct {
-	enum log_level level;
+	atomic_int level; /* enum log_level */
 	bool syslog;
 	log_hook *hook;
 	void *hook_arg;
 	struct kind kinds[KINDS];
-} sink = {.level = LOG_LEVEL_INFO};
+	pthread_mutex_t mutex; /* of hook and kinds: lines come from any thread */
+} sink = {.level = LOG_LEVEL_INFO, .mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
@@ -52,8 +55,10 @@ log_set_level(enum log_level level)
 void
 log_set_hook(log_hook *hook, void *arg)
 {
+	pthread_mutex_lock(&sink.mutex);
 	sink.hook = hook;
 	sink.hook_arg = arg;
+	pthread_mutex_unlock(&sink.mutex);
 }
 
 int
@@ -90,11 +95,9 @@ kind_find(const char *format)
 	return oldest;
 }
 
-/* True if the line may pass; *suppressed then says how many of its kind did not. */
 static bool
-rate_allows(const char *format, unsigned lines, unsigned *suppressed)
+kind_allows(struct kind *k, unsigned lines, unsigned *suppressed)
 {
-	struct kind *k = kind_find(format);
 	uint64_t now = clock_now();
 
 	*suppressed = 0;
@@ -110,6 +113,18 @@ rate_allows(const char *format, unsigned lines, unsigned *suppressed)
 	}
 	k->lines++;
 	return true;
+}
+
+/* True if the line may pass; *suppressed then says how many of its kind did not. */
+static bool
+rate_allows(const char *format, unsigned lines, unsigned *suppressed)
+{
+	bool allows;
+
+	pthread_mutex_lock(&sink.mutex);
+	allows = kind_allows(kind_find(format), lines, suppressed);
+	pthread_mutex_unlock(&sink.mutex);
+	return allows;
 }
 
 static void
@@ -136,6 +151,15 @@ make_printable(char *line)
 	}
 }
 
+static void
+tell_hook(enum log_level level, const char *line)
+{
+	pthread_mutex_lock(&sink.mutex);
+	if (sink.hook != NULL)
+		sink.hook(sink.hook_arg, level, line);
+	pthread_mutex_unlock(&sink.mutex);
+}
+
 /* lines: of its kind, at most. */
 static void __attribute__((format(printf, 4, 0)))
 emit(enum log_level level, unsigned lines, int error, const char *format, va_list ap)
@@ -145,7 +169,8 @@ emit(enum log_level level, unsigned lines, int error, const char *format, va_lis
 	size_t len;
 	int saved = errno;
 
-	if (level > sink.level || !rate_allows(format, lines, &suppressed)) {
+	if ((int)level > atomic_load_explicit(&sink.level, memory_order_relaxed) ||
+	    !rate_allows(format, lines, &suppressed)) {
 		errno = saved;
 		return;
 	}
@@ -160,8 +185,7 @@ emit(enum log_level level, unsigned lines, int error, const char *format, va_lis
 		syslog(priorities[level], "%s", line);
 	else
 		emit_stderr(level, line);
-	if (sink.hook != NULL)
-		sink.hook(sink.hook_arg, level, line);
+	tell_hook(level, line);
 	errno = saved;
 }
 

@@ -13,7 +13,10 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* A listener for each line that is logged (wladmctl monitor, tests).  Text without newline. */
+/*
+ * A listener for each line that is logged (wladmctl monitor, tests), in the thread that does, one at
+ * a time.  Text without newline.  It logs nothing and sets no hook.
+ */
 typedef void log_hook(void *arg, enum log_level level, const char *line);
 
 /* Opens the sink: stderr if foreground, else syslog(3) with facility daemon. */

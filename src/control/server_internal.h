@@ -46,6 +46,7 @@ struct control {
 	TAILQ_HEAD(, client) clients;
 	unsigned clients_count;
 	unsigned monitors_count;
+	struct monitor_lines *lines; /* for them; NULL: there are none */
 	struct control_reload last_reload;
 	double idle;
 };
