@@ -31,6 +31,8 @@ struct datapath_peers {
 };
 
 /* All borrowed and to outlive the datapath. */
+struct guard;
+
 struct datapath_parts {
 	const struct config *config;
 	struct io *io;
@@ -40,6 +42,7 @@ struct datapath_parts {
 	struct counters *counters;
 	struct random *random;
 	struct datapath_peers peers;
+	struct guard *guard; /* NULL: only one thread calls */
 };
 
 /* Allocates the connection table.  NULL with errno if memory is short. */
@@ -52,6 +55,15 @@ void datapath_free(struct datapath *dp);
  */
 int datapath_run_device(struct datapath *dp, uint64_t now);
 int datapath_run_transfer(struct datapath *dp, uint64_t now);
+
+/*
+ * With a guard: these two, and the same for a further queue of the device, are called from
+ * outside the guard, and enter it when they have read; all others are called inside it.
+ */
+int datapath_run_queue(struct datapath *dp, unsigned queue);
+
+/* One more queue, borrowed like parts.io, before the first packet.  Returns its number, or -1. */
+int datapath_add_queue(struct datapath *dp, struct io *io);
 
 /* Arrivals 1, 2, 3 and 6: one packet from the device. */
 void datapath_device_packet(struct datapath *dp, struct packet *p, uint64_t now);

@@ -25,8 +25,21 @@
 struct datapath_outgoing {
 	struct addr to;
 	uint32_t site;
-	size_t used;    /* octets */
-	size_t segment; /* of each datagram but the last */
+	size_t at, used; /* octets */
+	size_t segment;  /* of each datagram but the last */
+	long sent;       /* octets taken by that call; -1: error says why none */
+	int error;
+};
+
+/* So many system calls may wait for the end of a burst: a super-packet makes two. */
+#define OUTGOING_MAX 4
+
+/* A queue of the device, and what only its thread needs. */
+struct datapath_lane {
+	struct io *io;
+	struct datapath_outgoing outgoing[OUTGOING_MAX]; /* one after the other in sealed */
+	unsigned outgoings;
+	uint8_t sealed[SEAL_BUFFER];
 };
 
 /* What the datapath remembers of a site. */
@@ -38,7 +51,10 @@ struct datapath_site {
 
 struct datapath {
 	const struct config *config;
-	struct io *io;
+	struct guard *guard;                        /* NULL: one thread does it all */
+	struct datapath_lane *lanes[IO_QUEUES_MAX]; /* the first is the loop's */
+	unsigned lanes_count;
+	struct datapath_lane *lane; /* of whoever is inside the guard */
 	struct load_table *load;
 	struct allocation *allocation;
 	struct keyring *keyring;
@@ -59,7 +75,6 @@ struct datapath {
 	bool quiet; /* what ends now, other sites need not be told */
 
 	bool batch; /* more packets may come at once: what is sealed may wait for them */
-	struct datapath_outgoing outgoing;
 
 	bool joining;                /* packets may wait in joins for their neighbours */
 	struct join join[JOINS_MAX]; /* a flow each */
@@ -74,7 +89,6 @@ struct datapath {
 
 	uint8_t datagram[IO_HEADROOM + PACKET_MAX]; /* one of a bundle */
 	uint8_t reply[IO_HEADROOM + REPLY_MAX];
-	uint8_t sealed[SEAL_BUFFER];
 };
 
 /* How a packet came. */
@@ -201,6 +215,9 @@ enum drop datapath_join(struct datapath *dp, const struct packet *p);
  * answer comes back by the device and is converted like any other ICMP error.
  */
 void datapath_flush(struct datapath *dp, uint64_t now);
+
+/* The same of a queue, from outside the guard. */
+void datapath_flush_outside(struct datapath *dp, struct datapath_lane *lane);
 
 /* datapath_burst.c: packets whose connections are looked up together. */
 struct datapath_burst {

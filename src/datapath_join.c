@@ -11,7 +11,7 @@
 void
 datapath_join_begin(struct datapath *dp)
 {
-	dp->joining = dp->io->takes_super || dp->io->takes_uso;
+	dp->joining = dp->lane->io->takes_super || dp->lane->io->takes_uso;
 }
 
 /* What is refused has been taken for sent: it is counted here. */
@@ -27,7 +27,8 @@ leave(struct datapath *dp, struct join *j)
 		drop = datapath_write(dp, &j->packet);
 		if (drop != DROP_none)
 			counter_drop(dp->counters, drop);
-	} else if (dp->io->ops->device_send_pieces(dp->io, &j->packet, j->piece, count) == -1) {
+	} else if (dp->lane->io->ops->device_send_pieces(
+		       dp->lane->io, &j->packet, j->piece, count) == -1) {
 		dp->counters->drop[DROP_write_failed] += count;
 	} else {
 		counter_add(dp->counters, COUNTER_packets_out, 1);
@@ -100,7 +101,7 @@ static bool
 taken_joined(const struct datapath *dp, const struct packet *p)
 {
 	return join_possible(p) &&
-	    (p->protocol == IPPROTO_TCP ? dp->io->takes_super : dp->io->takes_uso);
+	    (p->protocol == IPPROTO_TCP ? dp->lane->io->takes_super : dp->lane->io->takes_uso);
 }
 
 enum drop

@@ -40,19 +40,20 @@ send_message(struct datapath *dp, uint32_t number, const struct addr *to,
 {
 	struct transfer_tx *tx = keyring_tx(dp->keyring, (uint16_t)number);
 	const struct transfer_info info = {0};
-	uint8_t *padding = dp->sealed + SEALED_MAX;
+	uint8_t *padding = dp->lane->sealed + SEALED_MAX;
 	size_t sealed = 0;
 
 	datapath_send_sealed(dp); /* the buffer is wanted */
 	memset(padding, 0, len - PATH_MESSAGE_LEN);
 	if (tx != NULL)
 		sealed = transfer_seal(tx, type, &info, head, PATH_MESSAGE_LEN, padding,
-		    len - PATH_MESSAGE_LEN, dp->sealed, SEALED_MAX);
+		    len - PATH_MESSAGE_LEN, dp->lane->sealed, SEALED_MAX);
 	if (sealed == 0) {
 		errno = ENOKEY;
 		return -1;
 	}
-	if (dp->io->ops->transfer_send(dp->io, to, dp->sealed, sealed, sealed) == -1)
+	if (dp->lane->io->ops->transfer_send(
+		dp->lane->io, to, dp->lane->sealed, sealed, sealed) == -1)
 		return -1;
 	counter_add(dp->counters, COUNTER_path_messages_out, 1);
 	return 0;

@@ -60,8 +60,8 @@ datapath_proxy_seq(const struct connection *c)
 
 /* Lies at dp->reply, as the client would have sent it. */
 static bool
-build(struct datapath *dp, const struct connection *c, struct proxy_segment *s,
-    struct packet *heading)
+build(struct datapath *dp, const struct packet *p, const struct connection *c,
+    struct proxy_segment *s, struct packet *heading)
 {
 	size_t len;
 
@@ -69,8 +69,10 @@ build(struct datapath *dp, const struct connection *c, struct proxy_segment *s,
 	s->service = connection_service(dp->connections, c);
 	s->seq = first_seq(c) - (ip_is_v4(&c->client) ? PROXY_HEADER_V4 : PROXY_HEADER_V6);
 	len = proxy_segment(s, dp->reply + IO_HEADROOM);
-	*heading = (struct packet){
-	    .data = dp->reply + IO_HEADROOM, .len = (uint32_t)len, .headroom = IO_HEADROOM};
+	*heading = (struct packet){.data = dp->reply + IO_HEADROOM,
+	    .len = (uint32_t)len,
+	    .headroom = IO_HEADROOM,
+	    .hash = p->hash}; /* they go the same way */
 	return packet_parse(heading) == DROP_none;
 }
 
@@ -189,7 +191,7 @@ datapath_proxy_client(struct datapath *dp, struct packet *p, struct connection *
 		return DROP_none;
 	}
 	proxy_segment_like(&segment, p);
-	if (!build(dp, c, &segment, &h))
+	if (!build(dp, p, c, &segment, &h))
 		return DROP_internal;
 	if (heading == HEADING_INSTEAD) {
 		*p = h;
@@ -238,7 +240,7 @@ repeat(struct datapath *dp, const struct packet *p, struct connection *c)
 	    c->client_seq == first_seq(c))
 		return;
 	proxy_segment_answer(&segment, p, options);
-	if (!build(dp, c, &segment, &h) || send_heading(dp, &h, c) != DROP_none)
+	if (!build(dp, p, c, &segment, &h) || send_heading(dp, &h, c) != DROP_none)
 		return;
 	count(dp, c);
 	c->proxy = CONNECTION_PROXY_AGAIN;

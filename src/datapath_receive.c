@@ -100,7 +100,7 @@ fetch(struct datapath *dp)
 void
 datapath_received(struct datapath *dp, uint64_t now)
 {
-	if (dp->received_count > 1)
+	if (dp->received_count > 1 || dp->guard != NULL) /* the hash chooses a queue, too */
 		fetch(dp);
 	for (unsigned i = 0; i < dp->received_count; i++) {
 		struct datapath_received *r = &dp->received[i];

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/guard.h"
 #include "datapath.h"
 #include "datapath_internal.h"
 
@@ -91,8 +92,14 @@ datapath_new(const struct datapath_parts *parts, uint64_t now)
 
 	if (dp == NULL)
 		return NULL;
+	if (datapath_add_queue(dp, parts->io) == -1) {
+		free(dp);
+		errno = ENOMEM;
+		return NULL;
+	}
+	dp->lane = dp->lanes[0];
 	dp->config = parts->config;
-	dp->io = parts->io;
+	dp->guard = parts->guard;
 	dp->load = parts->load;
 	dp->allocation = parts->allocation;
 	dp->keyring = parts->keyring;
@@ -128,7 +135,24 @@ datapath_free(struct datapath *dp)
 	connection_table_free(dp->connections);
 	free(dp->sites);
 	free(dp->received);
+	for (unsigned i = 0; i < dp->lanes_count; i++)
+		free(dp->lanes[i]);
 	free(dp);
+}
+
+int
+datapath_add_queue(struct datapath *dp, struct io *io)
+{
+	struct datapath_lane *lane;
+
+	if (dp->lanes_count == IO_QUEUES_MAX)
+		return -1;
+	lane = calloc(1, sizeof(*lane));
+	if (lane == NULL)
+		return -1;
+	lane->io = io;
+	dp->lanes[dp->lanes_count] = lane;
+	return (int)dp->lanes_count++;
 }
 
 struct connection_table *
@@ -139,19 +163,48 @@ datapath_connections(struct datapath *dp)
 
 /* Up to max packets of the device: as many as the io has buffers for, or one. */
 static int
-receive(struct datapath *dp, struct packet *p, int max, bool *more)
+receive(struct io *io, struct packet *p, int max, bool *more)
 {
 	int got;
 
-	if (dp->io->ops->device_receive_many != NULL)
-		return dp->io->ops->device_receive_many(dp->io, p, max, more);
-	got = dp->io->ops->device_receive(dp->io, p);
+	if (io->ops->device_receive_many != NULL)
+		return io->ops->device_receive_many(io, p, max, more);
+	got = io->ops->device_receive(io, p);
 	*more = got == 1;
 	return got;
 }
 
+/* Others may be inside before: it may be later then. */
+static uint64_t
+enter(struct datapath *dp, struct datapath_lane *lane, uint64_t now)
+{
+	if (dp->guard != NULL)
+		now = guard_enter(dp->guard);
+	dp->lane = lane;
+	dp->batch = true;
+	return now;
+}
+
+/* What was handled leaves; with other threads, when they may come in again. */
+static void
+leave(struct datapath *dp, uint64_t now)
+{
+	struct datapath_lane *lane = dp->lane;
+
+	dp->batch = false;
+	if (dp->guard == NULL) {
+		datapath_flush(dp, now);
+		return;
+	}
+	dp->lane = dp->lanes[0];
+	guard_leave(dp->guard);
+	datapath_flush_outside(dp, lane);
+}
+
+/* Packets that were read together leave together, but where there is one thread: it may read more
+ * before. */
 static int
-read_device(struct datapath *dp, uint64_t now)
+read_lane(struct datapath *dp, struct datapath_lane *lane, uint64_t now)
 {
 	struct packet burst[DATAPATH_BURST];
 	bool more = true;
@@ -159,15 +212,27 @@ read_device(struct datapath *dp, uint64_t now)
 
 	while (more && count < IO_BATCH) {
 		int left = IO_BATCH - count;
-		int got =
-		    receive(dp, burst, left < DATAPATH_BURST ? left : DATAPATH_BURST, &more);
+		int got = receive(
+		    lane->io, burst, left < DATAPATH_BURST ? left : DATAPATH_BURST, &more);
 
 		if (got == -1)
 			return -1;
+		if (got == 0)
+			break;
+		if (dp->guard != NULL)
+			now = enter(dp, lane, now);
 		datapath_device_burst(dp, burst, (unsigned)got, now);
+		if (dp->guard != NULL)
+			leave(dp, now);
 		count += got;
 	}
 	return count;
+}
+
+int
+datapath_run_queue(struct datapath *dp, unsigned queue)
+{
+	return read_lane(dp, dp->lanes[queue], 0);
 }
 
 int
@@ -175,11 +240,12 @@ datapath_run_device(struct datapath *dp, uint64_t now)
 {
 	int count, error;
 
-	dp->batch = true;
-	count = read_device(dp, now);
+	if (dp->guard != NULL)
+		return datapath_run_queue(dp, 0);
+	enter(dp, dp->lane, now);
+	count = read_lane(dp, dp->lane, now);
 	error = errno;
-	dp->batch = false;
-	datapath_flush(dp, now);
+	leave(dp, now);
 	errno = error;
 	return count;
 }
@@ -202,19 +268,21 @@ split_datagram(struct datapath *dp, const struct datagram *d, uint64_t now)
 int
 datapath_run_transfer(struct datapath *dp, uint64_t now)
 {
+	struct datapath_lane *lane = dp->lanes[0];
 	struct datagram batch[IO_BATCH];
-	int count = dp->io->ops->transfer_receive(dp->io, batch, IO_BATCH);
+	int count = lane->io->ops->transfer_receive(lane->io, batch, IO_BATCH);
 
 	if (count <= 0)
 		return count;
-	dp->batch = true;
+	now = enter(dp, lane, now);
+	lane->io->transferring = true;
 	datapath_join_begin(dp);
 	for (int i = 0; i < count; i++)
 		split_datagram(dp, &batch[i], now);
 	datapath_received(dp, now);
 	datapath_join_end(dp);
-	dp->batch = false;
-	datapath_flush(dp, now);
+	lane->io->transferring = false;
+	leave(dp, now);
 	return count;
 }
 

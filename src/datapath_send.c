@@ -1,8 +1,6 @@
 /*
  * datapath_send: the two ways out: the device, and in transfer packets to another site.
  */
-#include <errno.h>
-
 #include "datapath_internal.h"
 #include "packet/split.h"
 #include "transfer/path.h"
@@ -21,37 +19,11 @@ datapath_output(struct datapath *dp, const struct packet *p)
 enum drop
 datapath_write(struct datapath *dp, const struct packet *p)
 {
-	if (dp->io->ops->device_send(dp->io, p) == -1)
+	if (dp->lane->io->ops->device_send(dp->lane->io, p) == -1)
 		return DROP_write_failed;
 	counter_add(dp->counters, COUNTER_packets_out, 1);
 	counter_add(dp->counters, COUNTER_bytes_out, p->len);
 	return DROP_none;
-}
-
-/* As many packets as the way out refused, counted.  True if wlad has answered one. */
-static bool
-send_kept(struct datapath *dp, uint64_t now)
-{
-	struct io_refused refused;
-	uint32_t count = dp->io->ops->device_flush(dp->io, &refused);
-
-	if (count == 0)
-		return false;
-	dp->counters->drop[DROP_too_big] += refused.too_big;
-	dp->counters->drop[DROP_write_failed] += count - refused.too_big;
-	if (refused.mtu == 0)
-		return false;
-	datapath_answer_too_big(dp, &refused.packet,
-	    refused.mtu > UINT16_MAX ? UINT16_MAX : (uint16_t)refused.mtu, now);
-	return true;
-}
-
-void
-datapath_flush(struct datapath *dp, uint64_t now)
-{
-	datapath_send_sealed(dp);
-	if (dp->io->ops->device_flush != NULL && send_kept(dp, now))
-		send_kept(dp, now);
 }
 
 static uint32_t
@@ -131,25 +103,6 @@ start(struct datapath *dp, struct transmission *t, struct packet *p,
 	    (p->len - p->transport + t->fragments.size - 1) / t->fragments.size);
 }
 
-void
-datapath_send_sealed(struct datapath *dp)
-{
-	struct datapath_outgoing *o = &dp->outgoing;
-	size_t len = o->used, left;
-	long sent;
-
-	if (len == 0)
-		return;
-	o->used = 0;
-	sent = dp->io->ops->transfer_send(dp->io, &o->to, dp->sealed, len, o->segment);
-	if (sent == (long)len)
-		return;
-	if (sent == -1 && errno == EMSGSIZE)
-		datapath_path_too_big(dp, o->site, o->segment);
-	left = sent == -1 ? len : len - (size_t)sent;
-	dp->counters->drop[DROP_send_failed] += (left + o->segment - 1) / o->segment;
-}
-
 /* What one system call takes; one datagram at least. */
 static size_t
 limit(const struct datapath_outgoing *o)
@@ -164,42 +117,69 @@ static bool
 goes_along(const struct datapath_outgoing *o, const struct datapath_way *way, size_t segment,
     bool single)
 {
-	return o->used > 0 && o->used % o->segment == 0 && limit(o) - o->used >= segment &&
+	return o->used % o->segment == 0 && limit(o) - o->used >= segment &&
 	    (segment == o->segment || (single && segment < o->segment)) &&
 	    addr_equal(&o->to, &way->to);
 }
 
-/* Makes room for another datagram of a transmission. */
-static void
+static struct datapath_outgoing *
+last(struct datapath_lane *lane)
+{
+	return lane->outgoings == 0 ? NULL : &lane->outgoing[lane->outgoings - 1];
+}
+
+/* Behind what waits already, which leaves before if there is no room, or nobody to wait for: with one
+ * thread what was sealed last is sent while the caches hold it. */
+static struct datapath_outgoing *
+another(struct datapath *dp)
+{
+	struct datapath_lane *lane = dp->lane;
+	const struct datapath_outgoing *before = last(lane);
+	size_t at = before == NULL ? 0 : before->at + before->used;
+
+	if (dp->guard == NULL || lane->outgoings == OUTGOING_MAX ||
+	    SEAL_BUFFER - at < IO_SEND_LEN) {
+		datapath_send_sealed(dp);
+		at = 0;
+	}
+	lane->outgoing[lane->outgoings].at = at;
+	return &lane->outgoing[lane->outgoings++];
+}
+
+/* Where another datagram of a transmission goes. */
+static struct datapath_outgoing *
 make_room(struct datapath *dp, const struct transmission *t, const struct packet *p,
     const struct datapath_way *way)
 {
-	struct datapath_outgoing *o = &dp->outgoing;
+	struct datapath_outgoing *o = last(dp->lane);
 	size_t segment = t->most + TRANSFER_OVERHEAD;
 	bool single = p->gso == PACKET_GSO_NONE && t->fragments.packet == NULL;
 
-	if (goes_along(o, way, segment, single))
-		return;
-	datapath_send_sealed(dp);
+	if (o != NULL && o->used > 0 && goes_along(o, way, segment, single))
+		return o;
+	if (o == NULL || o->used > 0)
+		o = another(dp);
+	o->used = 0;
 	o->to = way->to;
 	o->site = way->number;
 	o->segment = segment;
+	return o;
 }
 
 enum drop
 datapath_seal(struct datapath *dp, struct packet *p, const struct transfer_info *info,
     const struct datapath_way *way)
 {
-	struct datapath_outgoing *o = &dp->outgoing;
 	struct transmission t;
 	size_t segment;
 	long len;
 
 	start(dp, &t, p, info, way);
 	do {
-		make_room(dp, &t, p, way);
-		len = transmission_next(
-		    &t, way->tx, dp->sealed + o->used, limit(o) - o->used, &segment);
+		struct datapath_outgoing *o = make_room(dp, &t, p, way);
+
+		len = transmission_next(&t, way->tx, dp->lane->sealed + o->at + o->used,
+		    limit(o) - o->used, &segment);
 		if (len > 0)
 			o->used += (size_t)len;
 	} while (len > 0);

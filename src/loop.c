@@ -7,31 +7,17 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
+#include "base/guard.h"
 #include "base/log.h"
 #include "base/xalloc.h"
-
-struct loop {
-	struct event_base *base;
-	bool running;
-	bool stop;
-	bool fresh;          /* now is of this wake-up */
-	struct timeval tick; /* libevent's time when now was read */
-	uint64_t now;
-};
+#include "loop_internal.h"
 
 struct loop_fd {
 	struct loop *loop;
 	struct event *event;
 	loop_fd_callback *callback;
 	void *arg;
-};
-
-struct loop_timer {
-	struct loop *loop;
-	struct event *event;
-	uint64_t due;
-	loop_callback *callback;
-	void *arg;
+	bool outside;
 };
 
 struct loop_signal {
@@ -62,7 +48,7 @@ loop_new(void)
 	config = event_config_new();
 	if (config == NULL)
 		log_fatalx("no memory for the event loop");
-	/* One thread; and nobody's environment chooses how a daemon waits. */
+	/* It is one thread's; and nobody's environment chooses how a daemon waits. */
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
 	loop->base = event_base_new_with_config(config);
 	event_config_free(config);
@@ -76,6 +62,7 @@ loop_free(struct loop *loop)
 {
 	if (loop == NULL)
 		return;
+	loop_unshare(loop);
 	event_base_free(loop->base);
 	free(loop);
 }
@@ -85,6 +72,8 @@ loop_base(struct loop *loop)
 {
 	return loop->base;
 }
+
+/* ---- time ---- */
 
 /*
  * The first who asks after a wake-up reads the clock.  libevent may wait again before
@@ -96,6 +85,8 @@ loop_now(struct loop *loop)
 {
 	struct timeval tick;
 
+	if (loop->guard != NULL)
+		return guard_is_inside() ? guard_now(loop->guard) : clock_now();
 	if (!loop->running)
 		return clock_now();
 	if (event_base_gettimeofday_cached(loop->base, &tick) == -1)
@@ -153,13 +144,19 @@ static void
 on_fd(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop_fd *f = arg;
+	struct loop *loop = f->loop;
+	bool outside = f->outside; /* f may end in its callback */
 
-	f->callback(f->arg, fd, (what & EV_READ) != 0, (what & EV_WRITE) != 0, loop_now(f->loop));
+	if (!outside)
+		loop_enter(loop);
+	f->callback(f->arg, fd, (what & EV_READ) != 0, (what & EV_WRITE) != 0, loop_now(loop));
+	if (!outside)
+		loop_leave(loop);
 }
 
-struct loop_fd *
-loop_fd_add(
-    struct loop *loop, int fd, bool read, bool write, loop_fd_callback *callback, void *arg)
+static struct loop_fd *
+add_fd(struct loop *loop, int fd, bool read, bool write, loop_fd_callback *callback, void *arg,
+    bool outside)
 {
 	struct loop_fd *f = xcalloc(1, sizeof(*f));
 	short what = EV_PERSIST;
@@ -171,9 +168,24 @@ loop_fd_add(
 	f->loop = loop;
 	f->callback = callback;
 	f->arg = arg;
+	f->outside = outside;
 	f->event = new_event(loop, fd, what, on_fd, f);
 	add_event(f->event, NULL);
 	return f;
+}
+
+struct loop_fd *
+loop_fd_add(
+    struct loop *loop, int fd, bool read, bool write, loop_fd_callback *callback, void *arg)
+{
+	return add_fd(loop, fd, read, write, callback, arg, false);
+}
+
+struct loop_fd *
+loop_fd_add_outside(
+    struct loop *loop, int fd, bool read, bool write, loop_fd_callback *callback, void *arg)
+{
+	return add_fd(loop, fd, read, write, callback, arg, true);
 }
 
 void
@@ -186,32 +198,47 @@ loop_fd_free(struct loop_fd *fd)
 }
 
 /* Rounds up to the milliseconds that libevent waits in. */
-static void
-arm(struct loop_timer *timer, uint64_t delay_ns)
+void
+loop_timer_arm(struct loop_timer *timer, uint64_t now)
 {
-	uint64_t ms = delay_ns / CLOCK_MILLISECOND + (delay_ns % CLOCK_MILLISECOND != 0);
+	uint64_t delay = timer->due > now ? timer->due - now : 0;
+	uint64_t ms = delay / CLOCK_MILLISECOND + (delay % CLOCK_MILLISECOND != 0);
 	struct timeval tv = {
 	    .tv_sec = (time_t)(ms / 1000),
 	    .tv_usec = (suseconds_t)(ms % 1000 * 1000),
 	};
 
+	timer->fires = timer->due;
 	add_event(timer->event, &tv);
 }
 
-/* libevent's clock may be some milliseconds behind ours: a timer that it
- * fires early waits for the rest. */
+/* libevent's clock may be some milliseconds behind ours, and another thread may have put it off: a
+ * timer that fires early waits for the rest. */
+static void
+fire(struct loop_timer *timer, uint64_t now)
+{
+	timer->fires = NEVER;
+	if (timer->due == NEVER)
+		return;
+	if (now < timer->due) {
+		loop_timer_arm(timer, now);
+		return;
+	}
+	timer->due = NEVER;
+	timer->callback(timer->arg, now);
+}
+
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop_timer *timer = arg;
-	uint64_t now = loop_now(timer->loop);
+	struct loop *loop = timer->loop;
 
 	(void)fd;
 	(void)what;
-	if (now < timer->due)
-		arm(timer, timer->due - now);
-	else
-		timer->callback(timer->arg, now);
+	loop_enter(loop);
+	fire(timer, loop_now(loop));
+	loop_leave(loop);
 }
 
 struct loop_timer *
@@ -220,6 +247,7 @@ loop_timer_new(struct loop *loop, loop_callback *callback, void *arg)
 	struct loop_timer *timer = xcalloc(1, sizeof(*timer));
 
 	timer->loop = loop;
+	timer->due = timer->fires = NEVER;
 	timer->callback = callback;
 	timer->arg = arg;
 	timer->event = new_event(loop, -1, 0, on_timer, timer);
@@ -231,15 +259,20 @@ loop_timer_set(struct loop_timer *timer, uint64_t delay_ns)
 {
 	uint64_t now = loop_now(timer->loop);
 
-	if (delay_ns > LOOP_TIMER_MAX)
-		delay_ns = LOOP_TIMER_MAX;
-	timer->due = now + delay_ns;
-	arm(timer, delay_ns);
+	timer->due = now + (delay_ns < LOOP_TIMER_MAX ? delay_ns : LOOP_TIMER_MAX);
+	if (!loop_is_elsewhere(timer->loop))
+		loop_timer_arm(timer, now);
+	else if (timer->due < timer->fires)
+		loop_post(timer);
 }
 
 void
 loop_timer_cancel(struct loop_timer *timer)
 {
+	timer->due = NEVER;
+	if (loop_is_elsewhere(timer->loop))
+		return;
+	timer->fires = NEVER;
 	event_del(timer->event);
 }
 
@@ -248,6 +281,7 @@ loop_timer_free(struct loop_timer *timer)
 {
 	if (timer == NULL)
 		return;
+	loop_unpost(timer);
 	event_free(timer->event);
 	free(timer);
 }
@@ -256,10 +290,13 @@ static void
 on_signal(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop_signal *s = arg;
+	struct loop *loop = s->loop;
 
 	(void)fd;
 	(void)what;
-	s->callback(s->arg, loop_now(s->loop));
+	loop_enter(loop);
+	s->callback(s->arg, loop_now(loop));
+	loop_leave(loop);
 }
 
 struct loop_signal *

@@ -4,6 +4,10 @@
  * File descriptors, timers and signals with callbacks that only translate; the time of the
  * current wake-up, read once.  The load exchange and the control server, which use
  * libevent's buffered sockets, get the base by loop_base().
+ *
+ * Where other threads handle packets as well (loop_share()), all callbacks run inside the guard, and of
+ * the rest other threads may call, inside it too, loop_timer_set(), loop_timer_cancel() and
+ * loop_now().
  */
 #ifndef WLAD_LOOP_H
 #define WLAD_LOOP_H
@@ -12,6 +16,7 @@
 #include <stdint.h>
 
 struct event_base;
+struct guard;
 struct loop;
 struct loop_fd;
 struct loop_timer;
@@ -23,6 +28,15 @@ typedef void loop_fd_callback(void *arg, int fd, bool readable, bool writable, u
 struct loop *loop_new(void); /* ends the program if libevent cannot start */
 void loop_free(struct loop *loop);
 struct event_base *loop_base(struct loop *loop);
+
+/* There will be other threads: from now on whoever is called back is inside the guard, which is
+ * borrowed.  To be called by the thread that will run the loop. */
+void loop_share(struct loop *loop, struct guard *guard);
+
+/* For those whom libevent calls by itself (loop_base()): around all they do.  Without other
+ * threads, and inside another callback, without effect. */
+void loop_enter(struct loop *loop);
+void loop_leave(struct loop *loop);
 
 /* Monotonic nanoseconds of this wake-up (clock.h); outside of loop_run(), of this moment. */
 uint64_t loop_now(struct loop *loop);
@@ -39,6 +53,10 @@ void loop_stop(struct loop *loop);
 struct loop_fd *loop_fd_add(
     struct loop *loop, int fd, bool read, bool write, loop_fd_callback *callback, void *arg);
 void loop_fd_free(struct loop_fd *fd); /* NULL is fine; may be called from its callback */
+
+/* The same for one who enters the guard by himself, as he reads before. */
+struct loop_fd *loop_fd_add_outside(
+    struct loop *loop, int fd, bool read, bool write, loop_fd_callback *callback, void *arg);
 
 /* The longest delay of a timer, 100 days: more is cut to that. */
 #define LOOP_TIMER_MAX (UINT64_C(8640000) * UINT64_C(1000000000))

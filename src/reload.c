@@ -61,6 +61,7 @@ refuse_changes(const struct config *a, const struct config *b, char *error, size
 	SAME("device.name", strcmp(a->device.name, b->device.name) == 0);
 	SAME("device.mtu", a->device.mtu == b->device.mtu);
 	SAME("device.offload", a->device.offload == b->device.offload);
+	SAME("device.queues", a->device.queues == b->device.queues);
 	SAME("device.threaded", a->device.threaded == b->device.threaded);
 	SAME("device.output", a->device.output == b->device.output);
 	SAME("transfer.listen", addr_equal(&a->transfer.listen, &b->transfer.listen));

@@ -24,6 +24,20 @@
 
 /* ---- start, in order; each step returns 0 or -1 with a sentence in w->error ---- */
 
+/* From here on there is a guard: what is started later is called inside. */
+static int
+open_queues(struct wlad *w)
+{
+	if (w->config->device.queues == 1)
+		return 0;
+	w->queues = queues_open(w->io, w->config->device.queues - 1, w->error, sizeof(w->error));
+	if (w->queues == NULL)
+		return -1;
+	w->guard = guard_new();
+	loop_share(w->loop, w->guard);
+	return 0;
+}
+
 static int
 open_io(struct wlad *w)
 {
@@ -33,13 +47,14 @@ open_io(struct wlad *w)
 	    .mtu = c->device.mtu,
 	    .offload = c->device.offload,
 	    .threaded = c->device.threaded,
+	    .queues = c->device.queues > 1,
 	    .raw = c->device.output == CONFIG_OUTPUT_RAW,
 	    .transfer_listen = c->transfer.listen,
 	    .demand_port = c->transfer.demand_port,
 	};
 
 	w->io = io_open(&settings, w->error, sizeof(w->error));
-	if (w->io == NULL)
+	if (w->io == NULL || open_queues(w) == -1)
 		return -1;
 	return routes_device_up(io_device_name(w->io), c->device.mtu, w->error, sizeof(w->error));
 }
@@ -91,6 +106,7 @@ make_datapath(struct wlad *w)
 	    .counters = &w->counters,
 	    .random = &w->random,
 	    .peers = wlad_datapath_peers(w),
+	    .guard = w->guard,
 	};
 
 	w->datapath = datapath_new(&parts, clock_now());
@@ -210,12 +226,13 @@ start(struct wlad *w)
 	w->manager = manager_new(w->loop, w->load, w->notify);
 	w->site_events = site_events_new(w->load);
 	wlad_connect(w);
-	return 0;
+	return wlad_start_queues(w);
 }
 
 static void
 stop(struct wlad *w)
 {
+	queues_free(w->queues); /* from here on there is one thread */
 	load_table_set_listener(w->load, NULL, NULL);
 	site_events_free(w->site_events);
 	manager_free(w->manager);
@@ -235,6 +252,7 @@ stop(struct wlad *w)
 	if (w->io != NULL)
 		io_close(w->io);
 	loop_free(w->loop);
+	guard_free(w->guard);
 	config_changes_fini(&w->changes);
 	config_free(w->config);
 	notify_close(w->notify);

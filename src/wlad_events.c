@@ -33,6 +33,22 @@ on_expiry(void *arg, uint64_t now)
 	arm_expiry(w, servers < expiry ? servers : expiry, now);
 }
 
+/* Somebody removed it: a descriptor that stays in error would keep us busy for nothing. */
+static void
+give_up(struct wlad *w)
+{
+	log_error("device is gone device=%s", io_device_name(w->io));
+	w->broken = true;
+	loop_stop(w->loop);
+}
+
+static void
+on_broken_queue(void *arg, uint64_t now)
+{
+	(void)now;
+	give_up(arg);
+}
+
 static void
 on_device(void *arg, int fd, bool readable, bool writable, uint64_t now)
 {
@@ -40,12 +56,8 @@ on_device(void *arg, int fd, bool readable, bool writable, uint64_t now)
 
 	(void)fd;
 	(void)writable;
-	if (!readable || datapath_run_device(w->datapath, now) != -1)
-		return;
-	/* somebody removed it: a descriptor that stays in error would keep us busy for nothing */
-	log_error("device is gone device=%s", io_device_name(w->io));
-	w->broken = true;
-	loop_stop(w->loop);
+	if (readable && datapath_run_device(w->datapath, now) == -1)
+		give_up(w);
 }
 
 static void
@@ -266,12 +278,14 @@ connect_packets(struct wlad *w)
 	int transfer = w->io->ops->transfer_fd(w->io);
 	int demand = w->io->ops->demand_fd(w->io);
 
-	w->device_fd =
-	    loop_fd_add(w->loop, w->io->ops->device_fd(w->io), true, false, on_device, w);
+	w->device_fd = loop_fd_add_outside(
+	    w->loop, w->io->ops->device_fd(w->io), true, false, on_device, w);
 	if (transfer != -1)
-		w->transfer_fd = loop_fd_add(w->loop, transfer, true, false, on_transfer, w);
+		w->transfer_fd =
+		    loop_fd_add_outside(w->loop, transfer, true, false, on_transfer, w);
 	if (demand != -1)
-		w->demand_fd = loop_fd_add(w->loop, demand, true, false, on_transfer, w);
+		w->demand_fd = loop_fd_add_outside(w->loop, demand, true, false, on_transfer, w);
+	w->broken_queue = loop_timer_new(w->loop, on_broken_queue, w);
 	w->expiry = loop_timer_new(w->loop, on_expiry, w);
 	loop_timer_set(w->expiry, CLOCK_SECOND);
 	w->paths = loop_timer_new(w->loop, on_paths, w);
@@ -295,6 +309,25 @@ wlad_connect(struct wlad *w)
 	load_table_set_listener(w->load, on_load_changed, w);
 }
 
+static void
+queue_broke(void *arg)
+{
+	struct wlad *w = arg;
+
+	loop_timer_set(w->broken_queue, 0);
+}
+
+int
+wlad_start_queues(struct wlad *w)
+{
+	struct queues_parts parts = {
+	    .datapath = w->datapath, .guard = w->guard, .broken = queue_broke, .arg = w};
+
+	if (w->queues == NULL)
+		return 0;
+	return queues_start(w->queues, &parts, w->error, sizeof(w->error));
+}
+
 void
 wlad_disconnect(struct wlad *w)
 {
@@ -305,6 +338,7 @@ wlad_disconnect(struct wlad *w)
 	loop_timer_free(w->key_expiry);
 	loop_timer_free(w->paths);
 	loop_timer_free(w->expiry);
+	loop_timer_free(w->broken_queue);
 	loop_fd_free(w->demand_fd);
 	loop_fd_free(w->transfer_fd);
 	loop_fd_free(w->device_fd);

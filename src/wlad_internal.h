@@ -11,6 +11,7 @@
 #include "agent/answers.h"
 #include "allocation/allocation.h"
 #include "base/counters.h"
+#include "base/guard.h"
 #include "base/random.h"
 #include "config/changes.h"
 #include "config/config.h"
@@ -24,6 +25,7 @@
 #include "load/table.h"
 #include "loop.h"
 #include "platform/notify.h"
+#include "queues.h"
 #include "transfer/keyring.h"
 
 #define ERROR_TEXT 512
@@ -36,6 +38,8 @@ struct wlad {
 	struct counters counters;
 	struct random random;
 	struct io *io;
+	struct guard *guard;   /* NULL: the device has one queue */
+	struct queues *queues; /* the others; NULL likewise */
 	struct load_table *load;
 	struct allocation *allocation;
 	struct keyring *keyring;
@@ -50,7 +54,8 @@ struct wlad {
 	struct site_events *site_events;
 	struct wlad_keep *keep; /* rules for servers that see clients' addresses; NULL: none */
 	struct loop_fd *device_fd, *transfer_fd, *demand_fd;
-	struct loop_timer *tell; /* until the other sites are told of other servers */
+	struct loop_timer *broken_queue; /* set by its thread */
+	struct loop_timer *tell;         /* until the other sites are told of other servers */
 	struct loop_timer *expiry, *paths, *key_expiry, *key_epoch;
 	struct loop_signal *signals[3];
 	bool stopping, broken;
@@ -63,6 +68,10 @@ struct wlad {
 /* From now on the loop calls; everything else of the apparatus is there. */
 void wlad_connect(struct wlad *w);
 void wlad_disconnect(struct wlad *w);
+
+/* The same for the threads of further queues, if there are any.  0, or -1 with a sentence in
+ * w->error. */
+int wlad_start_queues(struct wlad *w);
 
 /* What the exchange tells, with a struct wlad as argument; what the datapath tells others. */
 extern const struct exchange_handlers wlad_exchange_handlers;

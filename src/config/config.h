@@ -193,11 +193,12 @@ struct config {
 	enum config_role role;
 
 	struct {
-		char *name;    /* of the TUN device, at most 15 octets */
-		uint32_t mtu;  /* 1280 to 65535 */
-		bool routes;   /* wlad sets the routes of service and self addresses */
-		bool offload;  /* ask the kernel for super-packets */
-		bool threaded; /* a thread of the kernel takes what the device is sent */
+		char *name;      /* of the TUN device, at most 15 octets */
+		uint32_t mtu;    /* 1280 to 65535 */
+		bool routes;     /* wlad sets the routes of service and self addresses */
+		bool offload;    /* ask the kernel for super-packets */
+		uint32_t queues; /* of the device, each but the first with a thread */
+		bool threaded;   /* a thread of the kernel takes what the device is sent */
 		enum config_output output; /* how packets leave */
 	} device;
 

@@ -67,6 +67,7 @@ static const struct key device_keys[] = {
     {"mtu", KEY_INTEGER, FIELD(config, device.mtu), .min = 1280, .max = 65535, .preset = 1500},
     {"routes", KEY_BOOL, FIELD(config, device.routes), .preset = true},
     {"offload", KEY_BOOL, FIELD(config, device.offload), .preset = true},
+    {"queues", KEY_INTEGER, FIELD(config, device.queues), .min = 1, .max = 64, .preset = 1},
     {"threaded", KEY_BOOL, FIELD(config, device.threaded), .preset = false},
     {"output", KEY_CHOICE, FIELD(config, device.output), .choices = outputs,
 	.preset = CONFIG_OUTPUT_TUN},

@@ -220,28 +220,33 @@ static void
 on_readable(struct bufferevent *bev, void *arg)
 {
 	struct client *client = arg;
+	struct loop *loop = client->control->parts.loop;
 
 	(void)bev;
+	loop_enter(loop);
 	if (client->request == NULL)
 		client_advance(client);
+	loop_leave(loop);
 }
 
 static void
 on_written(struct bufferevent *bev, void *arg)
 {
 	struct client *client = arg;
+	struct loop *loop = client->control->parts.loop;
 
 	(void)bev;
+	loop_enter(loop);
 	if (client->request != NULL) /* it waits for its turn */
-		arm_work(client->control, loop_now(client->control->parts.loop));
+		arm_work(client->control, loop_now(loop));
 	else
 		client_advance(client);
+	loop_leave(loop);
 }
 
 static void
-on_event(struct bufferevent *bev, short what, void *arg)
+client_event(struct client *client, short what)
 {
-	struct client *client = arg;
 	bool busy = client->request != NULL || client_is_behind(client);
 
 	if (client->monitor) {
@@ -253,10 +258,22 @@ on_event(struct bufferevent *bev, short what, void *arg)
 			client_advance(client);
 	} else if ((what & BEV_EVENT_TIMEOUT) != 0 && (what & BEV_EVENT_READING) != 0 && busy) {
 		/* it waits for us, not we for it */
-		bufferevent_enable(bev, EV_READ);
+		bufferevent_enable(client->bev, EV_READ);
 	} else {
 		client_free(client);
 	}
+}
+
+static void
+on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct client *client = arg;
+	struct loop *loop = client->control->parts.loop;
+
+	(void)bev;
+	loop_enter(loop);
+	client_event(client, what);
+	loop_leave(loop);
 }
 
 static void
@@ -292,6 +309,7 @@ on_accept(struct evconnlistener *accepting, evutil_socket_t fd, struct sockaddr 
 	(void)accepting;
 	(void)from;
 	(void)len;
+	loop_enter(control->parts.loop);
 	if (peer_uid(fd, &uid) < 0) {
 		log_warn("control client without identity refused");
 		close(fd);
@@ -301,6 +319,7 @@ on_accept(struct evconnlistener *accepting, evutil_socket_t fd, struct sockaddr 
 	} else {
 		client_new(control, fd, uid);
 	}
+	loop_leave(control->parts.loop);
 }
 
 /* Out of descriptors, most likely: accepting goes on at the next tick. */

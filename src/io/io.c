@@ -12,6 +12,7 @@
 
 #include "base/xalloc.h"
 #include "io/device.h"
+#include "io/kept.h"
 #include "io/raw.h"
 #include "io/udp.h"
 
@@ -23,6 +24,11 @@ struct system_io {
 	struct udp *demands; /* the demand port's */
 	bool demands_first;  /* who is read first takes turns */
 	struct raw *raw;     /* packets leave there, not by the device */
+	struct kept *kept;   /* packets wait there for device_flush; NULL: they do not */
+	uint32_t refused;    /* of them, before the flush */
+	bool further;        /* a queue beside the first: udp is the first's */
+	unsigned queues;     /* of the device; only the first knows */
+	struct device *queue[IO_QUEUES_MAX];
 };
 
 static int
@@ -42,17 +48,53 @@ receive_packets(struct io *io, struct packet *p, int max, bool *more)
 	return s->device == NULL ? 0 : device_receive_many(s->device, p, max, more);
 }
 
+/* True if the octets stay until the next receive. */
+static bool
+stays(const struct system_io *s, const uint8_t *data)
+{
+	if (!s->io.transferring)
+		return device_holds(s->device, data);
+	return udp_holds(s->udp, data) || (s->demands != NULL && udp_holds(s->demands, data));
+}
+
+/*
+ * The answer to a packet comes by the queue that sent it.  What was transferred comes by the first
+ * one's socket alone, so its connections are shared out here, each to one queue for good.
+ */
+static struct device *
+queue_for(const struct system_io *s, const struct packet *p)
+{
+	return s->io.transferring ? s->queue[p->hash % s->queues] : s->device;
+}
+
+/* True if the packet waits; what waited before has left if it does not: what was made elsewhere
+ * may not stay there. */
+static bool
+keep(struct system_io *s, struct device *device, const struct packet *p,
+    const struct iovec *piece, unsigned count)
+{
+	if (s->kept == NULL)
+		return false;
+	if (stays(s, p->data) && kept_add(s->kept, device, p, piece, count))
+		return true;
+	s->refused += kept_send(s->kept);
+	return false;
+}
+
 static int
 send_packet(struct io *io, const struct packet *p)
 {
 	struct system_io *s = (struct system_io *)io;
+	struct device *device;
 
 	if (s->device == NULL) {
 		errno = ENODEV;
 		return -1;
 	}
-	if (s->raw == NULL || !raw_takes(s->raw, p->version))
-		return device_send(s->device, p);
+	if (s->raw == NULL || !raw_takes(s->raw, p->version)) {
+		device = queue_for(s, p);
+		return keep(s, device, p, NULL, 0) ? 0 : device_send(device, p);
+	}
 	raw_send(s->raw, p);
 	return 0;
 }
@@ -62,12 +104,14 @@ static int
 send_pieces(struct io *io, const struct packet *p, const struct iovec *piece, unsigned count)
 {
 	struct system_io *s = (struct system_io *)io;
+	struct device *device;
 
 	if (s->device == NULL) {
 		errno = ENODEV;
 		return -1;
 	}
-	return device_send_pieces(s->device, p, piece, count);
+	device = queue_for(s, p);
+	return keep(s, device, p, piece, count) ? 0 : device_send_pieces(device, p, piece, count);
 }
 
 static uint32_t
@@ -75,10 +119,14 @@ flush_packets(struct io *io, struct io_refused *refused)
 {
 	struct system_io *s = (struct system_io *)io;
 
-	if (s->raw != NULL)
-		return raw_flush(s->raw, refused);
 	memset(refused, 0, sizeof(*refused));
-	return 0;
+	if (s->raw != NULL)
+		raw_flush(s->raw, refused);
+	if (s->kept != NULL) {
+		refused->count += s->refused + kept_send(s->kept);
+		s->refused = 0;
+	}
+	return refused->count;
 }
 
 /* As many as there are, of at most max; an error counts only if there are none. */
@@ -153,9 +201,11 @@ close_all(struct io *io)
 	struct system_io *s = (struct system_io *)io;
 
 	device_close(s->device);
-	udp_close(s->udp);
+	if (!s->further)
+		udp_close(s->udp);
 	udp_close(s->demands);
 	raw_close(s->raw);
+	kept_free(s->kept);
 	free(s);
 }
 
@@ -205,12 +255,15 @@ static int
 open_device(
     struct system_io *s, const struct io_settings *settings, char *error, size_t error_size)
 {
-	struct device_wanted wanted = {settings->offload, settings->threaded};
+	struct device_wanted wanted = {settings->offload, settings->threaded, settings->queues};
 	struct device_offload offload;
 
 	s->device = device_open(settings->device_name, &wanted, error, error_size);
 	if (s->device == NULL)
 		return -1;
+	s->queue[s->queues++] = s->device;
+	if (settings->queues)
+		s->kept = kept_new();
 	if (settings->mtu != 0 &&
 	    set_mtu(device_name(s->device), settings->mtu, error, error_size) == -1)
 		return -1;
@@ -254,6 +307,28 @@ io_open(const struct io_settings *settings, char *error, size_t error_size)
 fail:
 	close_all(&s->io);
 	return NULL;
+}
+
+struct io *
+io_open_queue(struct io *first, char *error, size_t error_size)
+{
+	struct system_io *f = (struct system_io *)first;
+	struct system_io *s = xcalloc(1, sizeof(*s));
+
+	s->io = *first;
+	s->further = true;
+	s->udp = f->udp;
+	s->kept = kept_new();
+	if (f->queues < IO_QUEUES_MAX)
+		s->device = device_open_queue(f->device, error, error_size);
+	else
+		snprintf(error, error_size, "no more than %d queues", IO_QUEUES_MAX);
+	if (s->device == NULL || (f->raw != NULL && open_raw(s, error, error_size) == -1)) {
+		close_all(&s->io);
+		return NULL;
+	}
+	f->queue[f->queues++] = s->device;
+	return &s->io;
 }
 
 const char *

@@ -18,6 +18,8 @@
 #include "base/addr.h"
 #include "packet/packet.h"
 
+#define IO_QUEUES_MAX 64 /* of the device */
+
 /* Octets in front of each received packet that may be overwritten. */
 #define IO_HEADROOM 128
 
@@ -105,6 +107,7 @@ struct io {
 	bool takes_super; /* the device takes super-packets of TCP whose checksum is partial */
 	bool takes_uso;   /* the device takes super-packets of UDP, likewise */
 	bool takes_partial; /* the device takes partial checksums */
+	bool transferring; /* what is sent now came by the transfer socket: the caller's word */
 };
 
 struct io_settings {
@@ -113,12 +116,20 @@ struct io_settings {
 	bool offload;            /* ask for super-packets and partial checksums */
 	bool threaded; /* a thread of the kernel takes what the device is sent; Linux */
 	bool raw;      /* packets leave by raw sockets, not by the device */
+	bool queues;   /* io_open_queue() will be asked for others */
 	struct addr transfer_listen; /* port 0: no transfer socket */
 	uint16_t demand_port;        /* a second one, on the same address; 0: none */
 };
 
 /* Opens device and sockets (needs CAP_NET_ADMIN, and CAP_NET_RAW for raw).  NULL with a sentence in error. */
 struct io *io_open(const struct io_settings *settings, char *error, size_t error_size);
+
+/*
+ * Another queue of the device, for another thread: an io of its own, with the first one's transfer
+ * socket to send by, to be closed before the first, which sends nothing afterwards.  All of them keep back what device_send is
+ * given, until device_flush.  NULL with a sentence in error.
+ */
+struct io *io_open_queue(struct io *first, char *error, size_t error_size);
 
 /* The name the kernel gave the device; "" if there is none. */
 const char *io_device_name(const struct io *io);

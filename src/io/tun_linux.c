@@ -58,6 +58,7 @@
 
 struct device {
 	int fd;
+	short flags; /* of TUNSETIFF */
 	char name[IFNAMSIZ];
 	struct device_offload offload;
 	int failed; /* errno of a read behind packets that were handed over; 0: none */
@@ -108,6 +109,15 @@ set_offload(struct device *d, bool wanted)
 	return 0;
 }
 
+/* Of each queue that is attached by now. */
+static int
+bound_waiting(struct device *d)
+{
+	int waiting = WAITING_MAX;
+
+	return ioctl(d->fd, TUNSETSNDBUF, &waiting);
+}
+
 /*
  * What is written waits, and a thread of the kernel forwards it, on another processor if there
  * is one.  How much may wait is bounded here: as it comes, nothing would ever be refused.
@@ -116,10 +126,10 @@ static int
 set_threaded(struct device *d)
 {
 	char path[sizeof("/sys/class/net//threaded") + IFNAMSIZ];
-	int waiting = WAITING_MAX, fd;
 	ssize_t n = -1;
+	int fd;
 
-	if (ioctl(d->fd, TUNSETSNDBUF, &waiting) == -1)
+	if (bound_waiting(d) == -1)
 		return -1;
 	snprintf(path, sizeof(path), "/sys/class/net/%s/threaded", d->name);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -132,6 +142,13 @@ set_threaded(struct device *d)
 	return 0;
 }
 
+static short
+wanted_flags(const struct device_wanted *wanted)
+{
+	return (short)(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (wanted->threaded ? IFF_NAPI : 0) |
+	    (wanted->queues ? IFF_MULTI_QUEUE : 0));
+}
+
 static int
 set_up(struct device *d, const char *name, const struct device_wanted *wanted)
 {
@@ -140,11 +157,10 @@ set_up(struct device *d, const char *name, const struct device_wanted *wanted)
 
 	memset(&request, 0, sizeof(request));
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
-	request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
-	if (wanted->threaded)
-		request.ifr_flags |= IFF_NAPI;
+	request.ifr_flags = wanted_flags(wanted);
 	if (ioctl(d->fd, TUNSETIFF, &request) == -1)
 		return -1;
+	d->flags = wanted_flags(wanted);
 	memcpy(d->name, request.ifr_name, sizeof(d->name));
 	d->name[sizeof(d->name) - 1] = '\0';
 	if (ioctl(d->fd, TUNSETVNETHDRSZ, &vnet_len) == -1 ||
@@ -170,6 +186,39 @@ open_hint(int error)
 	default:
 		return "";
 	}
+}
+
+/* Of a device that is there: nearly all that was set is the device's. */
+static int
+attach(struct device *d, const struct device *first)
+{
+	struct ifreq request;
+
+	memset(&request, 0, sizeof(request));
+	memcpy(request.ifr_name, first->name, sizeof(request.ifr_name));
+	request.ifr_flags = first->flags;
+	if (ioctl(d->fd, TUNSETIFF, &request) == -1)
+		return -1;
+	if ((first->flags & IFF_NAPI) != 0 && bound_waiting(d) == -1)
+		return -1;
+	memcpy(d->name, first->name, sizeof(d->name));
+	d->flags = first->flags;
+	d->offload = first->offload;
+	return 0;
+}
+
+struct device *
+device_open_queue(const struct device *first, char *error, size_t error_size)
+{
+	struct device *d = xcalloc(1, sizeof(*d));
+
+	d->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (d->fd != -1 && attach(d, first) == 0)
+		return d;
+	snprintf(error, error_size, "device %s has no other queue: %s", first->name,
+	    strerror(errno));
+	device_close(d);
+	return NULL;
 }
 
 struct device *
@@ -314,6 +363,12 @@ receive_to(struct device *d, uint8_t *place, struct packet *p)
 		return -1;
 	}
 	return 1;
+}
+
+bool
+device_holds(const struct device *d, const uint8_t *data)
+{
+	return data >= d->in && data < d->in + sizeof(d->in);
 }
 
 int

@@ -48,6 +48,14 @@ device_open(const char *name, const struct device_wanted *wanted, char *error, s
 	return NULL;
 }
 
+struct device *
+device_open_queue(const struct device *first, char *error, size_t error_size)
+{
+	snprintf(error, error_size, "device %s has no other queue: device.queues is Linux's",
+	    first->name);
+	return NULL;
+}
+
 void
 device_close(struct device *d)
 {
@@ -56,6 +64,15 @@ device_close(struct device *d)
 	if (d->fd != -1)
 		close(d->fd);
 	free(d);
+}
+
+/* Only where there are queues anything is kept. */
+bool
+device_holds(const struct device *d, const uint8_t *data)
+{
+	(void)d;
+	(void)data;
+	return false;
 }
 
 int

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,11 +24,11 @@ union control {
 
 struct udp {
 	int fd;
-	bool v6;           /* an IPv6 socket: IPv4 peers are mapped */
-	bool segmentation; /* the kernel has not refused segments yet */
-	bool joining;      /* the kernel may receive several datagrams in one */
-	bool joined;       /* and has done so the last time */
-	uint8_t *buffers;  /* IO_BATCH of buffer_size(); pages never written to cost nothing */
+	bool v6;                  /* an IPv6 socket: IPv4 peers are mapped */
+	atomic_bool segmentation; /* the kernel has not refused segments yet */
+	bool joining;             /* the kernel may receive several datagrams in one */
+	bool joined;              /* and has done so the last time */
+	uint8_t *buffers; /* IO_BATCH of buffer_size(); pages never written to cost nothing */
 	struct mmsghdr message[IO_BATCH];
 	struct iovec vector[IO_BATCH];
 	struct sockaddr_storage from[IO_BATCH];
@@ -89,6 +90,12 @@ udp_close(struct udp *udp)
 		close(udp->fd);
 	free(udp->buffers);
 	free(udp);
+}
+
+bool
+udp_holds(const struct udp *udp, const uint8_t *data)
+{
+	return data >= udp->buffers && data < udp->buffers + IO_BATCH * buffer_size();
 }
 
 int

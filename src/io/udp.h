@@ -27,6 +27,9 @@ int udp_receive(struct udp *udp, struct datagram *batch, int max);
 long udp_send(
     struct udp *udp, const struct addr *to, const uint8_t *data, size_t len, size_t segment);
 
+/* True if the octets are of a datagram received last. */
+bool udp_holds(const struct udp *udp, const uint8_t *data);
+
 int udp_fd(const struct udp *udp);
 
 /* True if the kernel joins datagrams of equal size (UDP_GRO). */

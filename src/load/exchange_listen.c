@@ -47,16 +47,12 @@ has_place(struct exchange *x, const struct addr *from)
 }
 
 static void
-on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *sa, int len,
-    void *arg)
+take_in(struct exchange *x, evutil_socket_t fd, const struct sockaddr *sa)
 {
-	struct exchange *x = arg;
 	struct addr from;
 	char address[ADDR_TEXT];
 	struct peering *p;
 
-	(void)listener;
-	(void)len;
 	if (addr_from_sockaddr(sa, &from) != 0) {
 		evutil_closesocket(fd);
 		return;
@@ -73,6 +69,19 @@ on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *
 		exchange_enter(x, p);
 }
 
+static void
+on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *sa, int len,
+    void *arg)
+{
+	struct exchange *x = arg;
+
+	(void)listener;
+	(void)len;
+	loop_enter(x->parts.session.loop);
+	take_in(x, fd, sa);
+	loop_leave(x->parts.session.loop);
+}
+
 /* Most likely no descriptor is free: trying again at once would only burn time. */
 static void
 on_accept_error(struct evconnlistener *listener, void *arg)
@@ -81,7 +90,9 @@ on_accept_error(struct evconnlistener *listener, void *arg)
 
 	log_warn("cannot accept sessions, pausing");
 	evconnlistener_disable(listener);
+	loop_enter(x->parts.session.loop);
 	loop_timer_set(x->accept_timer, ACCEPT_PAUSE);
+	loop_leave(x->parts.session.loop);
 }
 
 static void

@@ -149,10 +149,8 @@ next_message(struct session *s, struct evbuffer *input)
  * reached, and come back to it only when more arrives.
  */
 static void
-on_read(struct bufferevent *bev, void *arg)
+take_input(struct session *s, struct evbuffer *input)
 {
-	struct session *s = arg;
-	struct evbuffer *input = bufferevent_get_input(bev);
 
 	if (s->finishing) {
 		evbuffer_drain(input, evbuffer_get_length(input));
@@ -162,6 +160,16 @@ on_read(struct bufferevent *bev, void *arg)
 		continue;
 }
 
+static void
+on_read(struct bufferevent *bev, void *arg)
+{
+	struct session *s = arg;
+
+	loop_enter(s->parts.loop);
+	take_input(s, bufferevent_get_input(bev));
+	loop_leave(s->parts.loop);
+}
+
 /* Called when all output has been handed to the system. */
 static void
 on_written(struct bufferevent *bev, void *arg)
@@ -169,14 +177,15 @@ on_written(struct bufferevent *bev, void *arg)
 	struct session *s = arg;
 
 	(void)bev;
+	loop_enter(s->parts.loop);
 	if (s->finishing)
 		session_close(s, "closed");
+	loop_leave(s->parts.loop);
 }
 
 static void
-on_event(struct bufferevent *bev, short what, void *arg)
+take_event(struct session *s, struct bufferevent *bev, short what)
 {
-	struct session *s = arg;
 	char text[WHY_MAX];
 
 	if ((what & BEV_EVENT_CONNECTED) != 0) {
@@ -194,6 +203,16 @@ on_event(struct bufferevent *bev, short what, void *arg)
 		tls_error_text(bev, text, sizeof(text));
 		session_close(s, "%s", text);
 	}
+}
+
+static void
+on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct session *s = arg;
+
+	loop_enter(s->parts.loop);
+	take_event(s, bev, what);
+	loop_leave(s->parts.loop);
 }
 
 /* ---- opening ---- */

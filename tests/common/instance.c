@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/guard.h"
+#include "base/log.h"
 #include "base/xalloc.h"
 #include "load/endpoints.h"
 #include "transfer/keys.h"
@@ -63,8 +66,8 @@ instance_tell(struct instance *a, struct instance *b, uint64_t now)
 	return told;
 }
 
-struct instance *
-instance_new(const char *text, uint64_t seed, uint64_t now)
+static struct instance *
+make(const char *text, uint64_t seed, uint64_t now, struct guard *guard)
 {
 	struct config *config = parse(text);
 	struct instance *i;
@@ -89,8 +92,30 @@ instance_new(const char *text, uint64_t seed, uint64_t now)
 			     .keyring = i->keyring,
 			     .counters = &i->counters,
 			     .random = &i->random,
+			     .guard = guard,
 			     .peers = {.arg = i, .closed = on_closed, .probe_seen = on_seen}},
 		now);
+	i->guard = guard;
+	return i;
+}
+
+struct instance *
+instance_new(const char *text, uint64_t seed, uint64_t now)
+{
+	return make(text, seed, now, NULL);
+}
+
+struct instance *
+instance_new_queues(const char *text, uint64_t seed, unsigned queues)
+{
+	struct instance *i = make(text, seed, clock_now(), guard_new());
+
+	for (unsigned n = 1; i != NULL && n < queues && n < INSTANCE_QUEUES_MAX; n++) {
+		i->queue[n] = memory_new(QUEUE);
+		i->queues = n;
+		if (datapath_add_queue(i->datapath, i->queue[n]) != (int)n)
+			log_fatalx("no queue %u", n);
+	}
 	return i;
 }
 
@@ -100,6 +125,9 @@ instance_free(struct instance *i)
 	if (i == NULL)
 		return;
 	datapath_free(i->datapath);
+	for (unsigned n = 1; n <= i->queues; n++)
+		io_close(i->queue[n]);
+	guard_free(i->guard);
 	keyring_free(i->keyring);
 	allocation_free(i->allocation);
 	load_table_free(i->load);

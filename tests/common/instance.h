@@ -20,6 +20,7 @@
 
 #define INSTANCE_CLOSED_MAX 256
 #define INSTANCE_SEEN_MAX   16
+#define INSTANCE_QUEUES_MAX 8
 
 struct instance {
 	struct config *config;
@@ -29,6 +30,9 @@ struct instance {
 	struct counters counters;
 	struct random random;
 	struct io *io;
+	struct guard *guard;                   /* NULL: one queue */
+	struct io *queue[INSTANCE_QUEUES_MAX]; /* the further ones, of the numbers 1 to .. */
+	unsigned queues;                       /* of these */
 	struct datapath *datapath;
 
 	/* Reports to other sites, the oldest first, as CLOSED would carry them. */
@@ -49,6 +53,9 @@ struct instance {
 /* All servers up.  NULL after messages on stderr if the configuration is wrong. */
 struct instance *instance_new(const char *config, uint64_t seed, uint64_t now);
 void instance_free(struct instance *i);
+
+/* The same with a guard and so many queues, io being the first; the time is the clock's. */
+struct instance *instance_new_queues(const char *config, uint64_t seed, unsigned queues);
 
 /*
  * Makes a and b know each other, which are peers in each other's configuration: services as HELLO says, keys in

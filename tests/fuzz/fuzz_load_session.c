@@ -68,6 +68,18 @@ loop_base(struct loop *loop)
 	return NULL;
 }
 
+void
+loop_enter(struct loop *loop)
+{
+	(void)loop;
+}
+
+void
+loop_leave(struct loop *loop)
+{
+	(void)loop;
+}
+
 uint64_t
 loop_now(struct loop *loop)
 {

@@ -20,7 +20,7 @@ rank() {
 	relay/* | transfer/*) echo 5 ;;
 	io/*) echo 6 ;;
 	datapath*) echo 7 ;;
-	loop* | health/* | agent/* | load/* | control/* | platform/*) echo 8 ;;
+	loop* | queues.* | health/* | agent/* | load/* | control/* | platform/*) echo 8 ;;
 	wlad.* | wlad_*.[ch] | reload.c | main.c | options.* | wladmctl/*) echo 9 ;;
 	*) echo unknown ;;
 	esac
@@ -47,6 +47,7 @@ strays=$(
 	only 'transfer/(cipher|keys|seal)\.[ch]|load/(tls|exchange|session)[a-z_]*\.[ch]|health/tls_client\.[ch]|wladmctl/cert[a-z_]*\.[ch]' 'openssl/' OpenSSL
 	only 'loop\.c|load/(tls|exchange|session)[a-z_]*\.[ch]|control/(server|listener)[a-z_]*\.[ch]' 'event2?[./]' libevent
 	only 'wladmctl/.*' 'jansson' jansson
+	only '(base/(guard|log)|loop_(internal|shared)|queues|control/server_monitor|platform/thread_[a-z]*)\.[ch]' 'pthread' threads
 	only '.*_linux\.[ch]' 'linux/|libmnl/' 'Linux headers'
 	grep -nE '^# *(if|ifdef|elif).*(__linux__|__FreeBSD__|__OpenBSD__|__NetBSD__|_WIN32|__APPLE__)' -r src \
 	    --include='*.[ch]'

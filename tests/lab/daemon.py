@@ -10,6 +10,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 BUILDDIR = os.environ.get("WLAD_BUILDDIR", TOP)
 WLAD = os.path.join(BUILDDIR, "wlad")
 WLADMCTL = os.path.join(BUILDDIR, "wladmctl")
+QUEUES = int(os.environ.get("WLAD_QUEUES", "0"))  # of each device, whatever a test is about
 
 
 def built():
@@ -57,6 +58,8 @@ class Wlad:
         self.process = None
 
     def write(self, settings):
+        if QUEUES and not isinstance(settings, str) and settings.get("role") != "coordinator":
+            settings = dict(settings, device={"queues": QUEUES, **settings.get("device", {})})
         with open(self.conf, "w") as f:
             f.write(settings if isinstance(settings, str) else configuration(settings))
 

@@ -26,7 +26,8 @@ static const char minimal[] = "site = \"tokyo\";\n"
 static const char complete[] =
     "site = \"tokyo\";\n"
     "role = \"site\";\n"
-    "device: { name = \"wan.1\"; mtu = 9000; routes = false; offload = false; threaded = true; "
+    "device: { name = \"wan.1\"; mtu = 9000; routes = false; offload = false; queues = 4; "
+    "threaded = true; "
     "output = \"raw\"; };\n"
     "self_addresses = [ \"198.51.100.20\", \"2001:db8::20\" ];\n"
     "services: (\n"
@@ -111,6 +112,7 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->device.mtu, 1500);
 	assert_true(c->device.routes);
 	assert_true(c->device.offload);
+	assert_int_equal(c->device.queues, 1);
 	assert_false(c->device.threaded);
 	assert_int_equal(c->device.output, CONFIG_OUTPUT_TUN);
 	assert_int_equal(c->transfer.mtu, 1500);
@@ -291,6 +293,7 @@ test_complete(void **state)
 	assert_int_equal(c->device.mtu, 9000);
 	assert_false(c->device.routes);
 	assert_false(c->device.offload);
+	assert_int_equal(c->device.queues, 4);
 	assert_true(c->device.threaded);
 	assert_int_equal(c->device.output, CONFIG_OUTPUT_RAW);
 	assert_int_equal(c->self_addresses_count, 2);

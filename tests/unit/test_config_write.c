@@ -22,7 +22,8 @@
 
 static const char complete[] =
     "site = \"tokyo\"; role = \"site\";"
-    "device: { name = \"wan.1\"; mtu = 9000; routes = false; offload = false; threaded = true; "
+    "device: { name = \"wan.1\"; mtu = 9000; routes = false; offload = false; queues = 4; "
+    "threaded = true; "
     "};"
     "self_addresses = [ \"198.51.100.20\", \"2001:db8::20\" ];"
     "services: ("

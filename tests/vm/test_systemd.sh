@@ -64,6 +64,13 @@ status_is() {
 	[ "$value" = "$2" ] || { echo "$1 is \"$value\", not \"$2\""; return 1; }
 }
 
+# every_thread_is NAME VALUE: likewise, of each of two
+every_thread_is() {
+	local value
+	value=$(sed -n "s/^$1:[[:space:]]*//p" "/proc/$(property MainPID)"/task/*/status | tr '\n' ' ')
+	[ "$value" = "$2 $2 " ] || { echo "$1 are \"$value\""; return 1; }
+}
+
 logged() {
 	journalctl --no-pager -o cat -u wlad | grep -F -e "$1"
 }
@@ -97,7 +104,7 @@ host() {
 configure() {
 	cat > "$configuration" <<-CONF
 	site = "tokyo";
-	device: { threaded = true; };
+	device: { queues = 2; threaded = true; };
 	services: ( { name = "web"; address = "203.0.113.10"; ports = [ 80 ];
 	    check: { type = "$1"; interval = 0.5; timeout = 3.0; ${2-} };
 	    servers: ( { name = "a"; address = "10.1.0.11"; } ); } );
@@ -153,6 +160,9 @@ done
 check "no way to others than it was started with" status_is CapBnd 0000000000003000
 check "no new privileges" status_is NoNewPrivs 1
 check "system calls are filtered" status_is Seccomp 2
+check "the second queue has a thread" grep -hx wlad/1 "/proc/$(property MainPID)"/task/*/comm
+check "no thread has a capability" every_thread_is CapEff 0000000000000000
+check "nor can get one" every_thread_is NoNewPrivs 1
 check "the socket is for its group" test "$(stat -c '%a %U %G' /run/wlad/wlad.sock)" = "660 wlad wlad"
 
 # ---- reload ----
