@@ -195,6 +195,13 @@ class WladThreaded(Wlad):
     device = {"threaded": True}
 
 
+class WladQueues(Wlad):
+    """The same with a queue of the device, and a thread, for each processor."""
+
+    device = {"queues": os.cpu_count()}
+
+
 PEERS = {"forwarding": Forward, "nftables": Nftables, "ipvs": Ipvs, "haproxy": Haproxy,
-         "nginx-stream": NginxStream, "wlad": Wlad, "wlad-threaded": WladThreaded,
+         "nginx-stream": NginxStream, "wlad": Wlad, "wlad-queues": WladQueues,
+         "wlad-threaded": WladThreaded,
          "wlad-raw": WladRaw}
