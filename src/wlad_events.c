@@ -27,8 +27,8 @@ static void
 on_expiry(void *arg, uint64_t now)
 {
 	struct wlad *w = arg;
+	uint64_t servers = load_table_attend(w->load, now); /* may end some that then expire */
 	uint64_t expiry = datapath_expire(w->datapath, now);
-	uint64_t servers = load_table_attend(w->load, now);
 
 	arm_expiry(w, servers < expiry ? servers : expiry, now);
 }

@@ -149,6 +149,24 @@ wanted_flags(const struct device_wanted *wanted)
 	    (wanted->queues ? IFF_MULTI_QUEUE : 0));
 }
 
+/* A device of several queues would take another program's for one of them; it runs where it is up and
+ * somebody holds it. */
+static bool
+is_held(const char *name)
+{
+	struct ifreq request;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool held;
+
+	memset(&request, 0, sizeof(request));
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	held = fd != -1 && ioctl(fd, SIOCGIFFLAGS, &request) == 0 &&
+	    (request.ifr_flags & IFF_RUNNING) != 0;
+	if (fd != -1)
+		close(fd);
+	return held;
+}
+
 static int
 set_up(struct device *d, const char *name, const struct device_wanted *wanted)
 {
@@ -158,6 +176,10 @@ set_up(struct device *d, const char *name, const struct device_wanted *wanted)
 	memset(&request, 0, sizeof(request));
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
 	request.ifr_flags = wanted_flags(wanted);
+	if (wanted->queues && is_held(name)) {
+		errno = EBUSY;
+		return -1;
+	}
 	if (ioctl(d->fd, TUNSETIFF, &request) == -1)
 		return -1;
 	d->flags = wanted_flags(wanted);

@@ -189,6 +189,9 @@ test_queues_refused(void **state)
 	} else {
 		assert_null(io_open(&settings, error, sizeof(error)));
 		assert_non_null(strstr(error, "device " DEVICE " cannot be opened"));
+		settings.queues = true; /* which would be a queue more */
+		assert_null(io_open(&settings, error, sizeof(error)));
+		assert_non_null(strstr(error, "(another program holds it)"));
 	}
 }
 
