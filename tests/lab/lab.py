@@ -121,8 +121,10 @@ class Site:
             s.kill()
 
     def revive_servers(self):
+        """Those that do not run."""
         for s in self.servers:
-            s.start()
+            if not s.running():
+                s.start()
         for s in self.servers:
             s.wait()
 

@@ -132,6 +132,9 @@ class Server:
                                  access=self.access + " lab" if self.access_log else "off",
                                  proxy_port=PROXY_PORT,
                                  proxied=self.proxied + " proxied" if self.access_log else "off"))
+        # a child that answers by TCP may outlive a killed dnsmasq for a moment, with its socket
+        wait_for(lambda: not self.ns.run("ss", "-Hlntu", "sport = :53 or sport = :%d" % HTTP_PORT),
+                 what="the ports of %s free" % self.name)
         self.processes = [self.ns.start("nginx", "-e", "stderr", "-p", self.directory, "-c", conf)]
         if self.dns:
             self.processes.append(self._start_dns())
@@ -147,8 +150,11 @@ class Server:
     def wait(self):
         wait_for(self.listening, what="nginx of " + self.name)
 
+    def running(self):
+        return all(p.running() for p in self.processes)
+
     def listening(self):
-        if not all(p.running() for p in self.processes):
+        if not self.running():
             raise LabError("a server of %s ended:\n%s" % (
                 self.name, "".join(p.text() for p in self.processes)))
         ports = [HTTP_PORT] + ([53] if self.dns else [])
