@@ -115,8 +115,10 @@ queues_start(struct queues *q, const struct queues_parts *parts, char *error, si
 	for (unsigned i = 0; i < q->count && failed == 0; i++)
 		failed = start(&q->queue[i]);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (failed == 0)
+	if (failed == 0) {
+		log_info("device has several queues queues=%u", q->count + 1);
 		return 0;
+	}
 	snprintf(error, error_size, "the device's queues have no threads: %s", strerror(failed));
 	return -1;
 }

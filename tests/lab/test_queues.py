@@ -56,6 +56,7 @@ NAMES = ["wlad"] + ["wlad/%d" % n for n in range(1, QUEUES)]
 def test_each_queue_has_its_thread_and_packets(lab):
     before = threads(lab.x)
     assert list(before) == NAMES
+    assert "device has several queues queues=%d" % QUEUES in lab.x.wlad.text()
     lab.who_many(lab.x, 60)
     after = threads(lab.x)
     for name in NAMES:
