@@ -30,9 +30,9 @@ struct datapath_peers {
 	void (*probe_seen)(void *arg, uint32_t site, uint64_t id);
 };
 
-/* All borrowed and to outlive the datapath. */
 struct guard;
 
+/* All borrowed and to outlive the datapath. */
 struct datapath_parts {
 	const struct config *config;
 	struct io *io;

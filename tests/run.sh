@@ -59,6 +59,10 @@ build() {
 	closing_lines "$dir" "$name"
 }
 
+lab_of_threads() {
+	WLAD_BUILDDIR=$1 tests/lab/run.sh -k test_queues > "$1/lab.log" 2>&1
+}
+
 # What has several threads, under ThreadSanitizer, which no other sanitizer goes with; a daemon that it finds
 # fault with does not end with 0.
 threads() {
@@ -74,8 +78,11 @@ threads() {
 		"$dir/$test" > "$dir/$test.log" 2>&1 || { tail -n 60 "$dir/$test.log"; result=1; }
 		tail -n 1 "$dir/$test.log"
 	done
-	WLAD_BUILDDIR=$dir tests/lab/run.sh -k test_queues > "$dir/lab.log" 2>&1 || {
-		[ $? = 77 ] || { tail -n 200 "$dir/lab.log"; result=1; }; }
+	lab_of_threads "$dir" || [ $? = 77 ] || {
+		tail -n 200 "$dir/lab.log"
+		# what only a busy machine can upset is tried again; what the sanitizer said is not
+		! grep -qE 'ThreadSanitizer|assert 66' "$dir/lab.log" && echo "once more, alone: test_queues" &&
+		    lab_of_threads "$dir" || result=1; }
 	tail -n 1 "$dir/lab.log"
 	return $result
 }

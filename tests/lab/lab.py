@@ -215,12 +215,13 @@ class TwoSites:
     def certify(self):
         self.authority = daemon.Authority(self.net.path("ca"))
 
-    def start(self, x=None, y=None):
-        """Servers, certificates, both daemons; returns when each knows the other."""
+    def start(self, x=None, y=None, **more):
+        """Servers, certificates, both daemons; returns when each knows the other.  more: groups that
+        both have besides."""
         self.start_servers()
         self.certify()
-        self.x.wlad.start(x or self.x.settings())
-        self.y.wlad.start(y or self.y.settings())
+        self.x.wlad.start(dict(x or self.x.settings(), **more))
+        self.y.wlad.start(dict(y or self.y.settings(), **more))
         self.ready()
         return self
 

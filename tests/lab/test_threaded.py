@@ -11,16 +11,11 @@ from test_local import (  # noqa: F401
 @pytest.fixture(scope="module")
 def lab(wlad, net):
     """Two sites with device.threaded."""
-    net.start_servers()
-    net.certify()
     try:
-        for site in net.sites:
-            site.wlad.start(dict(site.settings(), device={"threaded": True}))
-        net.ready()
+        return net.start(device={"threaded": True})
     except Exception:
         print(net.report())
         raise
-    return net
 
 
 def test_there_is_a_thread(lab):
